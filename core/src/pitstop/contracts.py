@@ -1,0 +1,419 @@
+"""The protocols that an outsider may implement, each with its promises in its docstring. No behaviour stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from attrs import frozen
+
+from pitstop.jobs import (
+    Counts,
+    ErrorRecord,
+    Job,
+    JobRecord,
+    JobStatus,
+    LogLine,
+    Plan,
+    Progress,
+    Result,
+)
+from pitstop.operations import Operation
+
+
+class JobLogger(Protocol):
+    """Writes lines to a job's log. `{}` in the message is filled from the arguments, as loguru does.
+
+    Without arguments the message is taken as it is, so that a brace in it does no harm. Keyword arguments are also kept
+    with the line as its `extra`.
+    """
+
+    def debug(self, message: str, /, *args: object, **extra: object) -> None:
+        """Write what only somebody who looks for a fault wants to read."""
+
+    def info(self, message: str, /, *args: object, **extra: object) -> None:
+        """Write what was done."""
+
+    def warning(self, message: str, /, *args: object, **extra: object) -> None:
+        """Write what went wrong without making the job fail."""
+
+    def error(self, message: str, /, *args: object, **extra: object) -> None:
+        """Write what makes the job fail."""
+
+    def bind(self, **extra: object) -> JobLogger:
+        """Return a logger whose lines all carry `extra`."""
+
+
+class JobContext(Protocol):
+    """What a worker gets beside the job: how to tell, to ask and to stop. Safe to use from any thread."""
+
+    @property
+    def job(self) -> Job:
+        """The job, with its config expanded."""
+
+    @property
+    def logger(self) -> JobLogger:
+        """Writes to the job's log, bound to its id, correlation id, type and operation."""
+
+    @property
+    def attempt(self) -> int:
+        """Which start of this job it is, from 1."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When it must have ended, in seconds since 1970, or None."""
+
+    def progress(self, done: float, total: float | None = None, unit: str = "", message: str = "") -> None:
+        """Tell how far the job is. Cheap: what comes faster than a few times a second is not written.
+
+        Args:
+            done: units done so far; never goes back within an attempt.
+            total: units in all, or None if unknown.
+            unit: what is counted, such as "indexes".
+            message: what is being done now.
+        """
+
+    def check_cancelled(self) -> None:
+        """Return at once, or raise if the job must stop.
+
+        Raises:
+            JobCancelledError: it was cancelled.
+            DeadlineExceededError: its time is over.
+        """
+
+    def on_cancel(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
+        """Have `callback` called when the job must stop: from another thread, and repeatedly until the job has ended.
+
+        Called repeatedly because an interruption that comes between two statements of a database goes nowhere. It must
+        return quickly and may be called when there is nothing to stop. An exception from it is logged.
+
+        Returns:
+            A context manager; leaving it takes the callback back. When the job has been told already, the callback is
+            called at once.
+        """
+
+
+@runtime_checkable
+class Worker(Protocol):
+    """Carries out jobs of one type. Made by calling the registered class without arguments; used by many threads.
+
+    Optional attributes:
+        on_crash: "fail" (the default) or "retry": what becomes of a job whose process died under it.
+        resource: a method `resource(job) -> str | None` that names what the job needs alone, for jobs that do not say.
+    """
+
+    worker_type: str
+
+    def validate(self, job: Job) -> None:
+        """Refuse a job that cannot succeed, before anything has started. Changes nothing.
+
+        `${NAME}` in the config is not expanded when a job is submitted, but is when this is called again just before
+        `execute`.
+
+        Raises:
+            InvalidJobError: the job is not as it must be.
+        """
+
+    def execute(self, job: Job, context: JobContext) -> Result | Mapping[str, Any] | None:
+        """Do what the job asks.
+
+        Returns:
+            A `Result`; a mapping, which becomes the data of one whose outcome is "changed"; or None for just "changed".
+
+        Raises:
+            TransientError: it may succeed at the next attempt.
+            Exception: anything else makes the job fail with its text.
+        """
+
+
+class Planner(Protocol):
+    """Turns one action into a parent and its children."""
+
+    def __call__(self, config: Mapping[str, Any], /) -> Plan:
+        """Return what is to be done. Reads nothing but `config` and changes nothing.
+
+        Raises:
+            InputError: the config is not as it must be.
+        """
+
+
+class Lookup(Protocol):
+    """What a worker may ask of the registry: what other plugins offer. See `Registry`."""
+
+    def names(self, group: str) -> list[str]:
+        """Return the names that a group offers, sorted; nothing is imported."""
+
+    def load(self, group: str, name: str) -> Any:
+        """Return what is registered under a name, imported now if need be.
+
+        Raises:
+            UnknownNameError, ConflictError, BlockedError, PluginError: there is no one thing of that name to use.
+        """
+
+    def operation(self, worker_type: str, name: str) -> Operation:
+        """Return an operation of a worker type. Raises as `load`."""
+
+    def operation_names(self, worker_type: str) -> list[str]:
+        """Return the names of the operations of a worker type, sorted; nothing is imported."""
+
+
+@frozen(kw_only=True)
+class Claim:
+    """Who asks to run a job.
+
+    Args:
+        job_id: which job.
+        owner: the id of the asking process.
+        now: the time, in seconds since 1970.
+        lease_until: until when the job is the owner's unless extended.
+    """
+
+    job_id: str
+    owner: str
+    now: float
+    lease_until: float
+
+
+@frozen(kw_only=True)
+class Ending:
+    """How one attempt of a running job ended, for `JobStore.finish`.
+
+    Args:
+        job_id, attempt: whose end it is; an end of an older attempt changes nothing.
+        status: completed, failed or cancelled, or pending for another attempt.
+        now: the time, in seconds since 1970.
+        result, error: what came of it.
+        not_before: when another attempt may start at the earliest.
+        lines: log lines that have not been stored yet.
+    """
+
+    job_id: str
+    attempt: int
+    status: JobStatus
+    now: float
+    result: Result | None = None
+    error: ErrorRecord | None = None
+    not_before: float | None = None
+    lines: tuple[LogLine, ...] = ()
+
+
+@frozen(kw_only=True)
+class Finished:
+    """What `JobStore.finish` did.
+
+    Args:
+        record: the job after its end.
+        closed: the parents that ended with it, innermost first.
+        cancelled: ids of pending jobs that were cancelled because their parent stops at the first failures.
+        claimed: the job that was claimed in the same transaction, if one was asked for and free.
+    """
+
+    record: JobRecord
+    closed: tuple[JobRecord, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    claimed: JobRecord | None = None
+
+
+@frozen(kw_only=True)
+class Cancelled:
+    """What `JobStore.cancel` did.
+
+    Args:
+        cancelled: ids of pending jobs that are cancelled now.
+        told: ids of running jobs that are marked to stop.
+        closed: the parents that ended with it, innermost first.
+    """
+
+    cancelled: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    closed: tuple[JobRecord, ...] = ()
+
+
+@frozen(kw_only=True)
+class JobQuery:
+    """Which jobs to list, newest first. A field that is None does not restrict.
+
+    Args:
+        statuses, types: any of these.
+        parent_id: children of this job.
+        correlation_id: jobs of this tree.
+        resource: jobs that need this resource.
+        owner: jobs that this process looks after.
+        roots: only jobs without a parent.
+        leaves: only jobs that a worker carries out, no parents.
+        oldest_first: the other way round.
+        beyond: go on after the job with this `seq`, for paging.
+        limit: how many at most.
+    """
+
+    statuses: tuple[JobStatus, ...] | None = None
+    types: tuple[str, ...] | None = None
+    parent_id: str | None = None
+    correlation_id: str | None = None
+    resource: str | None = None
+    owner: str | None = None
+    roots: bool = False
+    leaves: bool = False
+    oldest_first: bool = False
+    beyond: int | None = None
+    limit: int | None = 100
+
+
+class JobStore(Protocol):
+    """Keeps job records and log lines. Used by many threads; one that is durable also by many processes.
+
+    Every method is one transaction: it happens whole or not at all, also when the process dies in it. The store
+    enforces what only it can see: a status changes by compare-and-set on status and attempt; two running jobs never
+    share a resource; and with each child's change the parent's counts, and with the last child's end the parent's status
+    (by `pitstop.jobs.parent_status`), change in the same transaction, up to the root. It makes no other decision, reads
+    no clock and runs nothing.
+
+    Every method raises `StoreError` when the store cannot be read or written.
+    """
+
+    @property
+    def url(self) -> str:
+        """How to open it again, passwords included; "memory:" for one that ends with the process."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is one; runner processes keep their lock files beside it."""
+
+    def create(self, records: Sequence[JobRecord]) -> None:
+        """Add records, parents before their children, whose counts are already right. `seq` is given here.
+
+        Raises:
+            StoreError: one has an id that is taken; then none was added.
+        """
+
+    def get(self, job_id: str) -> JobRecord:
+        """Return one record.
+
+        Raises:
+            UnknownJobError: there is none with exactly this id.
+        """
+
+    def ids(self, prefix: str, *, limit: int = 10) -> list[str]:
+        """Return the ids that begin with `prefix`, sorted."""
+
+    def select(self, query: JobQuery) -> list[JobRecord]:
+        """Return the records that fit."""
+
+    def count(self, query: JobQuery) -> Counts:
+        """Return how many records fit, by status; `limit` and `beyond` do not count."""
+
+    def claim(self, claim: Claim) -> JobRecord | None:
+        """Make a pending job running, with a new attempt, if its time has come and no running job has its resource.
+
+        Returns:
+            The running record, or None if it cannot be had now. Never raises for an unknown job: it may be purged.
+        """
+
+    def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
+        """End an attempt, settle its parents, store its lines and, in the same transaction, claim the next job.
+
+        A pending status puts the job back for another attempt, without an owner's lease. When a parent that stops at
+        failures has more of them than it tolerates, its pending descendants are cancelled.
+
+        Returns:
+            What was done, or None if the job is not running this attempt; then nothing was changed but `then` claimed
+            nothing either.
+        """
+
+    def cancel(self, job_id: str, *, now: float, reason: str) -> Cancelled:
+        """Cancel a job and its descendants: pending ones at once, running ones by marking them.
+
+        Raises:
+            UnknownJobError: there is no such job.
+        """
+
+    def adopt(self, job_ids: Sequence[str], *, owner: str, lease_until: float) -> None:
+        """Make `owner` the one who looks after these pending jobs and running parents."""
+
+    def heartbeat(self, owner: str, *, lease_until: float) -> list[str]:
+        """Extend the lease of all that `owner` runs, and return the ids of those that are marked to stop."""
+
+    def progress(self, job_id: str, attempt: int, progress: Progress) -> None:
+        """Note how far a job is, if it is still running this attempt."""
+
+    def ready(self, parent_id: str, *, now: float) -> list[str]:
+        """Return the ids of leaf jobs below a parent (or the job itself, if it is one) that may start, in plan order.
+
+        Such a job is pending, its resource is free, and no earlier pending job of the same tree needs the same resource.
+        """
+
+    def waiting(self, resource: str, *, limit: int = 10) -> list[JobRecord]:
+        """Return pending jobs that need a resource, in order of creation, whatever tree they are in."""
+
+    def add_lines(self, lines: Sequence[LogLine]) -> None:
+        """Store log lines."""
+
+    def lines(self, job_id: str, *, tree: bool = False) -> Iterable[LogLine]:
+        """Return the lines of a job, or of all jobs with this correlation id, in order of time."""
+
+    def purge(self, *, before: float, statuses: Sequence[JobStatus]) -> int:
+        """Remove whole trees whose root ended in one of `statuses` before a time, with their logs.
+
+        Returns:
+            How many jobs were removed.
+        """
+
+    def close(self) -> None:
+        """Release what is held; afterwards nothing else may be called."""
+
+
+class Runner(Protocol):
+    """Where jobs run: it gets ids and calls `run_job` with each, once or more, here or in another process.
+
+    Handing over a job twice is harmless, and so is losing an id when the process ends: the claim decides, and the store
+    remembers.
+
+    Attributes:
+        shared: whether what was handed over outlives this process and may run in another one, as with an engine.
+    """
+
+    shared: bool
+
+    def start(self, run_job: RunJob) -> None:
+        """Begin; `run_job` is what to call with each id. Called once, before any `submit`."""
+
+    def submit(self, job_id: str, *, not_before: float | None = None) -> None:
+        """See to it that `run_job(job_id)` is called, not before a time given in seconds since 1970."""
+
+    def cancel(self, job_id: str) -> None:
+        """Drop a job that has not started yet, if that can be done cheaply. A running one is told by other means."""
+
+    def stop(self, *, wait: bool = True) -> None:
+        """Take no more jobs; with `wait`, return only when none is running here."""
+
+
+class RunJob(Protocol):
+    """What a runner calls. Never raises: whatever happens is in the job's record."""
+
+    def __call__(self, job_id: str, following: Callable[[], str | None] = ...) -> None:
+        """Claim, execute and finish a job, if it can be had.
+
+        Args:
+            job_id: which.
+            following: returns the id of the next job that this runner would start here, or None. It is claimed in the
+                transaction that ends the first one, which saves one commit a job.
+        """
+
+
+__all__ = [
+    "Cancelled",
+    "Claim",
+    "Ending",
+    "Finished",
+    "JobContext",
+    "JobLogger",
+    "JobQuery",
+    "JobStore",
+    "Lookup",
+    "Planner",
+    "RunJob",
+    "Runner",
+    "Worker",
+]

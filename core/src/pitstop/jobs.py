@@ -1,0 +1,360 @@
+"""What a job is and what can become of it: pure, frozen records and the two rules of the state machine. No I/O."""
+
+from __future__ import annotations
+
+import json
+from base64 import b32encode
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from os import urandom
+from typing import Any, Final, Literal
+
+from attrs import Factory, evolve, field, frozen
+
+from pitstop.errors import InvalidJobError
+
+OnError = Literal["continue", "stop"]
+
+
+class JobStatus(StrEnum):
+    """The five statuses of a job."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a job in this status has ended for good."""
+        return not TRANSITIONS[self]
+
+
+#: Which status may follow which. The only place that knows; terminal statuses lead nowhere.
+#: `running -> pending` happens only through a retry or a rescue.
+TRANSITIONS: Final[Mapping[JobStatus, frozenset[JobStatus]]] = {
+    JobStatus.PENDING: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PENDING}),
+    JobStatus.COMPLETED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+
+class Outcome(StrEnum):
+    """What came of a completed job."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+@frozen(kw_only=True)
+class Result:
+    """What a completed job says of itself.
+
+    Args:
+        outcome: `CHANGED`; `UNCHANGED`: looked, and there was nothing to do; `SKIPPED`: `summary` says why.
+        summary: one line for a person.
+        data: figures for a program; a JSON object.
+        warnings: what went wrong without making the job fail, one line each.
+    """
+
+    outcome: Outcome = field(default=Outcome.CHANGED, converter=Outcome)
+    summary: str = ""
+    data: Mapping[str, Any] = Factory(dict)
+    warnings: tuple[str, ...] = field(default=(), converter=_texts)
+
+    @classmethod
+    def changed(cls, summary: str, *, warnings: Iterable[str] = (), **data: Any) -> Result:
+        """Return a result that says that something was done; keyword arguments become its data."""
+        return cls(outcome=Outcome.CHANGED, summary=summary, data=data, warnings=warnings)
+
+    @classmethod
+    def unchanged(cls, summary: str, *, warnings: Iterable[str] = (), **data: Any) -> Result:
+        """Return a result that says that there was nothing to do."""
+        return cls(outcome=Outcome.UNCHANGED, summary=summary, data=data, warnings=warnings)
+
+    @classmethod
+    def skipped(cls, reason: str, *, warnings: Iterable[str] = (), **data: Any) -> Result:
+        """Return a result that says that nothing was done, and why."""
+        return cls(outcome=Outcome.SKIPPED, summary=reason, data=data, warnings=warnings)
+
+
+@frozen(kw_only=True)
+class ErrorRecord:
+    """Why a job failed or was cancelled, as it is stored.
+
+    Args:
+        type: the name of the error's class, such as "OperationError".
+        message: its text, secrets masked.
+        traceback: where it came from, for errors that no rule foresees; "" for those whose text says all.
+    """
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a running job is.
+
+    Args:
+        done: units done, from 0.
+        total: units in all, or None when that is not known.
+        unit: what is counted, such as "indexes".
+        message: what is being done now.
+    """
+
+    done: float = 0
+    total: float | None = None
+    unit: str = ""
+    message: str = ""
+
+
+@frozen(kw_only=True)
+class Tolerance:
+    """When a parent counts as failed. A job that has a tolerance is a parent: it has children and no worker.
+
+    Args:
+        on_error: "continue" runs the other children all the same; "stop" cancels the pending ones.
+        max_failures: how many children may fail before the parent is failed (and, with "stop", before it stops).
+    """
+
+    on_error: OnError = field(default="continue")
+    max_failures: int = field(default=0)
+
+    @on_error.validator
+    def _check_on_error(self, _: object, value: object) -> None:
+        if value not in ("continue", "stop"):
+            raise InvalidJobError(reason=f"on_error is {value!r}", hint="it is 'continue' or 'stop'")
+
+    @max_failures.validator
+    def _check_max_failures(self, _: object, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise InvalidJobError(reason=f"max_failures is {value!r}", hint="it is a whole number from 0")
+
+
+@frozen(kw_only=True)
+class Counts:
+    """How many children of a parent (or jobs of a store) are in each status."""
+
+    pending: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many there are in all."""
+        return self.pending + self.running + self.completed + self.failed + self.cancelled
+
+    def plus(self, status: JobStatus, number: int = 1) -> Counts:
+        """Return the counts with `number` more (or, if negative, fewer) in `status`."""
+        return evolve(self, **{status.value: getattr(self, status.value) + number})
+
+    def __str__(self) -> str:
+        return f"{self.pending} pending, {self.running} running, {self.completed} completed, {self.failed} failed" + (
+            f", {self.cancelled} cancelled" if self.cancelled else ""
+        )
+
+
+def parent_status(counts: Counts, tolerance: Tolerance, *, cancel_requested: bool = False) -> JobStatus:
+    """Return a parent's status from its children's. This is the one rule, used everywhere.
+
+    Args:
+        counts: the children, by status.
+        tolerance: how many of them may fail.
+        cancel_requested: whether somebody asked to cancel the parent. Then it ends cancelled as soon as any child was
+            really stopped by that, although others had completed; a cancel that came too late changes nothing.
+
+    Returns:
+        `RUNNING` while any child is pending or running. Then `CANCELLED` if all are (or as above), `FAILED` if more
+        failed than are tolerated, and otherwise `COMPLETED`, also for a parent without children.
+    """
+    if counts.pending or counts.running:
+        return JobStatus.RUNNING
+    if counts.cancelled and (cancel_requested or counts.cancelled == counts.total):
+        return JobStatus.CANCELLED
+    if counts.failed > tolerance.max_failures:
+        return JobStatus.FAILED
+    return JobStatus.COMPLETED
+
+
+def new_id() -> str:
+    """Return a new job id: 16 lower-case letters and digits, 80 random bits."""
+    return b32encode(urandom(10)).decode("ascii").lower()
+
+
+def json_object(value: object, *, what: str) -> dict[str, Any]:
+    """Return a copy of `value` that is plain JSON, so that what is stored is what was given.
+
+    Raises:
+        InvalidJobError: it is not a mapping, or something in it is not JSON (NaN and infinity are not).
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidJobError(reason=f"{what} is {type(value).__name__}, not an object", hint="give a mapping")
+    try:
+        copy = json.loads(json.dumps(dict(value), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InvalidJobError(reason=f"{what} cannot be stored as JSON: {error}") from None
+    if not isinstance(copy, dict):  # pragma: no cover - dumps of a dict loads as one
+        raise InvalidJobError(reason=f"{what} is not an object")
+    return copy
+
+
+def _config(value: object) -> dict[str, Any]:
+    return json_object(value, what="config")
+
+
+def _metadata(value: object) -> dict[str, Any]:
+    return json_object(value, what="metadata")
+
+
+@frozen(kw_only=True)
+class Job:
+    """An immutable request.
+
+    Args:
+        type: the worker type that carries it out; for a parent, a text of the planner's.
+        config: a JSON object, checked by the worker before anything runs; stored in full, `${NAME}` unexpanded.
+        name: what to call it in listings; the type if empty.
+        id: 16 letters and digits; made anew if not given.
+        parent_id: the parent's id, set by the orchestrator.
+        correlation_id: the root job's id, on every log line of the whole tree; set by the orchestrator.
+        resource: what the job needs alone, such as one database; None if nothing. Two running jobs never share one.
+        metadata: a JSON object that Pitstop keeps and does not read.
+        timeout: seconds that one attempt may take, or None for no limit.
+        max_attempts: how often it may be started in all; only a `TransientError` leads to another attempt.
+        tolerance: for a parent, when it counts as failed; None for a job that a worker carries out.
+
+    Raises:
+        InvalidJobError: a field has a value that no job can have.
+    """
+
+    type: str
+    config: Mapping[str, Any] = field(factory=dict, converter=_config)
+    name: str = field(default="")
+    id: str = field(factory=new_id)
+    parent_id: str | None = None
+    correlation_id: str = field(default=Factory(lambda job: job.id, takes_self=True))
+    resource: str | None = None
+    metadata: Mapping[str, Any] = field(factory=dict, converter=_metadata)
+    timeout: float | None = field(default=None)
+    max_attempts: int = field(default=3)
+    tolerance: Tolerance | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not self.type or not isinstance(self.type, str):
+            raise InvalidJobError(reason=f"a job's type is {self.type!r}", hint="name a worker type")
+        if not self.name:
+            object.__setattr__(self, "name", self.type)
+
+    @timeout.validator
+    def _check_timeout(self, _: object, value: object) -> None:
+        if value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+            raise InvalidJobError(reason=f"timeout is {value!r}", hint="give seconds, more than 0")
+
+    @max_attempts.validator
+    def _check_max_attempts(self, _: object, value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InvalidJobError(reason=f"max_attempts is {value!r}", hint="give a whole number from 1")
+
+    @property
+    def is_parent(self) -> bool:
+        """Whether it stands for its children instead of being carried out by a worker."""
+        return self.tolerance is not None
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What a planner makes of one action: a parent and what is to be done under it, in order.
+
+    Args:
+        parent: the parent job; it gets a default `Tolerance` if it has none.
+        children: jobs, and plans for a deeper tree. Ids of parents and roots are set when the plan is submitted.
+        notes: what the planner wants the user to know, one line each; kept in the parent's metadata as "notes".
+    """
+
+    parent: Job
+    children: tuple[Job | Plan, ...] = field(default=(), converter=tuple)
+    notes: tuple[str, ...] = field(default=(), converter=tuple)
+
+
+@frozen(kw_only=True)
+class JobRecord:
+    """What the store knows of a job. Times are seconds since 1970, UTC.
+
+    Args:
+        job: the request.
+        status: where it stands.
+        attempt: how often it was started; the fencing token of a running job.
+        seq: its place in the order of creation, set by the store.
+        created_at, not_before, started_at, finished_at: when it was created, may start at the earliest (a delayed
+            retry), was last started, and ended.
+        owner: who looks after it: while pending the process that submitted it (None if any may take it), while running
+            the process that runs it.
+        lease_until: when a running job counts as lost unless its owner has extended the lease.
+        cancel_requested_at: when somebody asked to cancel it.
+        progress, result, error: the latest of each. A pending job that waits for a retry has the last error.
+        counts: its children by status, for a parent.
+    """
+
+    job: Job
+    status: JobStatus = JobStatus.PENDING
+    attempt: int = 0
+    seq: int = 0
+    created_at: float = 0.0
+    not_before: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    owner: str | None = None
+    lease_until: float | None = None
+    cancel_requested_at: float | None = None
+    progress: Progress | None = None
+    result: Result | None = None
+    error: ErrorRecord | None = None
+    counts: Counts = Counts()
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.job.id
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the last attempt took, or None if it has not ended."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return max(0.0, self.finished_at - self.started_at)
+
+
+@frozen(kw_only=True)
+class LogLine:
+    """One line of a job's log.
+
+    Args:
+        job_id, correlation_id: whose line it is, and of which tree.
+        at: when, in seconds since 1970, UTC.
+        level: "DEBUG", "INFO", "WARNING", "ERROR" or "CRITICAL".
+        message: the text, secrets masked.
+        source: the logger's name: "pitstop", or the module that logged.
+        extra: what the caller bound to it; a JSON object.
+    """
+
+    job_id: str
+    correlation_id: str
+    at: float
+    level: str
+    message: str
+    source: str = "pitstop"
+    extra: Mapping[str, Any] = Factory(dict)

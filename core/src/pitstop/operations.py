@@ -1,0 +1,332 @@
+"""Operations and their parameters: read from a function's signature, checked with cattrs. Loads and finds nothing."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+import attrs
+
+from pitstop.errors import InvalidValueError, UnknownKeyError
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+REQUIRED: Any = inspect.Parameter.empty
+Schema = dict[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class Parameter:
+    """One keyword-only argument of an operation.
+
+    Args:
+        name: as the caller writes it.
+        type: what the annotation says; `typing.Any` if there is none.
+        default: the value when it is left out, or `REQUIRED`.
+    """
+
+    name: str
+    type: Any
+    default: Any = REQUIRED
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is REQUIRED
+
+    @property
+    def type_name(self) -> str:
+        """The type as a person writes it, such as "int | None"."""
+        return type_name(self.type)
+
+
+@attrs.frozen(kw_only=True)
+class Operation:
+    """A named callable of one worker type; its signature is its parameter schema.
+
+    Args:
+        name: as registered, such as "sqlite.vacuum".
+        function: called with what the worker hands its operations, and the parameters as keyword arguments.
+        parameters: what it takes, in the order of its signature.
+        open_ended: whether it takes any other keyword (`**options`).
+        distribution: who offers it, such as "acme-freeze 0.1"; "" when it was added by hand.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    parameters: tuple[Parameter, ...]
+    open_ended: bool = False
+    distribution: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring, or ""."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def title(self) -> str:
+        """Its name and who offers it, for messages."""
+        return f"{self.name} ({self.distribution})" if self.distribution else self.name
+
+    def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keyword arguments to call the function with.
+
+        Args:
+            values: parameters as they stand in a job's config: JSON.
+
+        Returns:
+            Each given value in the type that the signature asks for. Defaults are left to the function.
+
+        Raises:
+            UnknownKeyError: a parameter that it does not take.
+            InvalidValueError: a required one is missing, or a value has the wrong type.
+        """
+        if not isinstance(values, Mapping):
+            raise InvalidValueError(
+                where=self.title, name="parameters", problem=f"expected an object, got {_shown(values)}"
+            )
+        known = {parameter.name: parameter for parameter in self.parameters}
+        for name in values:
+            if name not in known and not self.open_ended:
+                raise UnknownKeyError(where=self.title, kind="parameter", name=str(name), known=tuple(known))
+        for parameter in self.parameters:
+            if parameter.required and parameter.name not in values:
+                raise InvalidValueError(
+                    where=self.title, name=parameter.name, problem=f"is required ({parameter.type_name})"
+                )
+        return {
+            name: _structure(self.title, known[name], value) if name in known else value
+            for name, value in values.items()
+        }
+
+    def json_schema(self) -> Schema:
+        """Return the JSON Schema (draft 2020-12) of its parameters object."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": self.name,
+            **({"description": self.summary} if self.summary else {}),
+            **_object_schema(
+                {p.name: (p.type, p.default, p.required) for p in self.parameters}, open_ended=self.open_ended
+            ),
+        }
+
+
+def operation_of(name: str, function: Callable[..., Any], *, distribution: str = "") -> Operation:
+    """Return the operation that a function is.
+
+    Args:
+        name: as registered.
+        function: takes at least one positional argument; its keyword-only arguments are the parameters.
+        distribution: who offers it.
+
+    Raises:
+        TypeError: it is no function that can serve as an operation; the message says why.
+    """
+    if not callable(function):
+        raise TypeError(f"it is {type(function).__name__}, not a function")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise TypeError("it is a coroutine or generator function; an operation is a plain function")
+    try:
+        signature = inspect.signature(function)
+    except ValueError as error:
+        raise TypeError(f"its signature cannot be read: {error}") from None
+    positional, parameters, open_ended = [], [], False
+    hints = _hints(function)
+    for argument in signature.parameters.values():
+        if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD):
+            positional.append(argument)
+        elif argument.kind is argument.VAR_KEYWORD:
+            open_ended = True
+        elif argument.kind is argument.KEYWORD_ONLY:
+            parameters.append(
+                Parameter(name=argument.name, type=hints.get(argument.name, Any), default=argument.default)
+            )
+    needed = [a.name for a in positional[1:] if a.default is a.empty]
+    if not positional and not any(a.kind is a.VAR_POSITIONAL for a in signature.parameters.values()):
+        raise TypeError("it takes no positional argument; the first one is what the worker hands it")
+    if needed:
+        raise TypeError(f"parameters must be keyword-only: put '*' before {', '.join(needed)}")
+    return Operation(
+        name=name,
+        function=function,
+        parameters=tuple(parameters),
+        open_ended=open_ended,
+        distribution=distribution,
+    )
+
+
+def type_name(kind: Any) -> str:
+    """Return a type as a person writes it, such as "list[str]", "'fast' | 'full'" or "int | None"."""
+    if kind is Any:
+        return "any"
+    if kind is None or kind is type(None):
+        return "None"
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return " | ".join(type_name(a) for a in arguments)
+    if origin is Literal:
+        return " | ".join(repr(a) for a in arguments)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " | ".join(repr(member.value) for member in kind)
+    if origin is not None:
+        return f"{getattr(origin, '__name__', origin)}[{', '.join(type_name(a) for a in arguments)}]"
+    return getattr(kind, "__name__", str(kind))
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=False)
+    except Exception as error:
+        # A name that exists only for the type checker: nothing can be checked against it.
+        raise TypeError(f"its annotations cannot be resolved: {error}") from error
+
+
+def _structure(where: str, parameter: Parameter, value: Any) -> Any:
+    if parameter.type is Any:
+        return value
+    from cattrs import transform_error
+
+    try:
+        return _converter().structure(value, parameter.type)
+    except Exception as error:
+        problems = [
+            _without_own_path(line, parameter.name)
+            for line in transform_error(error, path=parameter.name, format_exception=_text_of)
+        ]
+        raise InvalidValueError(where=where, name=parameter.name, problem="; ".join(problems)) from error
+
+
+def _text_of(error: BaseException, kind: type | None) -> str:
+    from cattrs.v import format_exception
+
+    # our own hooks say what was expected and what came; everything else is cattrs' to say
+    return str(error) if type(error) is ValueError else format_exception(error, kind)
+
+
+def _without_own_path(line: str, name: str) -> str:
+    # cattrs writes "problem @ path"; the parameter itself is named by the error, only what lies inside it is news
+    text, _, path = line.rpartition(" @ ")
+    return text if path == name else f"{text} (at {path})"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+@cache
+def _converter() -> Converter:
+    """Return a converter that takes JSON as it is: "5" is no integer, 1 is no boolean, and no key is ignored."""
+    from cattrs import Converter
+    from cattrs.errors import StructureHandlerNotFoundError
+
+    converter = Converter(forbid_extra_keys=True, detailed_validation=True)
+
+    def exactly(*accepted: type, convert: type) -> Callable[[Any, Any], Any]:
+        def hook(value: Any, _: Any) -> Any:
+            if (isinstance(value, bool) and bool not in accepted) or not isinstance(value, accepted):
+                raise ValueError(f"expected {convert.__name__}, got {_shown(value)}")
+            return convert(value)
+
+        return hook
+
+    for kind, accepted in ((str, (str,)), (bool, (bool,)), (int, (int,)), (float, (int, float))):
+        converter.register_structure_hook(kind, exactly(*accepted, convert=kind))
+
+    def one_of(value: Any, kind: Any) -> Any:
+        members = [m for m in get_args(kind) if m is not type(None)]
+        if value is None and len(members) < len(get_args(kind)):
+            return None
+        # an exact match first, so that `float | int` keeps an int
+        for member in sorted(members, key=lambda m: type(value) is not m):
+            try:
+                return converter.structure(value, member)
+            except StructureHandlerNotFoundError:
+                raise
+            except Exception as error:
+                last = error
+                if len(members) == 1:
+                    raise
+        raise ValueError(f"expected {type_name(kind)}, got {_shown(value)}") from last
+
+    def literal(value: Any, kind: Any) -> Any:
+        for choice in get_args(kind):
+            if type(value) is type(choice) and value == choice:
+                return choice
+        raise ValueError(f"expected {type_name(kind)}, got {_shown(value)}")
+
+    def member(value: Any, kind: type[Enum]) -> Enum:
+        try:
+            return kind(value)
+        except ValueError:
+            raise ValueError(f"expected {type_name(kind)}, got {_shown(value)}") from None
+
+    def listed(value: Any, kind: Any) -> Any:
+        if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
+            raise ValueError(f"expected {type_name(kind)}, got {_shown(value)}")
+        origin, arguments = get_origin(kind) or kind, get_args(kind) or (Any,)
+        return (origin if isinstance(origin, type) and origin in (list, set, frozenset, tuple) else list)(
+            item if arguments[0] is Any else converter.structure(item, arguments[0]) for item in value
+        )
+
+    converter.register_structure_hook_func(lambda k: get_origin(k) in (Union, types.UnionType), one_of)
+    converter.register_structure_hook_func(lambda k: get_origin(k) is Literal, literal)
+    converter.register_structure_hook_func(lambda k: isinstance(k, type) and issubclass(k, Enum), member)
+    converter.register_structure_hook_func(_is_list, listed)
+    return converter
+
+
+def _is_list(kind: Any) -> bool:
+    origin = get_origin(kind) or kind
+    if origin is tuple:
+        return len(get_args(kind)) == 2 and get_args(kind)[1] is Ellipsis
+    return origin in (list, set, frozenset, typing.Sequence) or getattr(origin, "__name__", "") == "Sequence"
+
+
+_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+
+
+def _schema(kind: Any) -> Schema:
+    origin: Any = get_origin(kind)
+    arguments = get_args(kind)
+    if kind in _JSON_TYPES:
+        return {"type": _JSON_TYPES[kind]}
+    if kind is None:
+        return {"type": "null"}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {"enum": [member.value for member in kind]}
+    if origin in (Union, types.UnionType):
+        return {"anyOf": [_schema(a) for a in arguments]}
+    if _is_list(kind):
+        return {"type": "array", **({"items": _schema(arguments[0])} if arguments else {})}
+    if origin is dict or kind is dict:
+        return {"type": "object", **({"additionalProperties": _schema(arguments[1])} if arguments else {})}
+    if attrs.has(kind):
+        fields = {
+            f.name: (f.type, f.default, f.default is attrs.NOTHING) for f in attrs.fields(attrs.resolve_types(kind))
+        }
+        return _object_schema(fields, open_ended=False)
+    return {}
+
+
+def _object_schema(fields: Mapping[str, tuple[Any, Any, bool]], *, open_ended: bool) -> Schema:
+    properties = {}
+    for name, (kind, default, required) in fields.items():
+        entry = _schema(kind)
+        if not required and isinstance(default, (str, int, float, bool, list, dict, type(None))):
+            entry = {**entry, "default": default.value if isinstance(default, Enum) else default}
+        properties[name] = entry
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name, (_, _, required) in fields.items() if required],
+        "additionalProperties": open_ended,
+    }

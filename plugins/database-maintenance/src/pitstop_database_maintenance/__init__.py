@@ -1,0 +1,1 @@
+"""Keeps databases healthy: a worker type, a planner and the operations of SQLite."""
