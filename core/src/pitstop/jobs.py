@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from math import isfinite
 from os import urandom
 from typing import Any, Final, Literal
 
 from attrs import Factory, evolve, field, frozen
 
 from pitstop.errors import InvalidJobError
+from pitstop.logs import LogLine as LogLine
 
 OnError = Literal["continue", "stop"]
 
@@ -99,6 +100,23 @@ class ErrorRecord:
     type: str
     message: str
     traceback: str = ""
+
+
+@frozen(kw_only=True)
+class Conclusion:
+    """How an attempt ended.
+
+    Args:
+        kind: "completed", "failed", "cancelled", or "transient": failed, but another attempt may succeed.
+        result: of a completed one.
+        error: of any other.
+        interrupted: whether the process itself was told to stop (Ctrl-C); the caller raises KeyboardInterrupt again.
+    """
+
+    kind: Literal["completed", "failed", "cancelled", "transient"]
+    result: Result | None = None
+    error: ErrorRecord | None = None
+    interrupted: bool = False
 
 
 @frozen(kw_only=True)
@@ -196,25 +214,45 @@ def new_id() -> str:
 def json_object(value: object, *, what: str) -> dict[str, Any]:
     """Return a copy of `value` that is plain JSON, so that what is stored is what was given.
 
+    Args:
+        value: a mapping; tuples in it become lists.
+        what: names it in errors, such as "config".
+
     Raises:
-        InvalidJobError: it is not a mapping, or something in it is not JSON (NaN and infinity are not).
+        InvalidJobError: it is not a mapping, or something in it is not JSON (NaN and infinity are not); it says where.
     """
     if not isinstance(value, Mapping):
         raise InvalidJobError(reason=f"{what} is {type(value).__name__}, not an object", hint="give a mapping")
-    try:
-        copy = json.loads(json.dumps(dict(value), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise InvalidJobError(reason=f"{what} cannot be stored as JSON: {error}") from None
-    if not isinstance(copy, dict):  # pragma: no cover - dumps of a dict loads as one
-        raise InvalidJobError(reason=f"{what} is not an object")
-    return copy
+    return {_json_key(key, what): _json_value(entry, what, key) for key, entry in value.items()}
 
 
-def _config(value: object) -> dict[str, Any]:
+def _json_value(value: object, where: str, key: object) -> Any:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return value
+    where = f"{where}[{key!r}]"
+    if isinstance(value, (list, tuple)):
+        return [_json_value(entry, where, index) for index, entry in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {_json_key(inner, where): _json_value(entry, where, inner) for inner, entry in value.items()}
+    raise InvalidJobError(
+        reason=f"{where} is {value!r} ({type(value).__name__}), which JSON cannot hold",
+        hint="use texts, finite numbers, booleans, null, lists and objects",
+    )
+
+
+def _json_key(key: object, where: str) -> str:
+    if isinstance(key, str):
+        return key
+    raise InvalidJobError(reason=f"{where} has the key {key!r} ({type(key).__name__})", hint="keys of JSON are texts")
+
+
+def _as_config(value: object) -> dict[str, Any]:
     return json_object(value, what="config")
 
 
-def _metadata(value: object) -> dict[str, Any]:
+def _as_metadata(value: object) -> dict[str, Any]:
     return json_object(value, what="metadata")
 
 
@@ -240,13 +278,13 @@ class Job:
     """
 
     type: str
-    config: Mapping[str, Any] = field(factory=dict, converter=_config)
+    config: Mapping[str, Any] = field(factory=dict, converter=_as_config)
     name: str = field(default="")
     id: str = field(factory=new_id)
     parent_id: str | None = None
     correlation_id: str = field(default=Factory(lambda job: job.id, takes_self=True))
     resource: str | None = None
-    metadata: Mapping[str, Any] = field(factory=dict, converter=_metadata)
+    metadata: Mapping[str, Any] = field(factory=dict, converter=_as_metadata)
     timeout: float | None = field(default=None)
     max_attempts: int = field(default=3)
     tolerance: Tolerance | None = None
@@ -275,6 +313,10 @@ class Job:
         return self.tolerance is not None
 
 
+def _children(values: Iterable[Job | Plan]) -> tuple[Job | Plan, ...]:
+    return tuple(values)
+
+
 @frozen(kw_only=True)
 class Plan:
     """What a planner makes of one action: a parent and what is to be done under it, in order.
@@ -286,8 +328,8 @@ class Plan:
     """
 
     parent: Job
-    children: tuple[Job | Plan, ...] = field(default=(), converter=tuple)
-    notes: tuple[str, ...] = field(default=(), converter=tuple)
+    children: tuple[Job | Plan, ...] = field(default=(), converter=_children)
+    notes: tuple[str, ...] = field(default=(), converter=_texts)
 
 
 @frozen(kw_only=True)
@@ -336,25 +378,3 @@ class JobRecord:
         if self.started_at is None or self.finished_at is None:
             return None
         return max(0.0, self.finished_at - self.started_at)
-
-
-@frozen(kw_only=True)
-class LogLine:
-    """One line of a job's log.
-
-    Args:
-        job_id, correlation_id: whose line it is, and of which tree.
-        at: when, in seconds since 1970, UTC.
-        level: "DEBUG", "INFO", "WARNING", "ERROR" or "CRITICAL".
-        message: the text, secrets masked.
-        source: the logger's name: "pitstop", or the module that logged.
-        extra: what the caller bound to it; a JSON object.
-    """
-
-    job_id: str
-    correlation_id: str
-    at: float
-    level: str
-    message: str
-    source: str = "pitstop"
-    extra: Mapping[str, Any] = Factory(dict)

@@ -167,8 +167,9 @@ def type_name(kind: Any) -> str:
         return "any"
     if kind is None or kind is type(None):
         return "None"
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
+    origin: Any = get_origin(kind)
+    arguments = get_args(kind)
+    if _is_union(kind):
         return " | ".join(type_name(a) for a in arguments)
     if origin is Literal:
         return " | ".join(repr(a) for a in arguments)
@@ -275,11 +276,20 @@ def _converter() -> Converter:
             item if arguments[0] is Any else converter.structure(item, arguments[0]) for item in value
         )
 
-    converter.register_structure_hook_func(lambda k: get_origin(k) in (Union, types.UnionType), one_of)
-    converter.register_structure_hook_func(lambda k: get_origin(k) is Literal, literal)
+    converter.register_structure_hook_func(_is_union, one_of)
+    converter.register_structure_hook_func(_is_literal, literal)
     converter.register_structure_hook_func(lambda k: isinstance(k, type) and issubclass(k, Enum), member)
     converter.register_structure_hook_func(_is_list, listed)
     return converter
+
+
+def _is_union(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Union or origin is types.UnionType
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
 
 
 def _is_list(kind: Any) -> bool:
@@ -303,7 +313,7 @@ def _schema(kind: Any) -> Schema:
         return {"enum": list(arguments)}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {"enum": [member.value for member in kind]}
-    if origin in (Union, types.UnionType):
+    if _is_union(kind):
         return {"anyOf": [_schema(a) for a in arguments]}
     if _is_list(kind):
         return {"type": "array", **({"items": _schema(arguments[0])} if arguments else {})}

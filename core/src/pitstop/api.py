@@ -1,0 +1,156 @@
+"""What a script needs: open a store, run a request. Everything here is public as `pitstop.<name>`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from pitstop.contracts import JobQuery, JobStore, Runner
+from pitstop.errors import InvalidValueError
+from pitstop.jobs import Job, JobRecord, JobStatus, Plan
+from pitstop.logs import LogLine
+from pitstop.orchestrator import Orchestrator
+from pitstop.registry import Registry
+from pitstop.submission import Options
+
+if TYPE_CHECKING:
+    from typing import Self
+
+STORE_VARIABLE = "PITSTOP_STORE"
+
+
+@frozen(kw_only=True)
+class Run:
+    """What became of a request.
+
+    Args:
+        record: the root job.
+        jobs: every job of the tree, the root included, in the order of the plan.
+        lines: the log of the whole tree, in order of time.
+    """
+
+    record: JobRecord
+    jobs: tuple[JobRecord, ...]
+    lines: tuple[LogLine, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the root completed."""
+        return self.record.status is JobStatus.COMPLETED
+
+    @property
+    def children(self) -> tuple[JobRecord, ...]:
+        """The root's direct children."""
+        return tuple(job for job in self.jobs if job.job.parent_id == self.record.id)
+
+    @classmethod
+    def of(cls, store: JobStore, job_id: str) -> Self:
+        """Return what a store knows of a tree.
+
+        Raises:
+            UnknownJobError: there is no such job.
+        """
+        record = store.get(job_id)
+        tree = JobQuery(correlation_id=record.job.correlation_id, oldest_first=True, limit=None)
+        return cls(record=record, jobs=tuple(store.select(tree)), lines=tuple(store.lines(job_id, tree=True)))
+
+
+def default_store_path() -> Path:
+    """Return where jobs are recorded unless something else is said: a file in the user's state folder."""
+    from platformdirs import user_state_path
+
+    return user_state_path("pitstop", appauthor=False) / "jobs.db"
+
+
+def open_store(url: str | os.PathLike[str] | None = None, *, registry: Registry | None = None) -> JobStore:
+    """Open a job store.
+
+    Args:
+        url: a path or `sqlite:///` URL of a SQLite file (made if it does not exist; `?durability=full` survives power
+            loss and is the default, `process` survives only the death of processes), "memory:" or "none" for one that
+            ends with this process, or a URL of another scheme that a plugin offers. None: `PITSTOP_STORE` from the
+            environment, or else a file in the user's state folder.
+        registry: finds the plugin for the scheme.
+
+    Raises:
+        UnknownNameError: no plugin handles the scheme.
+        StoreError: the store cannot be opened, or was written by a newer version.
+    """
+    text = os.fspath(url) if url is not None else os.environ.get(STORE_VARIABLE) or str(default_store_path())
+    if not text.strip():
+        raise InvalidValueError(where="job store", name="url", problem="is empty; give a path or a URL")
+    if text in ("none", "memory", "memory:"):
+        from pitstop.stores.memory import MemoryStore
+
+        return MemoryStore()
+    scheme, colon, _ = text.partition("://")
+    if not colon:
+        from pitstop.stores.sqlite import SQLiteStore
+
+        return SQLiteStore(Path(text))
+    registry = registry or Registry()
+    store: JobStore = registry.store(scheme)(text)
+    return store
+
+
+def make_runner(name: str, *, registry: Registry) -> Runner:
+    """Return a new runner of a registered name, such as "inline" or "thread"."""
+    runner: Runner = registry.runner(name)()
+    return runner
+
+
+def run(
+    what: str | Job | Plan,
+    config: Mapping[str, Any] | None = None,
+    *,
+    store: str | os.PathLike[str] | JobStore | None = None,
+    registry: Registry | None = None,
+    runner: str | Runner = "inline",
+    name: str | None = None,
+    timeout: float | None = None,
+    max_attempts: int | None = None,
+    on_error: str | None = None,
+    max_failures: int | None = None,
+) -> Run:
+    """Run a request here and now, and return what became of it.
+
+    Args:
+        what: an action such as "database_maintenance", a worker type, a `Job` or a `Plan`.
+        config: what the action or worker takes: a JSON object.
+        store: where to record it; as for `open_store`, or an open store, which stays open.
+        registry: finds what is needed; a new one if not given.
+        runner: a runner or the name of one.
+        name: what to call the root job in listings.
+        timeout: seconds that each attempt of each job may take.
+        max_attempts: how often each job may be started.
+        on_error, max_failures: see `Tolerance`.
+
+    Raises:
+        InputError: the request is wrong; nothing was recorded and nothing was run.
+        PluginError: what it needs cannot be loaded.
+        StoreError: it could not be recorded.
+    """
+    registry = registry or Registry()
+    opened = None if _is_store(store) else open_store(store, registry=registry)  # type: ignore[arg-type]
+    kept: JobStore = opened or store  # type: ignore[assignment]
+    options = Options(
+        name=name, timeout=timeout, max_attempts=max_attempts, on_error=on_error, max_failures=max_failures
+    )
+    chosen = make_runner(runner, registry=registry) if isinstance(runner, str) else runner
+    orchestrator = Orchestrator(kept, registry=registry, runner=chosen)
+    try:
+        root = orchestrator.run(what, config, options=options)
+        return Run.of(kept, root.id)
+    finally:
+        orchestrator.close(keep_store=opened is None)
+
+
+def _is_store(value: object) -> bool:
+    return value is not None and not isinstance(value, (str, os.PathLike))
+
+
+__all__ = ["Run", "default_store_path", "make_runner", "open_store", "run"]

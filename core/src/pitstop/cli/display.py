@@ -1,0 +1,177 @@
+"""How a running tree is shown: live in a terminal, line by line in a pipe, not at all for `--json`."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+import click
+
+from pitstop.cli import output
+from pitstop.cli.report import progress_text, summary
+from pitstop.contracts import JobQuery, JobStore
+from pitstop.jobs import JobRecord, JobStatus
+from pitstop.logs import Stream
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+#: A larger tree is shown by its counts and the jobs that run now.
+WHOLE_TREE = 24
+ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class Display(Protocol):
+    """Shows a tree while it runs. A context manager, active while it shows."""
+
+    live: bool
+
+    def update(self, store: JobStore, root: JobRecord) -> None:
+        """Show the tree as it is now."""
+
+    def say(self, text: str) -> None:
+        """Show a line that stays."""
+
+    def log_stream(self) -> Stream:
+        """Return where log lines go."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class QuietDisplay:
+    """Shows nothing but log lines on stderr."""
+
+    live = False
+
+    def update(self, store: JobStore, root: JobRecord) -> None:
+        """Show nothing."""
+
+    def say(self, text: str) -> None:
+        """Show a line on stderr."""
+        click.echo(text, err=True)
+
+    def log_stream(self) -> Stream:
+        """Return stderr."""
+        return sys.stderr
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class PlainDisplay(QuietDisplay):
+    """Says nothing while jobs run: in a pipe their log lines tell, and the tree is printed at the end."""
+
+
+class LiveDisplay:
+    """Draws the tree again and again in place, with rich."""
+
+    live = True
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console()
+        self._live = Live(console=self._console, transient=True, auto_refresh=False)
+
+    def update(self, store: JobStore, root: JobRecord) -> None:
+        """Show the tree as it is now."""
+        self._live.update(_drawing(store, root), refresh=True)
+
+    def say(self, text: str) -> None:
+        """Show a line above the tree."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def log_stream(self) -> Stream:
+        """Return a stream whose lines appear above the tree."""
+        return _AboveLive(self._console)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+
+class _AboveLive:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            self._console.print(text.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: the console writes at once."""
+
+
+def _drawing(store: JobStore, root: JobRecord) -> RenderableType:
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    if not root.job.is_parent:
+        shown = [(0, root)]
+    elif root.counts.total > WHOLE_TREE:
+        shown = [(0, root), *((1, job) for job in _running(store, root))]
+    else:
+        shown = _whole(store, root)
+    for depth, record in shown:
+        grid.add_row(*_row(depth, record))
+    return grid
+
+
+def _running(store: JobStore, root: JobRecord) -> list[JobRecord]:
+    query = JobQuery(correlation_id=root.id, statuses=(JobStatus.RUNNING,), leaves=True, oldest_first=True)
+    return [job for job in store.select(query) if job.id != root.id][:WHOLE_TREE]
+
+
+def _whole(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
+    jobs = store.select(JobQuery(correlation_id=root.job.correlation_id, oldest_first=True, limit=4 * WHOLE_TREE))
+    depths: dict[str, int] = {}
+    for job in jobs:
+        depths[job.id] = 0 if job.job.parent_id is None else depths.get(job.job.parent_id, 0) + 1
+    return [(depths[job.id], job) for job in jobs]
+
+
+def _row(depth: int, record: JobRecord) -> tuple[RenderableType, ...]:
+    from rich.progress_bar import ProgressBar
+    from rich.spinner import Spinner
+    from rich.text import Text
+
+    name = Text("  " * depth + record.job.name, style="bold" if record.job.is_parent else "")
+    colour = output.COLOURS[record.status.value]
+    style = {"bright_black": "bright_black"}.get(colour, colour)
+    running_leaf = record.status is JobStatus.RUNNING and not record.job.is_parent
+    state: RenderableType = Text(record.status.value, style=style)
+    if running_leaf:
+        state = Spinner("dots", text=Text("running", style=style), speed=1.0)
+    share = _share(record)
+    bar: RenderableType = "" if share is None else ProgressBar(total=1.0, completed=share, width=24)
+    told = progress_text(record) if running_leaf else summary(record)
+    return name, state, bar, Text(told, overflow="ellipsis", no_wrap=True), output.seconds(record.seconds)
+
+
+def _share(record: JobRecord) -> float | None:
+    """Return how much of a running job is done, from 0 to 1, or None if nobody can tell."""
+    if record.status is not JobStatus.RUNNING:
+        return None
+    if record.job.is_parent:
+        done = record.counts.completed + record.counts.failed + record.counts.cancelled
+        return done / record.counts.total if record.counts.total else None
+    if record.progress is None or not record.progress.total:
+        return None
+    return min(1.0, record.progress.done / record.progress.total)

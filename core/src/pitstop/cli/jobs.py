@@ -1,0 +1,209 @@
+"""`pitstop jobs`: what ran, what it did, and what to do about it."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import click
+
+from pitstop.cli import output, report
+from pitstop.cli.options import Duration, json_option, open_store_for_reading, run_options, store_option
+from pitstop.cli.session import Settings, follow, session
+from pitstop.contracts import JobQuery, JobStore
+from pitstop.errors import InvalidValueError, UnknownJobError
+from pitstop.jobs import JobRecord, JobStatus
+from pitstop.logs import as_text, line_document
+
+STATUSES = [status.value for status in JobStatus]
+ENDED = [status.value for status in JobStatus if status.terminal]
+
+
+@click.group()
+def jobs() -> None:
+    """Look at what ran, and act on it.
+
+    An ID may be shortened to its beginning, as long as no other job's begins so.
+    """
+
+
+@jobs.command("list")
+@click.option("--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only these; can be repeated.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="Only jobs of these types; can be repeated.")
+@click.option("--all", "everything", is_flag=True, help="Children too, not only the roots.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@store_option
+@json_option
+def list_jobs(
+    statuses: tuple[str, ...], types: tuple[str, ...], everything: bool, limit: int, store: str | None, as_json: bool
+) -> None:
+    """List jobs, the newest first."""
+    query = JobQuery(
+        statuses=tuple(JobStatus(name) for name in statuses) or None,
+        types=types or None,
+        roots=not everything,
+        limit=limit,
+    )
+    with _opened(store) as opened:
+        records = opened.select(query)
+        total = opened.count(query).total
+    if as_json:
+        output.print_json({"total": total, "jobs": [report.record_document(record) for record in records]})
+        return
+    if not records:
+        click.echo("No such job has been recorded." if statuses or types else "No job has been recorded yet.")
+        return
+    output.table(("ID", "STATUS", "NAME", "CREATED", "TOOK", ""), [_row(record) for record in records])
+    if total > len(records):
+        click.echo(f"{len(records)} of {total}; --limit shows more")
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@store_option
+@json_option
+def show(job_id: str, store: str | None, as_json: bool) -> None:
+    """Show a job and all below it: status, result, warnings, errors."""
+    with _opened(store) as opened:
+        record = resolve(opened, job_id)
+        tree = opened.select(JobQuery(correlation_id=record.job.correlation_id, oldest_first=True, limit=None))
+    if as_json:
+        output.print_json({"job": report.record_document(record), "jobs": [report.record_document(r) for r in tree]})
+        return
+    for line in report.tree_lines(record, tree):
+        click.echo(line)
+    click.echo()
+    for name, value in _details(record):
+        click.echo(f"{name + ':':<12}{value}")
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@store_option
+@json_option
+def logs(job_id: str, store: str | None, as_json: bool) -> None:
+    """Show the log of a job; of a root, the log of its whole tree in order of time. With --json, one object a line."""
+    import json
+
+    with _opened(store) as opened:
+        record = resolve(opened, job_id)
+        for line in opened.lines(record.id, tree=record.job.parent_id is None):
+            click.echo(json.dumps(line_document(line), ensure_ascii=False) if as_json else as_text(line))
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@store_option
+def cancel(job_id: str, store: str | None) -> None:
+    """Cancel a job and all below it: what is pending at once; what runs is told to stop, in whichever process."""
+    with session(Settings(store=store)) as orchestrator:
+        record = resolve(orchestrator.store, job_id)
+        if record.status.terminal:
+            click.echo(f"job {record.id} is {record.status} already; nothing was changed")
+            return
+        done = orchestrator.cancel(record.id, reason="cancelled by 'pitstop jobs cancel'")
+    click.echo(f"{len(done.cancelled)} cancelled, {len(done.told)} running told to stop")
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@run_options
+def retry(job_id: str, **settings: Any) -> int:
+    """Run again what failed or was cancelled, as a new job made from the record. What had completed is left out."""
+    chosen = Settings(**settings)
+    with session(chosen) as orchestrator:
+        record = resolve(orchestrator.store, job_id)
+        return follow(orchestrator, lambda: orchestrator.retry(record.id), settings=chosen)
+
+
+@jobs.command()
+@run_options
+def rescue(**settings: Any) -> int:
+    """Take up jobs that were left by processes that died, and run what remains of them here."""
+    chosen = Settings(**settings)
+    worst = 0
+    with session(chosen) as orchestrator:
+        roots = orchestrator.rescue()
+        for root_id in roots:
+            worst = max(worst, follow(orchestrator, partial(orchestrator.store.get, root_id), settings=chosen))
+    if not roots:
+        click.echo("Nothing was left behind.")
+    return worst
+
+
+@jobs.command()
+@click.option("--older-than", type=Duration(), required=True, metavar="TIME", help="Ended longer ago, such as 30d.")
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice(ENDED), help="Only these; default: all that have ended."
+)
+@store_option
+def purge(older_than: float, statuses: tuple[str, ...], store: str | None) -> None:
+    """Remove the records and logs of trees that ended long ago."""
+    chosen = [JobStatus(name) for name in statuses or ENDED]
+    with _opened(store) as opened:
+        removed = opened.purge(before=time.time() - older_than, statuses=chosen)
+    click.echo(f"{removed} jobs removed")
+
+
+def resolve(store: JobStore, prefix: str) -> JobRecord:
+    """Return the one job whose id begins with `prefix`.
+
+    Raises:
+        UnknownJobError: there is none, or more than one.
+    """
+    prefix = prefix.strip().lower()
+    if not prefix:
+        raise InvalidValueError(where="the command line", name="ID", problem="is empty")
+    matches = store.ids(prefix, limit=6)
+    if len(matches) != 1 and prefix not in matches:
+        raise UnknownJobError(id=prefix, matches=tuple(matches))
+    return store.get(prefix if prefix in matches else matches[0])
+
+
+class _opened:  # noqa: N801 - reads as a function where it is used
+    """A context manager that opens the user's store and closes it."""
+
+    def __init__(self, url: str | None) -> None:
+        self._store = open_store_for_reading(url)
+
+    def __enter__(self) -> JobStore:
+        return self._store
+
+    def __exit__(self, *_: object) -> None:
+        self._store.close()
+
+
+def _row(record: JobRecord) -> tuple[str, ...]:
+    first_line = (record.error.message.splitlines() or [""])[0] if record.error else ""
+    told = first_line if record.status is JobStatus.FAILED and first_line else report.summary(record)
+    return (
+        record.id,
+        output.status(record.status.value),
+        record.job.name,
+        output.moment(record.created_at),
+        output.seconds(record.seconds),
+        told,
+    )
+
+
+def _details(record: JobRecord) -> list[tuple[str, str]]:
+    import json
+
+    document = report.record_document(record)
+    details = [
+        ("id", record.id),
+        ("type", record.job.type),
+        ("config", json.dumps(document["config"], ensure_ascii=False)),
+        ("created", output.moment(record.created_at)),
+        ("started", output.moment(record.started_at)),
+        ("finished", output.moment(record.finished_at)),
+        ("attempt", f"{record.attempt} of {record.job.max_attempts}" if record.attempt else ""),
+        ("resource", str(document["resource"] or "")),
+        ("metadata", json.dumps(document["metadata"], ensure_ascii=False) if document["metadata"] else ""),
+    ]
+    if record.result is not None and record.result.data:
+        details.append(("data", json.dumps(document["result"]["data"], ensure_ascii=False)))
+    if record.error is not None and record.error.traceback:
+        details.append(("traceback", "\n" + record.error.traceback))
+    return [(name, value) for name, value in details if value]

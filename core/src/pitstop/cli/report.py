@@ -1,0 +1,107 @@
+"""What is shown of a job and its tree, as text and as JSON. Reads records; knows no command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import click
+
+from pitstop.cli import output
+from pitstop.jobs import JobRecord, JobStatus
+from pitstop.masking import mask_value
+
+
+def tree_lines(root: JobRecord, jobs: Sequence[JobRecord]) -> Iterator[str]:
+    """Yield the lines that show a tree.
+
+    Args:
+        root: where to begin.
+        jobs: all records of the tree, in order of creation.
+    """
+    children: dict[str | None, list[JobRecord]] = {}
+    for job in jobs:
+        children.setdefault(job.job.parent_id, []).append(job)
+    width = max((len(job.job.name) for job in jobs if not job.job.is_parent), default=0)
+    yield from _lines_of(root, children, depth=0, width=width)
+
+
+def _lines_of(
+    record: JobRecord, children: dict[str | None, list[JobRecord]], *, depth: int, width: int
+) -> Iterator[str]:
+    indent = "  " * depth
+    yield indent + _headline(record, width=width)
+    for note in record.job.metadata.get("notes", ()):
+        yield f"{indent}  note: {note}"
+    if record.result is not None:
+        for warning in record.result.warnings:
+            yield f"{indent}  {click.style('warning:', fg='yellow')} {warning}"
+    if record.error is not None and record.status is not JobStatus.COMPLETED:
+        first, *more = record.error.message.splitlines() or [""]
+        yield f"{indent}  {click.style(record.error.type + ':', fg='red')} {first}"
+        yield from (f"{indent}  {line}" for line in more)
+    for child in children.get(record.id, ()):
+        yield from _lines_of(child, children, depth=depth + 1, width=width)
+
+
+def _headline(record: JobRecord, *, width: int) -> str:
+    name = record.job.name if record.job.is_parent else record.job.name.ljust(width)
+    shown = output.status(record.status.value) + " " * max(0, 9 - len(record.status.value))
+    return "  ".join(part for part in (name, shown, summary(record), output.seconds(record.seconds)) if part)
+
+
+def summary(record: JobRecord) -> str:
+    """Return one line on where a job stands: its result, its progress, or its children."""
+    if record.result is not None:
+        outcome = "" if record.result.outcome == "changed" and record.result.summary else record.result.outcome.value
+        return ": ".join(part for part in (outcome, record.result.summary) if part)
+    if record.job.is_parent:
+        return str(record.counts)
+    if record.status is JobStatus.PENDING and record.error is not None:
+        return f"to be tried again at {output.moment(record.not_before)}: {record.error.message}"
+    if record.status is JobStatus.RUNNING and record.progress is not None:
+        return progress_text(record)
+    return ""
+
+
+def progress_text(record: JobRecord) -> str:
+    """Return how far a running job is, such as "3/7 indexes, orders_by_day"."""
+    told = record.progress
+    if told is None:
+        return ""
+    of = "" if told.total is None else f"/{told.total:g}"
+    return ", ".join(part for part in (f"{told.done:g}{of} {told.unit}".strip(), told.message) if part)
+
+
+def record_document(record: JobRecord) -> dict[str, Any]:
+    """Return a record as a JSON object, secrets masked, times in ISO 8601 and UTC."""
+    job = record.job
+    return {
+        "id": job.id,
+        "type": job.type,
+        "name": job.name,
+        "status": record.status.value,
+        "parent_id": job.parent_id,
+        "correlation_id": job.correlation_id,
+        "resource": mask_value(job.resource),
+        "config": mask_value(job.config),
+        "metadata": mask_value(job.metadata),
+        "attempt": record.attempt,
+        "max_attempts": job.max_attempts,
+        "timeout": job.timeout,
+        "created_at": _iso(record.created_at),
+        "started_at": _iso(record.started_at),
+        "finished_at": _iso(record.finished_at),
+        "not_before": _iso(record.not_before),
+        "seconds": record.seconds,
+        "progress": attrs.asdict(record.progress) if record.progress else None,
+        "result": attrs.asdict(record.result) if record.result else None,
+        "error": attrs.asdict(record.error) if record.error else None,
+        "counts": attrs.asdict(record.counts) if job.is_parent else None,
+    }
+
+
+def _iso(value: float | None) -> str | None:
+    return None if value is None else datetime.fromtimestamp(value, UTC).isoformat()

@@ -1,0 +1,187 @@
+"""Running a request from the command line: store, signals, display, exit code. Plugins' commands use it too.
+
+from pitstop.cli.session import Settings, run_request
+
+code = run_request("database_maintenance", config, settings=Settings(**options))
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from attrs import frozen
+
+from pitstop import logs
+from pitstop.api import Run, open_store
+from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, output
+from pitstop.cli.display import Display, LiveDisplay, PlainDisplay, QuietDisplay
+from pitstop.cli.report import record_document, tree_lines
+from pitstop.contracts import Runner
+from pitstop.jobs import Job, JobRecord, JobStatus, Plan
+from pitstop.orchestrator import Orchestrator
+from pitstop.registry import Registry
+from pitstop.runners.thread import ThreadRunner
+from pitstop.submission import Options
+
+#: How often the display is drawn anew, in seconds.
+REFRESH = 0.1
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What `pitstop.cli.options.run_options` adds to a command; see the help of each there."""
+
+    store: str | None = None
+    as_json: bool = False
+    timeout: float | None = None
+    on_error: str | None = None
+    max_failures: int | None = None
+    threads: int | None = None
+    log_level: str | None = None
+    log_format: logs.Format = "text"
+
+    def options(self, *, name: str | None = None) -> Options:
+        """Return what of it concerns the submission."""
+        return Options(name=name, timeout=self.timeout, on_error=self.on_error, max_failures=self.max_failures)
+
+
+def run_request(
+    what: str | Job | Plan,
+    config: Mapping[str, Any] | None = None,
+    *,
+    settings: Settings,
+    options: Options | None = None,
+    show: Callable[[Run], None] | None = None,
+) -> int:
+    """Run a request, show how it goes, and print what came of it.
+
+    Args:
+        what, config: as for `Orchestrator.submit`.
+        settings: what the user chose.
+        options: what applies to the tree; by default what the settings say.
+        show: prints the outcome instead of the usual tree; not called with `--json`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        PitstopError: the request is refused; nothing was started.
+    """
+    with session(settings) as orchestrator:
+        return follow(
+            orchestrator,
+            lambda: orchestrator.submit(what, config, options=options or settings.options()),
+            settings=settings,
+            show=show,
+        )
+
+
+@contextmanager
+def session(
+    settings: Settings, *, registry: Registry | None = None, runner: Runner | None = None
+) -> Iterator[Orchestrator]:
+    """Yield an orchestrator on the user's store, after what died processes left running has been marked as lost."""
+    registry = registry or Registry()
+    store = open_store(settings.store, registry=registry)
+    with Orchestrator(store, registry=registry, runner=runner or ThreadRunner(settings.threads)) as orchestrator:
+        orchestrator.rescue(adopt=False)
+        yield orchestrator
+
+
+def follow(
+    orchestrator: Orchestrator,
+    submit: Callable[[], JobRecord],
+    *,
+    settings: Settings,
+    show: Callable[[Run], None] | None = None,
+) -> int:
+    """Submit, show the tree until it has ended, and print the outcome. Returns the exit code.
+
+    The first Ctrl-C or SIGTERM cancels cleanly; a second one leaves at once.
+    """
+    display = _display(settings)
+    with display, _signals() as signals:
+        _show_logs(settings, display)
+        try:
+            root = submit()
+            told = False
+            while not (root := orchestrator.wait(root.id, timeout=REFRESH)).status.terminal:
+                if signals.received and not told:
+                    told = True
+                    display.say("stopping: running jobs are told to stop; once more to leave at once")
+                    orchestrator.cancel(root.id, reason=f"interrupted by {signals.received}")
+                display.update(orchestrator.store, root)
+        finally:
+            logs.disable()
+    run = Run.of(orchestrator.store, root.id)
+    if settings.as_json:
+        output.print_json({"job": record_document(run.record), "jobs": [record_document(job) for job in run.jobs]})
+    else:
+        (show or show_run)(run)
+        _say_where(run.record, orchestrator)
+    return exit_code(run.record)
+
+
+def exit_code(record: JobRecord) -> int:
+    """Return the exit code that a job's status stands for."""
+    return {JobStatus.COMPLETED: COMPLETED, JobStatus.CANCELLED: INTERRUPTED}.get(record.status, FAILED)
+
+
+def show_run(run: Run) -> None:
+    """Print a tree."""
+    for line in tree_lines(run.record, run.jobs):
+        click.echo(line)
+
+
+def _say_where(record: JobRecord, orchestrator: Orchestrator) -> None:
+    path = orchestrator.store.path
+    if path is None:
+        return
+    from pitstop.api import default_store_path
+
+    option = "" if path == default_store_path() else f" --store {path}"
+    click.echo(click.style(f"record: pitstop jobs show {record.id}{option}", dim=True))
+    click.echo(click.style(f"log:    pitstop jobs logs {record.id}{option}", dim=True))
+
+
+def _display(settings: Settings) -> Display:
+    if settings.as_json:
+        return QuietDisplay()
+    return LiveDisplay() if sys.stdout.isatty() else PlainDisplay()
+
+
+def _show_logs(settings: Settings, display: Display) -> None:
+    quiet = "warning" if display.live and settings.log_format == "text" else "info"
+    logs.enable(display.log_stream(), level=settings.log_level or quiet, format=settings.log_format, exclusive=True)
+
+
+class _Signals:
+    """Counts what asks the process to stop."""
+
+    def __init__(self) -> None:
+        self.received = ""
+
+    def handle(self, number: int, _: object) -> None:
+        if self.received:
+            # the terminal may be without a cursor while the live display runs
+            os.write(2, b"\x1b[?25h\n" if os.isatty(2) else b"\n")
+            os._exit(INTERRUPTED)
+        self.received = signal.Signals(number).name
+
+
+@contextmanager
+def _signals() -> Iterator[_Signals]:
+    # the handler only notes: it may run in the middle of anything, also of the store's own work
+    signals = _Signals()
+    before = {number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,225 @@
+"""Running one claimed job: expand, look up, validate, execute, conclude. Persists nothing and decides no status.
+
+Every way in which a job can end becomes a `Conclusion`; what follows from it is the manager's business.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from threading import Lock
+from typing import Any, Literal, Protocol
+
+from attrs import evolve, field, frozen
+
+from pitstop.cancellation import CancelScope
+from pitstop.clock import Clock, SystemClock
+from pitstop.contracts import Worker
+from pitstop.errors import DeadlineExceededError, InvalidJobError, JobCancelledError, PitstopError, TransientError
+from pitstop.expansion import Expanded, expand
+from pitstop.hooks import Hooks
+from pitstop.jobs import Conclusion, ErrorRecord, Job, JobRecord, Outcome, Progress, Result, json_object
+from pitstop.logs import JobLog, Logger
+from pitstop.masking import mask, mask_value
+
+#: Progress is passed on at most once in so many seconds (RUNNERS: four writes a second).
+PROGRESS_INTERVAL = 0.25
+
+
+class Workers(Protocol):
+    """Where the worker of a type comes from: the registry."""
+
+    def worker(self, worker_type: str) -> Worker:
+        """Return the worker."""
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """One attempt at a job while it runs: the signal to stop, and the log.
+
+    Args:
+        record: the claimed record.
+        scope: tells it to stop.
+        log: collects its lines.
+    """
+
+    record: JobRecord
+    scope: CancelScope = field(repr=False)
+    log: JobLog = field(repr=False)
+
+    @classmethod
+    def of(cls, record: JobRecord, *, clock: Clock | None = None) -> Attempt:
+        """Return the attempt that a claimed record stands for; its deadline starts now."""
+        job = record.job
+        bound: dict[str, Any] = {"worker_type": job.type}
+        if isinstance(job.config.get("operation"), str):
+            bound["operation"] = job.config["operation"]
+        log = JobLog(job_id=job.id, correlation_id=job.correlation_id, bound=bound, now=(clock or SystemClock()).now)
+        scope = CancelScope(
+            timeout=job.timeout,
+            on_error=lambda error: log.logger.error("an on_cancel callback raised {}", _described(error)),
+        )
+        return cls(record=record, scope=scope, log=log)
+
+
+class Execution:
+    """Runs attempts.
+
+    Args:
+        workers: where workers come from.
+        hooks: what to call around them.
+        on_progress: gets a record and its progress, a few times a second.
+        environment: what `${NAME}` is expanded from.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        *,
+        hooks: Hooks | None = None,
+        on_progress: Callable[[JobRecord, Progress], None] = lambda record, progress: None,
+        environment: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+    ) -> None:
+        self._workers = workers
+        self._hooks = hooks or Hooks()
+        self._on_progress = on_progress
+        self._environment = environment
+        self._clock = clock or SystemClock()
+
+    def run(self, attempt: Attempt) -> Conclusion:
+        """Carry out an attempt. Raises nothing: whatever happens is in the conclusion."""
+        job, log = attempt.record.job, attempt.log
+        with log.capture():
+            try:
+                expanded = expand(job.config, self._environment)
+                log.secrets = expanded.secrets
+                worker = self._workers.worker(job.type)
+                conclusion = self._completed(attempt, self._execute(attempt, worker, expanded))
+            except BaseException as error:
+                conclusion = self._ended_by(error, attempt)
+            finally:
+                attempt.scope.close()
+            self._log_end(conclusion, log)
+        return conclusion
+
+    def _execute(self, attempt: Attempt, worker: Worker, expanded: Expanded) -> object:
+        job = attempt.record.job
+        if expanded.config != job.config:
+            job = evolve(job, config=expanded.config)
+        context = Context(attempt, job, on_progress=self._on_progress, clock=self._clock)
+        attempt.scope.check()
+        worker.validate(job)
+        return self._hooks.around(job, context, lambda: worker.execute(job, context))
+
+    def _completed(self, attempt: Attempt, returned: object) -> Conclusion:
+        result = _result_of(returned, attempt.record.job)
+        secrets = attempt.log.secrets
+        warnings = [mask(str(warning), secrets) for warning in result.warnings]
+        if isinstance(attempt.scope.error, DeadlineExceededError):
+            warnings.append(f"it did not stop when its time was over ({attempt.record.job.timeout:g} s)")
+        masked = Result(
+            outcome=result.outcome,
+            summary=mask(result.summary, secrets),
+            data=mask_value(result.data, secrets),
+            warnings=warnings,
+        )
+        return Conclusion(kind="completed", result=masked)
+
+    def _ended_by(self, error: BaseException, attempt: Attempt) -> Conclusion:
+        told, secrets = attempt.scope.error, attempt.log.secrets
+        if isinstance(error, KeyboardInterrupt):
+            record = ErrorRecord(type="JobCancelledError", message="interrupted")
+            return Conclusion(kind="cancelled", error=record, interrupted=True)
+        if told is not None and (isinstance(error, JobCancelledError) or error.__cause__ is told):
+            kind: Literal["failed", "cancelled"] = "failed" if isinstance(told, DeadlineExceededError) else "cancelled"
+            return Conclusion(kind=kind, error=_error_record(told, secrets))
+        if isinstance(error, TransientError):
+            return Conclusion(kind="transient", error=_error_record(error, secrets))
+        return Conclusion(kind="failed", error=_error_record(error, secrets))
+
+    def _log_end(self, conclusion: Conclusion, log: JobLog) -> None:
+        if conclusion.error is not None:
+            level = log.logger.warning if conclusion.kind in ("cancelled", "transient") else log.logger.error
+            level(f"{conclusion.kind}: {conclusion.error.message}")
+        for warning in conclusion.result.warnings if conclusion.result else ():
+            log.logger.warning(warning)
+
+
+class Context:
+    """What a worker gets beside the job; see `pitstop.contracts.JobContext`."""
+
+    def __init__(
+        self, attempt: Attempt, job: Job, *, on_progress: Callable[[JobRecord, Progress], None], clock: Clock
+    ) -> None:
+        self._attempt = attempt
+        self._on_progress = on_progress
+        self._clock = clock
+        self._lock = Lock()
+        self._last = float("-inf")
+        self._done = 0.0
+        self.job = job
+        self.logger: Logger = attempt.log.logger
+
+    @property
+    def attempt(self) -> int:
+        """Which start of this job it is, from 1."""
+        return self._attempt.record.attempt
+
+    @property
+    def deadline(self) -> float | None:
+        """When it must have ended, in seconds since 1970, or None."""
+        started, timeout = self._attempt.record.started_at, self.job.timeout
+        return None if timeout is None or started is None else started + timeout
+
+    def progress(self, done: float, total: float | None = None, unit: str = "", message: str = "") -> None:
+        """Tell how far the job is; see `JobContext`."""
+        with self._lock:
+            self._done = max(self._done, done)
+            now = self._clock.monotonic()
+            if now - self._last < PROGRESS_INTERVAL and done != total:
+                return
+            self._last = now
+            told = Progress(done=self._done, total=total, unit=unit, message=mask(message, self._attempt.log.secrets))
+        self._on_progress(self._attempt.record, told)
+
+    def check_cancelled(self) -> None:
+        """Return at once, or raise if the job must stop; see `JobContext`."""
+        self._attempt.scope.check()
+
+    def on_cancel(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
+        """Have `callback` called when the job must stop; see `JobContext`."""
+        return self._attempt.scope.calling(callback)
+
+
+def _result_of(returned: object, job: Job) -> Result:
+    if returned is None:
+        return Result(outcome=Outcome.CHANGED)
+    if isinstance(returned, Mapping):
+        returned = Result(data=returned)
+    if not isinstance(returned, Result):
+        raise InvalidJobError(
+            reason=f"the worker of {job.type!r} returned {type(returned).__name__}",
+            hint="it returns a Result, a mapping, or None",
+        )
+    data = json_object(returned.data, what="the result's data")
+    return Result(outcome=returned.outcome, summary=returned.summary, data=data, warnings=returned.warnings)
+
+
+def _error_record(error: BaseException, secrets: tuple[tuple[str, str], ...]) -> ErrorRecord:
+    foreseen = isinstance(error, PitstopError)
+    # the frames of this module say nothing about the fault
+    trace = "" if foreseen else "".join(traceback.format_exception(error))
+    message = str(error) if foreseen else _described(error)
+    return ErrorRecord(type=type(error).__name__, message=mask(message, secrets), traceback=mask(trace, secrets))
+
+
+def _described(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be read"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,190 @@
+"""The hooks on the life of a job: their specifications, and a dispatch in which one bad plugin costs only itself.
+
+pluggy checks the plugins against the specifications and puts them in order. The calls are made here, one plugin at a
+time, because in pluggy's own a hook that raises takes every other plugin's result with it, and the job's
+(docs/decisions/hook-isolation.md). Finds and loads no plugin; the registry does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from pitstop.jobs import Job, JobRecord, Progress
+
+if TYPE_CHECKING:
+    from pitstop.contracts import JobContext
+
+PROJECT = "pitstop"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Execute = Callable[[], Any]
+
+
+class Specifications:
+    """What a hook plugin may implement. Each hook is called in the process where it happens."""
+
+    @hookspec
+    def pitstop_job_created(self, record: JobRecord) -> None:
+        """Called for each job of a submission, after all of them are stored. In the submitting thread."""
+
+    @hookspec
+    def pitstop_job_started(self, record: JobRecord) -> None:
+        """Called after a job is claimed and before its worker is looked up. In the thread that runs it."""
+
+    @hookspec
+    def pitstop_job_progress(self, job: Job, progress: Progress) -> None:
+        """Called when progress is written, a few times a second at most. In the thread that reported it."""
+
+    @hookspec
+    def pitstop_job_finished(self, record: JobRecord) -> None:
+        """Called after an end is stored: completed, failed or cancelled, jobs and parents alike; not for a retry."""
+
+    @hookspec
+    def pitstop_plugin_failed(self, plugin: str, hook: str, error: BaseException) -> None:
+        """Called when another hook plugin has raised."""
+
+    @hookspec
+    def pitstop_around_execute(self, job: Job, context: JobContext) -> Generator[None, Any, Any]:
+        """Wrap a worker's `execute`: a generator that yields once and returns the result, as it is or another.
+
+        Declare it with `@hookimpl(wrapper=True)`. At the `yield` it receives what the worker returned, or what the
+        worker raised is raised there; letting that pass is the right thing. An exception of the wrapper's own is
+        reported and changes nothing for the job. In the thread that runs the job.
+        """
+        yield
+
+
+class Hooks:
+    """Calls the registered hook plugins.
+
+    Args:
+        plugins: pairs of a name and a module or object with `@hookimpl` functions.
+
+    Attributes:
+        failures: a text for each plugin that could not be registered, and for the latest that raised.
+    """
+
+    def __init__(self, plugins: Iterable[tuple[str, object]] = ()) -> None:
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Specifications)
+        self.failures: list[str] = []
+        for name, plugin in plugins:
+            self.add(name, plugin)
+
+    def add(self, name: str, plugin: object) -> bool:
+        """Register a plugin. Returns whether it is one; if not, `failures` says why."""
+        try:
+            self._manager.register(plugin, name)
+            self._manager.check_pending()
+            for impl in self._manager.hook.pitstop_around_execute.get_hookimpls():
+                if not impl.wrapper:
+                    raise pluggy.PluginValidationError(plugin, "pitstop_around_execute must be @hookimpl(wrapper=True)")
+        except Exception as error:
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
+            self._note(f"hook plugin {name!r} was not registered: {type(error).__name__}: {error}")
+            return False
+        return True
+
+    def created(self, record: JobRecord) -> None:
+        """Tell that a job was created."""
+        self._call("pitstop_job_created", record=record)
+
+    def started(self, record: JobRecord) -> None:
+        """Tell that a job was claimed and starts."""
+        self._call("pitstop_job_started", record=record)
+
+    def progress(self, job: Job, progress: Progress) -> None:
+        """Tell how far a job is."""
+        self._call("pitstop_job_progress", job=job, progress=progress)
+
+    def finished(self, record: JobRecord) -> None:
+        """Tell that a job has ended."""
+        self._call("pitstop_job_finished", record=record)
+
+    @property
+    def wants_finished(self) -> bool:
+        """Whether any plugin wants to know of ends; looking records up for nobody would cost."""
+        return bool(self._manager.hook.pitstop_job_finished.get_hookimpls())
+
+    def around(self, job: Job, context: JobContext, execute: Execute) -> Any:
+        """Call `execute` inside every `pitstop_around_execute` wrapper and return the result.
+
+        Raises:
+            BaseException: what `execute` raised, unless a wrapper turned it into a result.
+        """
+        impls = self._manager.hook.pitstop_around_execute.get_hookimpls()
+        if not impls:
+            return execute()
+        entered = self._enter(impls, {"job": job, "context": context})
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = execute()
+        except BaseException as raised:
+            error = raised
+        for impl, wrapper in reversed(entered):
+            result, error = self._leave(impl, wrapper, result, error)
+        if error is not None:
+            raise error
+        return result
+
+    def _enter(self, impls: list[Any], arguments: dict[str, Any]) -> list[tuple[Any, Generator[None, Any, Any]]]:
+        entered = []
+        for impl in reversed(impls):
+            try:
+                wrapper = impl.function(*(arguments[name] for name in impl.argnames))
+                next(wrapper)
+            except StopIteration:
+                self._failed(impl, "pitstop_around_execute", RuntimeError("the wrapper did not yield"))
+            except Exception as error:
+                self._failed(impl, "pitstop_around_execute", error)
+            else:
+                entered.append((impl, wrapper))
+        return entered
+
+    def _leave(
+        self, impl: Any, wrapper: Generator[None, Any, Any], result: Any, error: BaseException | None
+    ) -> tuple[Any, BaseException | None]:
+        try:
+            if error is not None:
+                wrapper.throw(error)
+            else:
+                wrapper.send(result)
+        except StopIteration as stop:
+            return stop.value, None
+        except BaseException as raised:
+            if raised is not error:
+                self._failed(impl, "pitstop_around_execute", raised)
+            return result, error
+        wrapper.close()
+        self._failed(impl, "pitstop_around_execute", RuntimeError("the wrapper yielded twice"))
+        return result, error
+
+    def _call(self, hook: str, **arguments: Any) -> None:
+        for impl in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            try:
+                impl.function(*(arguments[name] for name in impl.argnames))
+            except Exception as error:
+                self._failed(impl, hook, error)
+
+    def _failed(self, impl: Any, hook: str, error: BaseException) -> None:
+        self._note(f"hook plugin {impl.plugin_name!r} raised in {hook}: {type(error).__name__}: {error}")
+        for other in reversed(self._manager.hook.pitstop_plugin_failed.get_hookimpls()):
+            if other.plugin is impl.plugin:
+                continue
+            told = {"plugin": impl.plugin_name, "hook": hook, "error": error}
+            try:
+                other.function(*(told[name] for name in other.argnames))
+            except Exception as second:
+                self._note(f"hook plugin {other.plugin_name!r} raised in pitstop_plugin_failed: {second}")
+
+    def _note(self, text: str) -> None:
+        from pitstop import logs
+
+        self.failures = [*self.failures[-99:], text]
+        logs.report(text)

@@ -1,0 +1,84 @@
+"""The inline runner: jobs run in the thread that submits them, one after the other. For scripts and tests."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+
+from pitstop.clock import Clock, SystemClock
+from pitstop.contracts import RunJob
+
+
+class InlineRunner:
+    """Runs a job before `submit` returns, or, when it was submitted from within a job, when that one has ended.
+
+    A retry that must wait is waited for, so that when `submit` returns nothing is left.
+
+    Args:
+        clock: waits before a delayed retry.
+    """
+
+    shared = False
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._queue: list[tuple[float, int, str]] = []
+        self._submitted = 0
+        self._draining = False
+        self._stopped = False
+        self._run_job: RunJob | None = None
+
+    def start(self, run_job: RunJob) -> None:
+        """Begin; see `Runner`."""
+        self._run_job = run_job
+
+    def submit(self, job_id: str, *, not_before: float | None = None) -> None:
+        """Run a job; see `Runner`."""
+        with self._lock:
+            self._submitted += 1
+            heapq.heappush(self._queue, (not_before or 0.0, self._submitted, job_id))
+            if self._draining or self._stopped:
+                return
+            self._draining = True
+        try:
+            self._drain()
+        finally:
+            with self._lock:
+                self._draining = False
+
+    def cancel(self, job_id: str) -> None:
+        """Drop a job that has not started; see `Runner`."""
+        with self._lock:
+            self._queue = [entry for entry in self._queue if entry[2] != job_id]
+            heapq.heapify(self._queue)
+
+    def stop(self, *, wait: bool = True) -> None:
+        """Take no more jobs; see `Runner`."""
+        with self._lock:
+            self._stopped = True
+            self._queue.clear()
+
+    def _drain(self) -> None:
+        assert self._run_job is not None, "start() comes before submit()"
+        while True:
+            with self._lock:
+                if not self._queue:
+                    # in the same breath as the check, so that no submit of another thread falls between
+                    self._draining = False
+                    return
+                not_before, order, job_id = heapq.heappop(self._queue)
+                pause = not_before - self._clock.now()
+                if pause > 0:
+                    heapq.heappush(self._queue, (not_before, order, job_id))
+            if pause > 0:
+                # in short steps: a job that may run at once can come from another thread meanwhile
+                self._clock.sleep(min(pause, 0.1))
+                continue
+            self._run_job(job_id, self._following)
+
+    def _following(self) -> str | None:
+        with self._lock:
+            if self._queue and self._queue[0][0] <= self._clock.now():
+                return heapq.heappop(self._queue)[2]
+        return None
