@@ -86,7 +86,7 @@ _HOME = {
     "workers": ("OperationWorker",),
 }
 _MODULE_OF = {name: f"pitstop.{module}" for module, names in _HOME.items() for name in names}
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605 - one table says where each name lives
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> object:

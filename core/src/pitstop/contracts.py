@@ -266,9 +266,9 @@ class JobStore(Protocol):
 
     Every method is one transaction: it happens whole or not at all, also when the process dies in it. The store
     enforces what only it can see: a status changes by compare-and-set on status and attempt; two running jobs never
-    share a resource; and with each child's change the parent's counts, and with the last child's end the parent's status
-    (by `pitstop.jobs.parent_status`), change in the same transaction, up to the root. It makes no other decision, reads
-    no clock and runs nothing.
+    share a resource; and with each child's change the parent's counts, and with the last child's end the parent's
+    status (by `pitstop.jobs.parent_status`), change in the same transaction, up to the root. It makes no other
+    decision, reads no clock and runs nothing.
 
     Every method raises `StoreError` when the store cannot be read or written.
     """
@@ -341,7 +341,7 @@ class JobStore(Protocol):
     def ready(self, parent_id: str, *, now: float) -> list[str]:
         """Return the ids of leaf jobs below a parent (or the job itself, if it is one) that may start, in plan order.
 
-        Such a job is pending, its resource is free, and no earlier pending job of the same tree needs the same resource.
+        Such a job is pending, its resource is free, and no earlier pending job of the tree needs the same resource.
         """
 
     def waiting(self, resource: str, *, limit: int = 10) -> list[JobRecord]:

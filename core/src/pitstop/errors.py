@@ -33,7 +33,9 @@ class PitstopError(Exception):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = {name: cls.__dict__.get(name, cls._REQUIRED) for name in cls.__dict__.get("__annotations__", {})}
+        # not inspect.get_annotations: the import of inspect costs more than all of discovery
+        annotations = cls.__dict__.get("__annotations__", {})  # noqa: RUF063
+        own = {name: cls.__dict__.get(name, cls._REQUIRED) for name in annotations}
         cls._fields = {**cls._fields, **own}
 
     if not TYPE_CHECKING:

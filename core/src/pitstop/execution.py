@@ -80,7 +80,7 @@ class Execution:
         workers: Workers,
         *,
         hooks: Hooks | None = None,
-        on_progress: Callable[[JobRecord, Progress], None] = lambda record, progress: None,
+        on_progress: Callable[[JobRecord, Progress], None] = lambda _record, _progress: None,
         environment: Mapping[str, str] = os.environ,
         clock: Clock | None = None,
     ) -> None:

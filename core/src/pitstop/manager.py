@@ -149,7 +149,7 @@ class JobManager:
         self.owner.announce()
         self.store.adopt(root_ids, owner=self.owner.id, lease_until=self.clock.now() + LEASE)
 
-    def rescue(self, *, on_crash: Callable[[str], OnCrash] = lambda worker_type: "fail") -> Rescued:
+    def rescue(self, *, on_crash: Callable[[str], OnCrash] = lambda _type: "fail") -> Rescued:
         """Bring jobs whose process died to the right place.
 
         A lost job counts as an attempt. It goes back to pending if its worker type says "retry" and attempts remain;

@@ -201,7 +201,7 @@ class Orchestrator:
         return orphans
 
     def close(self, *, wait: bool = True, keep_store: bool = False) -> None:
-        """Stop the runner (with `wait`, when its running jobs have ended) and, unless told otherwise, close the store."""
+        """Stop the runner (with `wait`, when its jobs have ended) and, unless told otherwise, close the store."""
         self.runner.stop(wait=wait)
         self._watcher.stop()
         self.manager.close(keep_store=keep_store)

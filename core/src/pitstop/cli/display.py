@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -153,8 +154,7 @@ def _row(depth: int, record: JobRecord) -> tuple[RenderableType, ...]:
     from rich.text import Text
 
     name = Text("  " * depth + record.job.name, style="bold" if record.job.is_parent else "")
-    colour = output.COLOURS[record.status.value]
-    style = {"bright_black": "bright_black"}.get(colour, colour)
+    style = output.COLOURS[record.status.value]
     running_leaf = record.status is JobStatus.RUNNING and not record.job.is_parent
     state: RenderableType = Text(record.status.value, style=style)
     if running_leaf:
@@ -162,7 +162,10 @@ def _row(depth: int, record: JobRecord) -> tuple[RenderableType, ...]:
     share = _share(record)
     bar: RenderableType = "" if share is None else ProgressBar(total=1.0, completed=share, width=24)
     told = progress_text(record) if running_leaf else summary(record)
-    return name, state, bar, Text(told, overflow="ellipsis", no_wrap=True), output.seconds(record.seconds)
+    took = record.seconds
+    if running_leaf and record.started_at is not None:
+        took = max(0.0, time.time() - record.started_at)
+    return name, state, bar, Text(told, overflow="ellipsis", no_wrap=True), output.seconds(took)
 
 
 def _share(record: JobRecord) -> float | None:

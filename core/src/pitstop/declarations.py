@@ -1,0 +1,250 @@
+"""What one distribution declares: `Entry`, `Problem`, and how an `entry_points.txt` is read. Opens and finds no file.
+
+Every command pays for this module, so it imports nothing at run time.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Only groups that begin with this are Pitstop's; a plugin may have second-level groups of its own below it.
+PREFIX = "pitstop."
+
+
+class _Record:
+    """A plain record whose fields are its slots."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the fields and their values, for JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in self.__slots__])
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._values() == self._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
+
+class Entry(_Record):
+    """One thing that a distribution offers; nothing of it has been imported.
+
+    Args:
+        group: the entry-point group, such as "pitstop.workers".
+        name: the name within the group.
+        target: where it is, "module:attribute" or "module".
+        distribution: who offers it, such as "acme-freeze"; lower case, with hyphens; "" when it was added by hand.
+        version: of the distribution; "" if it says none.
+        location: the entry of `sys.path` where the distribution was found, or the finder that knows it.
+    """
+
+    __slots__ = ("group", "name", "target", "distribution", "version", "location")  # noqa: RUF023 in reading order
+
+    def __init__(
+        self, *, group: str, name: str, target: str, distribution: str = "", version: str = "", location: str = ""
+    ) -> None:
+        self.group = group
+        self.name = name
+        self.target = target
+        self.distribution = distribution
+        self.version = version
+        self.location = location
+
+    @property
+    def origin(self) -> str:
+        """Who offers it, such as "acme-freeze 0.1"; "" when it was added by hand."""
+        return f"{self.distribution} {self.version}".rstrip()
+
+    @property
+    def title(self) -> str:
+        """Who offers it and where it is, such as "acme-freeze 0.1 (acme_freeze:freeze)"."""
+        return f"{self.origin or 'this program'} ({self.target})"
+
+
+class Problem(_Record):
+    """Something that is wrong with what is installed. It costs only the thing that it names.
+
+    Args:
+        distribution: whose fault it is; "" if no distribution is known.
+        version: of the distribution.
+        where: the file, folder or "module:attribute" at fault.
+        group: the entry-point group that it concerns; "" if it concerns the whole distribution.
+        name: the name within the group; "" if there is none.
+        cause: what is wrong.
+        hint: the next step.
+    """
+
+    __slots__ = ("distribution", "version", "group", "name", "where", "cause", "hint")  # noqa: RUF023 in sorting order
+
+    def __init__(
+        self,
+        *,
+        cause: str,
+        hint: str,
+        distribution: str = "",
+        version: str = "",
+        where: str = "",
+        group: str = "",
+        name: str = "",
+    ) -> None:
+        self.distribution = distribution
+        self.version = version
+        self.group = group
+        self.name = name
+        self.where = where
+        self.cause = cause
+        self.hint = hint
+
+    def __str__(self) -> str:
+        who = f"{self.distribution} {self.version}".rstrip()
+        where = f"({self.where})" if who and self.where else self.where
+        what = f"{self.name!r} in {self.group}" if self.name else self.group
+        subject = ", ".join(part for part in (f"{who} {where}".strip(), what) if part)
+        return f"{subject}: {self.cause}; {self.hint}"
+
+    def __lt__(self, other: Problem) -> bool:
+        return self._values() < other._values()
+
+
+class Source:
+    """Where the text of one `entry_points.txt` came from.
+
+    Args:
+        distribution, version, location: as in `Entry`.
+        where: the file, for messages.
+    """
+
+    __slots__ = ("distribution", "location", "version", "where")
+
+    def __init__(self, *, distribution: str, version: str, location: str, where: str) -> None:
+        self.distribution = distribution
+        self.version = version
+        self.location = location
+        self.where = where
+
+    def problem(self, cause: str, *, group: str = "", name: str = "", hint: str = "") -> Problem:
+        """Return a problem of this distribution. Without a `hint`, the next step is to tell its makers."""
+        return Problem(
+            distribution=self.distribution,
+            version=self.version,
+            where=self.where,
+            group=group,
+            name=name,
+            cause=cause,
+            hint=hint or f"tell the makers of {self.distribution}, or switch it off: PITSTOP_BLOCK={self.distribution}",
+        )
+
+
+def normalise(name: str) -> str:
+    """Return a distribution's name in the one form in which names are compared: "Acme_Freeze" is "acme-freeze"."""
+    name = name.lower().replace("_", "-").replace(".", "-")
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name
+
+
+def cause_of(error: BaseException) -> str:
+    """Return an exception's type and text, such as "ModuleNotFoundError: No module named 'x'"; never raises."""
+    kind = type(error).__name__
+    try:
+        text = str(error)
+    except Exception as failure:
+        return f"{kind} (its text cannot be had: {type(failure).__name__})"
+    return f"{kind}: {text}" if text else kind
+
+
+def parse(data: bytes, source: Source) -> tuple[list[Entry], list[Problem]]:
+    """Read the text of one `entry_points.txt`.
+
+    Args:
+        data: the file's bytes.
+        source: whose file it is.
+
+    Returns:
+        The entries of the groups that begin with "pitstop.", and what is wrong within those groups. What stands in
+        other groups is passed over, however broken it is.
+    """
+    entries: dict[tuple[str, str], Entry] = {}
+    problems: list[Problem] = []
+    group = ""
+    # bytes that are no UTF-8 matter only in our own groups: see _flaw
+    for raw in data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").split("\n"):
+        line = raw.strip()
+        if not line or line[0] in "#;":
+            continue
+        if line[0] == "[":
+            group = line.strip("[]").strip()
+            if not group.startswith(PREFIX):
+                group = ""
+            elif cause := _flaw_of_header(line, group):
+                problems.append(source.problem(cause))
+                group = ""
+        elif group:
+            name, _, value = line.partition("=")
+            name, target = name.strip(), value.partition("[")[0].strip()
+            cause = _flaw(line, name, value.strip(), target)
+            if not cause and (group, name) in entries:
+                cause = f"the name is declared twice; {entries[group, name].target} is used, {target} is not"
+            if cause:
+                problems.append(source.problem(cause, group=group, name=_shown(name)))
+                continue
+            entries[group, name] = Entry(
+                group=group,
+                name=name,
+                target="".join(target.split()),
+                distribution=source.distribution,
+                version=source.version,
+                location=source.location,
+            )
+    return list(entries.values()), problems
+
+
+def _flaw_of_header(line: str, group: str) -> str:
+    if _undecodable(line):
+        return f"the group {_shown(line)} is not UTF-8; it is left out"
+    if line[-1] != "]" or group == PREFIX or len(group.split()) != 1 or "]" in group or "[" in group:
+        return f"{line!r} is no group; expected a line such as [pitstop.workers]. It is left out"
+    return ""
+
+
+def _flaw(line: str, name: str, value: str, target: str) -> str:
+    if _undecodable(line):
+        return f"the line {_shown(line)} is not UTF-8"
+    if "=" not in line:
+        return f"the line {line!r} has no '='; expected 'name = module:attribute'"
+    if not name:
+        return f"the line {line!r} has no name; expected 'name = module:attribute'"
+    if not _is_target(target) or ("[" in value and value[-1] != "]"):
+        return f"{value!r} is not 'module:attribute'"
+    return ""
+
+
+def _is_target(target: str) -> bool:
+    module, colon, attribute = target.partition(":")
+    if not _is_dotted(module.strip()):
+        return False
+    return not colon or _is_dotted(attribute.strip())
+
+
+def _is_dotted(text: str) -> bool:
+    return all([part.isidentifier() for part in text.split(".")])  # noqa: C419 a generator is slower
+
+
+def _undecodable(text: str) -> bool:
+    return not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+__all__ = ["PREFIX", "Entry", "Problem", "Source", "cause_of", "normalise", "parse"]

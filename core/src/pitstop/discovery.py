@@ -1,0 +1,289 @@
+"""What the installed distributions declare for Pitstop. Reads files; imports no plugin, judges and chooses none.
+
+It reads the declarations itself because importing `importlib.metadata` costs more than everything that is done here,
+and because there one malformed line of one package hides what all the others offer. Every command pays for this module,
+so it imports only what the interpreter has loaded anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pitstop.declarations import Entry, Problem, Source, cause_of, normalise, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from importlib.metadata import Distribution
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+_MARK = b"pitstop."
+_FILE = "entry_points.txt"
+_CHUNK = 16384
+#: `importlib_metadata`, once imported, puts a finder of its own there; it would only find again what stands in folders.
+_KNOWN_FINDERS = ("_frozen_importlib_external", "importlib_metadata")
+
+
+class Discovered:
+    """What was found.
+
+    Args:
+        entries: sorted by group, name and distribution.
+        problems: sorted by distribution.
+        distributions: the names of those that declare something for Pitstop, or try to, sorted.
+    """
+
+    __slots__ = ("distributions", "entries", "problems")
+
+    def __init__(self, *, entries: list[Entry], problems: list[Problem], distributions: list[str]) -> None:
+        self.entries = entries
+        self.problems = problems
+        self.distributions = distributions
+
+
+def discover(path: Sequence[str] | None = None) -> Discovered:
+    """Read what the installed distributions declare in groups that begin with "pitstop.".
+
+    Args:
+        path: where to look, as `sys.path`, which is the default.
+
+    Returns:
+        What is declared. Of several distributions of one name the first on the path counts. Never raises: what cannot
+        be read is among the problems.
+    """
+    places = [entry for entry in sys.path if isinstance(entry, str)] if path is None else [os.fspath(p) for p in path]
+    search = _Search()
+    for place in dict.fromkeys(place or "." for place in places):
+        search.look_into(place)
+    for finder in list(sys.meta_path):
+        if hasattr(finder, "find_distributions") and not _is_known(finder):
+            search.ask(finder, places)
+    return Discovered(
+        entries=sorted(search.entries, key=lambda e: (e.group, e.name, e.distribution, e.target)),
+        problems=sorted(search.problems),
+        distributions=sorted(search.ours),
+    )
+
+
+class _Search:
+    """One walk along the path.
+
+    Attributes:
+        met: the distributions met so far, whether they are ours or not; a later one of the same name does not count.
+        unnamed: metadata folders met so far whose names have not been worked out, as most walks never need them.
+    """
+
+    __slots__ = ("entries", "met", "ours", "problems", "unnamed")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.problems: list[Problem] = []
+        self.ours: set[str] = set()
+        self.met: set[str] = set()
+        self.unnamed: list[str] = []
+
+    def look_into(self, place: str) -> None:
+        """Read the metadata folders of one entry of the path; one that is a file is left to `importlib.metadata`."""
+        try:
+            children = os.listdir(place)
+        except FileNotFoundError:
+            return  # the standard path names a zip file that is hardly ever there
+        except NotADirectoryError:
+            self.ask(None, [place])
+            return
+        except OSError as error:
+            self.problems.append(
+                Problem(where=place, cause=cause_of(error), hint="make it readable, or take it off sys.path")
+            )
+            return
+        folders = [child for child in children if child.endswith((".dist-info", ".egg-info"))]
+        if place.endswith(".egg") and "EGG-INFO" in children:
+            folders.append("EGG-INFO")
+        texts = self._texts(place, folders)
+        if texts:
+            self._settle(place, folders, texts)
+        self.unnamed += [_called(place, folder) for folder in folders]
+
+    def _texts(self, place: str, folders: list[str]) -> dict[str, bytes]:
+        """Return the declarations of those folders that mention Pitstop, by folder."""
+        texts = {}
+        base = place + os.sep
+        for folder in folders:
+            try:
+                data = _read(base + folder + os.sep + _FILE)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # it declares nothing
+            except OSError as error:
+                name, version = _identity(_called(place, folder))
+                source = Source(
+                    distribution=name, version=version, location=place, where=base + folder + os.sep + _FILE
+                )
+                self.problems.append(source.problem(cause_of(error), hint=f"make it readable, or reinstall {name}"))
+                continue
+            if _MARK in data:
+                texts[folder] = data
+        return texts
+
+    def _settle(self, place: str, folders: list[str], texts: dict[str, bytes]) -> None:
+        """Take in what one folder declares, except from distributions that an earlier one has already."""
+        self._name_the_unnamed()
+        by_name: dict[str, list[str]] = {}
+        for folder in folders:
+            by_name.setdefault(_identity(_called(place, folder))[0], []).append(folder)
+        for name, same in by_name.items():
+            mentioned = [folder for folder in same if folder in texts]
+            if not mentioned or name in self.met:
+                continue
+            if name.startswith("~"):
+                self._report_debris(place, mentioned[0])
+                continue
+            folder = same[0] if len(same) == 1 else self._newest(place, name, same)
+            self._take(texts.get(folder, b""), _source(place, folder))
+
+    def _report_debris(self, place: str, folder: str) -> None:
+        where = place + os.sep + folder
+        hint = f"delete {where}"
+        self.problems.append(Problem(where=where, cause="it was left over by an installation that failed", hint=hint))
+
+    def _newest(self, place: str, name: str, folders: list[str]) -> str:
+        """Return the folder of the highest version, and report that there are several."""
+        whole = [folder for folder in folders if _has_metadata(place + os.sep + folder)] or folders
+        ranked = sorted(whole, key=lambda folder: (_rank(_source(place, folder).version), folder))
+        source = _source(place, ranked[-1])
+        self.problems.append(
+            source.problem(
+                f"{place} holds {len(folders)} distributions of this name: {', '.join(sorted(folders))}; "
+                f"version {source.version or '(none)'} is used",
+                hint=f"uninstall {name} until it is gone, then install it again",
+            )
+        )
+        return ranked[-1]
+
+    def _take(self, data: bytes, source: Source) -> None:
+        self.met.add(source.distribution)
+        self.ours.add(source.distribution)
+        entries, problems = parse(data, source)
+        self.entries += entries
+        self.problems += problems
+
+    def _name_the_unnamed(self) -> None:
+        self.met.update([_identity(stem)[0] for stem in self.unnamed])
+        self.unnamed.clear()
+
+    def ask(self, finder: object, path: list[str]) -> None:
+        """Take in what a finder of `importlib.metadata` knows: its own, for a zip file, if `finder` is None."""
+        where = path[0] if finder is None else _name_of(finder)
+        self._name_the_unnamed()
+        for distribution in self._shielded(where, _distributions, finder, path) or ():
+            self._shielded(where, self._take_foreign, distribution, where)
+
+    def _shielded(self, where: str, function: Callable[..., T], *arguments: object) -> T | None:
+        """Call what runs a stranger's code; what it raises is reported."""
+        try:
+            return function(*arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            cause = f"it does not tell what is installed: {cause_of(error)}"
+            self.problems.append(Problem(where=where, cause=cause, hint="repair it or take it away; it costs no other"))
+            return None
+
+    def _take_foreign(self, distribution: Distribution, where: str) -> None:
+        try:
+            data = (distribution.read_text(_FILE) or "").encode("utf-8", "surrogateescape")
+        except UnicodeDecodeError as error:
+            data = bytes(error.object)
+        if _MARK in data:
+            name, version = normalise(distribution.metadata["Name"] or ""), distribution.version
+            if name not in self.met:
+                self._take(data, Source(distribution=name, version=version or "", location=where, where=where))
+
+
+def _distributions(finder: object, path: list[str]) -> list[Distribution]:
+    from importlib.metadata import DistributionFinder, MetadataPathFinder
+
+    context = DistributionFinder.Context(path=path)
+    source: Any = finder or MetadataPathFinder
+    return list(source.find_distributions(context))
+
+
+def _is_known(finder: object) -> bool:
+    return getattr(finder, "__module__", "") in _KNOWN_FINDERS
+
+
+def _name_of(finder: object) -> str:
+    kind = finder if isinstance(finder, type) else type(finder)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _read(file: str) -> bytes:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        data = os.read(descriptor, _CHUNK)
+        while len(data) % _CHUNK == 0 and (more := os.read(descriptor, _CHUNK)):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)
+
+
+def _called(place: str, folder: str) -> str:
+    """Return the name of a metadata folder; that of an egg is its own."""
+    return os.path.basename(place) if folder == "EGG-INFO" else folder
+
+
+def _identity(folder: str) -> tuple[str, str]:
+    """Return the distribution and the version that the name of a metadata folder tells; "" for no version."""
+    stem, _, kind = folder.rpartition(".")
+    if kind == "dist-info":
+        name, _, version = stem.rpartition("-")
+        return (normalise(name), version) if name else (normalise(version), "")
+    name, _, rest = stem.partition("-")  # an egg's name goes on after the version: -py3.11-linux
+    return normalise(name), rest.partition("-")[0]
+
+
+def _source(place: str, folder: str) -> Source:
+    """Return who a metadata folder belongs to. Its metadata is read only when its name does not tell the version."""
+    name, version = _identity(_called(place, folder))
+    base = place + os.sep + folder + os.sep
+    if not version:
+        headers = dict(_headers(base))
+        name, version = normalise(headers.get("name", name)), headers.get("version", "")
+    return Source(distribution=name, version=version, location=place, where=base + _FILE)
+
+
+def _headers(base: str) -> Iterator[tuple[str, str]]:
+    for file in ("METADATA", "PKG-INFO"):
+        if not os.path.isfile(base + file):
+            continue
+        for line in _read(base + file).decode("utf-8", "replace").splitlines():
+            if not line:
+                return
+            key, _, value = line.partition(":")
+            yield key.lower(), value.strip()
+
+
+def _has_metadata(folder: str) -> bool:
+    return any(os.path.isfile(folder + os.sep + file) for file in ("METADATA", "PKG-INFO"))
+
+
+#: How the words of a version stand to its end (0) and to a further number (3): 1.0.dev1 < 1.0a1 < 1.0 < 1.0.post1
+_WORDS = {"dev": -4, "a": -3, "alpha": -3, "b": -2, "beta": -2, "c": -1, "rc": -1, "pre": -1, "preview": -1, "post": 2}
+
+
+def _rank(version: str) -> tuple[tuple[int, int], ...]:
+    """Return a key by which versions sort as in PEP 440, near enough to choose between two left in one folder."""
+    epoch, bang, rest = version.lower().rpartition("!")
+    spaced = "".join(
+        letter if letter.isdigit() == before.isdigit() and letter.isalnum() else f" {letter}"
+        for before, letter in zip(" " + rest, rest, strict=False)
+    )
+    words = "".join(letter if letter.isalnum() else " " for letter in spaced).split()
+    ranks = [(3, int(word)) if word.isdecimal() else (_WORDS.get(word, 1), 0) for word in words]
+    return ((3, int(epoch) if bang and epoch.isdecimal() else 0), *ranks, (0, 0))
+
+
+__all__ = ["Discovered", "Entry", "Problem", "discover"]
