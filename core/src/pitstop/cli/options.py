@@ -30,12 +30,12 @@ class Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the seconds, or fail with what is accepted."""
         from pitstop.definitions import duration
-        from pitstop.errors import InputError
+        from pitstop.errors import InvalidValueError
 
         try:
-            return duration(value, where="the command line", name=(param.opts[0] if param else "duration"))
-        except InputError as error:
-            self.fail(str(error), param, ctx)
+            return duration(value, where="the command line", name=self.name)
+        except InvalidValueError as error:
+            self.fail(error.problem, param, ctx)
 
 
 def run_options(command: Command) -> Command:

@@ -39,9 +39,8 @@ def _lines_of(
         for warning in record.result.warnings:
             yield f"{indent}  {click.style('warning:', fg='yellow')} {warning}"
     if record.error is not None and record.status is not JobStatus.COMPLETED:
-        first, *more = record.error.message.splitlines() or [""]
-        yield f"{indent}  {click.style(record.error.type + ':', fg='red')} {first}"
-        yield from (f"{indent}  {line}" for line in more)
+        for line in record.error.message.splitlines():
+            yield f"{indent}  {click.style(line, fg=output.COLOURS[record.status.value])}"
     for child in children.get(record.id, ()):
         yield from _lines_of(child, children, depth=depth + 1, width=width)
 

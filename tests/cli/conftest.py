@@ -1,0 +1,104 @@
+"""Fixtures for the command line: it is run as a user runs it, in a process of its own."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+class Program:
+    """The program `pitstop` in a folder, with a store of its own."""
+
+    def __init__(self, folder: Path, bytecode: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("PITSTOP_", "PYTHON"))},
+            # compiled once for all tests, and not into the checkout
+            "PYTHONPYCACHEPREFIX": str(bytecode),
+            "PITSTOP_STORE": str(folder / "state" / "jobs.db"),
+            "NO_COLOR": "1",
+            "COLUMNS": "160",
+        }
+
+    def __call__(self, *arguments: str, **environment: str) -> Answer:
+        done = subprocess.run(
+            [sys.executable, "-m", "pitstop", *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pitstop", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def package(self, name: str, entry_points: dict, modules: dict) -> None:
+        """Put a distribution on the program's path."""
+        site = self.folder / "site"
+        info = site / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir(parents=True)
+        lines = [
+            f"[{group}]\n" + "".join(f"{n} = {t}\n" for n, t in names.items()) for group, names in entry_points.items()
+        ]
+        (info / "entry_points.txt").write_text("".join(lines))
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        for module, source in modules.items():
+            (site / f"{module}.py").write_text(source)
+        self.environment["PYTHONPATH"] = str(site)
+
+
+@pytest.fixture(scope="session")
+def bytecode(tmp_path_factory):
+    """Where the processes of all tests keep their bytecode."""
+    return tmp_path_factory.mktemp("bytecode")
+
+
+@pytest.fixture
+def pitstop(tmp_path, bytecode):
+    """The program, in an empty folder."""
+    return Program(tmp_path, bytecode)
+
+
+@pytest.fixture
+def database(tmp_path):
+    """A small SQLite file `app.db` with rows, indexes and free pages."""
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """
+            CREATE TABLE "order" (id INTEGER PRIMARY KEY, "group" TEXT UNIQUE, note TEXT);
+            CREATE INDEX "by note" ON "order" (note);
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+              INSERT INTO "order" SELECT i, 'g' || i, hex(randomblob(100)) FROM n;
+            DELETE FROM "order" WHERE id % 2;
+            """
+        )
+    return path

@@ -1,0 +1,156 @@
+"""Listings, help and doctor: they import nothing (but doctor everything), and work while plugins are broken."""
+
+import pytest
+
+#: a plugin whose module leaves a mark when it is imported
+MARKED = "import pathlib, os\npathlib.Path(os.environ['MARK']).touch()\n"
+
+
+@pytest.fixture
+def marked(pitstop):
+    """A plugin that leaves a file `imported` behind when it is imported, with an entry in every group."""
+    pitstop.environment["MARK"] = str(pitstop.folder / "imported")
+    pitstop.package(
+        "marked-plug",
+        {
+            "pitstop.workers": {"marking": "marked_plug:W"},
+            "pitstop.operations.marking": {"mark": "marked_plug:mark"},
+            "pitstop.planners": {"marks": "marked_plug:plan"},
+            "pitstop.hooks": {"h": "marked_plug"},
+            "pitstop.runners": {"r": "marked_plug:R"},
+            "pitstop.stores": {"s": "marked_plug:open_url"},
+            "pitstop.commands": {"mark": "marked_plug:command"},
+        },
+        {"marked_plug": MARKED},
+    )
+    return pitstop.folder / "imported"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["workers"],
+        ["operations"],
+        ["plugins"],
+        ["workers", "--json"],
+        ["operations", "--json"],
+        ["plugins", "--json"],
+        ["jobs", "list"],
+        ["run", "--help"],
+    ],
+)
+def test_listings_and_help_import_no_plugin(pitstop, marked, arguments):
+    """Listing and help tell of a plugin without importing it."""
+    answer = pitstop(*arguments)
+    assert answer.code == 0, answer.err
+    assert not marked.exists()
+
+
+@pytest.mark.parametrize("command", ["workers", "operations", "plugins", "--help"])
+def test_listings_import_nothing_that_costs(pitstop, command):
+    """A listing loads neither rich nor cattrs, attrs, loguru, pluggy or importlib.metadata."""
+    answer = pitstop(command, PYTHONPROFILEIMPORTTIME="1")
+    loaded = {line.rpartition("|")[2].strip() for line in answer.err.splitlines() if line.startswith("import time:")}
+    assert "click" in loaded
+    assert loaded.isdisjoint({"rich", "cattrs", "attr", "attrs", "loguru", "pluggy", "importlib.metadata", "sqlite3"})
+
+
+def test_listings_name_what_is_offered_and_by_whom(pitstop, marked):
+    """Each entry is listed with its distribution and version; a plugin's command stands in the help."""
+    assert "marking" in pitstop("workers").out
+    operations = pitstop("operations", "--json").json
+    assert {
+        "group": "pitstop.operations.marking",
+        "name": "mark",
+        "distribution": "marked-plug",
+        "version": "1.0",
+        "target": "marked_plug:mark",
+        "worker": "marking",
+    } in operations
+    assert {entry["name"] for entry in operations} >= {"sqlite.vacuum", "sqlite.analyze", "mark"}
+    assert "marked-plug 1.0" in pitstop("--help").out
+
+
+def test_operations_explains_one(pitstop):
+    """With a name, an operation's parameters are shown with type and default, or as JSON Schema."""
+    answer = pitstop("operations", "sqlite.analyze")
+    assert answer.code == 0
+    assert "limit" in answer.out
+    assert "int | None" in answer.out
+    schema = pitstop("operations", "sqlite.analyze", "--json").json["schema"]
+    assert schema["properties"]["limit"]["anyOf"][0] == {"type": "integer"}
+
+
+def test_block_list_holds_in_every_command(pitstop, marked):
+    """A blocked distribution is not listed, not imported by doctor, and its names say why they are off."""
+    off = {"PITSTOP_BLOCK": "marked-plug"}
+    assert "marking" not in pitstop("workers", **off).out
+    assert "PITSTOP_BLOCK=marked-plug" in pitstop("plugins", **off).out
+    assert pitstop("doctor", **off).code == 0
+    assert not marked.exists()
+
+
+def test_doctor_says_that_all_work(pitstop):
+    """With nothing broken doctor exits with 0."""
+    answer = pitstop("doctor")
+    assert answer.code == 0
+    assert "all work" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "cause"),
+    [
+        ("import nosuchmodule\n", "broken:run", "ModuleNotFoundError"),
+        ("raise SystemExit(3)\n", "broken:run", "SystemExit"),
+        ("x = 1\n", "broken:run", "run"),
+        ("run = 3\n", "broken:run", "function"),
+        ("1 +\n", "broken:run", "SyntaxError"),
+        ("", "nosuch:run", "nosuch"),
+        ("", "not a target", "not a target"),
+    ],
+)
+def test_doctor_names_a_broken_plugin_and_the_rest_works(pitstop, database, source, target, cause):
+    """Whatever way a plugin is broken in, doctor names it with its cause and exits with 1; all others still run."""
+    pitstop.package(
+        "bad-plug", {"pitstop.operations.database_maintenance_operation": {"sqlite.bad": target}}, {"broken": source}
+    )
+    answer = pitstop("doctor")
+    assert answer.code == 1
+    assert "bad-plug 1.0" in answer.out
+    assert cause in answer.out
+    (problem,) = pitstop("doctor", "--json").json["problems"]
+    assert problem["distribution"] == "bad-plug"
+    assert pitstop("maintain", "app.db", "--operations", "analyze").code == 0
+    used = pitstop("maintain", "app.db", "--operations", "bad")
+    assert used.code == 2
+    assert "bad" in used.err
+
+
+def test_two_distributions_of_one_name_conflict_when_it_is_used(pitstop, database):
+    """The conflict names both distributions; one of them can be picked by its name."""
+    target = {"sqlite.twice": "aaa:run"}
+    pitstop.package(
+        "aaa-plug", {"pitstop.operations.database_maintenance_operation": target}, {"aaa": "def run(db): pass\n"}
+    )
+    pitstop.package(
+        "bbb-plug",
+        {"pitstop.operations.database_maintenance_operation": {"sqlite.twice": "bbb:run"}},
+        {"bbb": "def run(db): return {'by': 'bbb'}\n"},
+    )
+    answer = pitstop("maintain", "app.db", "--operations", "twice")
+    assert answer.code == 2
+    assert "aaa-plug 1.0 (aaa:run)" in answer.err
+    assert "bbb-plug 1.0 (bbb:run)" in answer.err
+    picked = pitstop("maintain", "app.db", "--operations", "bbb-plug/twice", "--json")
+    assert picked.json["jobs"][1]["result"]["data"] == {"by": "bbb"}
+    assert pitstop("maintain", "app.db", "--operations", "analyze").code == 0
+    assert pitstop("doctor").code == 1
+
+
+def test_help_teaches(pitstop):
+    """The help of the program and of its main commands shows how to start."""
+    assert "pitstop demo" in pitstop("--help").out
+    assert "pitstop maintain app.db" in pitstop("maintain", "--help").out
+    assert "pitstop run nightly" in pitstop("run", "--help").out

@@ -1,0 +1,323 @@
+"""`pitstop maintain`, `run` and `jobs`, as an operator uses them."""
+
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+
+import pytest
+
+
+def slow_worker(pitstop):
+    """Install a worker whose jobs say that they run, and then wait until they are told to stop."""
+    pitstop.package(
+        "slow-plug",
+        {"pitstop.workers": {"slow": "slow_plug:Slow"}},
+        {
+            "slow_plug": (
+                "import threading, pathlib\n"
+                "class Slow:\n"
+                "    worker_type = 'slow'\n"
+                "    def validate(self, job): pass\n"
+                "    def execute(self, job, context):\n"
+                "        told = threading.Event()\n"
+                "        with context.on_cancel(told.set):\n"
+                "            pathlib.Path(job.config['flag']).write_text('runs')\n"
+                "            told.wait(50)\n"
+                "        context.check_cancelled()\n"
+            )
+        },
+    )
+
+
+def wait_for(path, seconds=20):
+    ends_at = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < ends_at, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+def test_maintain_runs_the_default_operations_and_says_what_changed(pitstop, database):
+    """One parent and one child per operation complete, in the order that saves work, and the file is smaller."""
+    before = database.stat().st_size
+    answer = pitstop("maintain", "app.db")
+    assert answer.code == 0
+    assert [line.split()[0] for line in answer.out.splitlines()[:4]] == ["app.db", "vacuum", "reindex", "analyze"]
+    assert "given back" in answer.out
+    assert "pitstop jobs show" in answer.out
+    assert database.stat().st_size < before
+
+
+def test_maintain_json_is_one_document_for_programs(pitstop, database):
+    """With --json stdout holds nothing but one document with every job's result."""
+    document = pitstop("maintain", "app.db", "--json").json
+    assert document["job"]["status"] == "completed"
+    assert document["job"]["counts"]["completed"] == 3
+    vacuum = document["jobs"][1]
+    assert vacuum["config"]["operation"] == "vacuum"
+    assert vacuum["correlation_id"] == document["job"]["id"]
+    assert vacuum["result"]["data"]["free_pages_after"] == 0
+    assert vacuum["result"]["data"]["bytes_before"] > vacuum["result"]["data"]["bytes_after"]
+
+
+def test_maintain_several_databases_makes_a_parent_for_each(pitstop, database, tmp_path):
+    """A fleet is one root with a parent per database and a child per operation."""
+    (tmp_path / "other.db").write_bytes(database.read_bytes())
+    document = pitstop("maintain", "app.db", "other.db", "--operations", "analyze", "--json").json
+    assert document["job"]["counts"]["completed"] == 2
+    assert [job["type"] for job in document["jobs"]].count("database_maintenance_operation") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["maintain", "nofile.db"], "was not found"),
+        (["maintain", "ap.db"], "did you mean"),
+        (["maintain", "."], "is a folder"),
+        (["maintain", "text.db"], "is not a SQLite database"),
+        (["maintain", "empty.db"], "is empty"),
+        (["maintain", "app.db", "--operations", "vacum"], "did you mean 'vacuum'?"),
+        (["maintain", "app.db", "--operations", "vacuum,vacuum"], "given twice"),
+        (["maintain", "app.db", "--operations", ""], "operations"),
+        (["maintain", "app.db", "./app.db"], "one and the same"),
+        (["maintain", "postgresql://u:hunter22@h/db"], "install pitstop-postgresql"),
+        (["maintain", "app.db", "--set", "analyze.limt=1"], "did you mean 'limit'?"),
+        (["maintain", "app.db", "--set", "analyze.limit=x"], "expected int"),
+        (["maintain", "app.db", "--timeout", "0"], "no duration"),
+        (["maintain", "app.db", "--store", "text.db"], "not a database"),
+        (["maintain", "app.db", "--store", "nosuch://x"], "nosuch"),
+        (["mantain", "app.db"], "did you mean 'maintain'?"),
+        (["run", "nosuch"], "no action or worker type 'nosuch'"),
+        (["run", "database_maintenance", "--set", "database=app.db", "--set", "operations=vacuum"], '["vacuum"]'),
+        (["run", "database_maintenance", "--set", "datbase=app.db"], "did you mean 'database'?"),
+        (["run", "database_maintenance_operation", "--set", "database=app.db"], "'operation' is missing"),
+        (["run", "x", "--file", "nofile.toml"], "cannot be read"),
+        (["run", "x", "--set", "novalue"], "KEY=VALUE"),
+        (["jobs", "show", "zzz"], "no job 'zzz'"),
+        (["operations", "nosuch"], "no operation 'nosuch'"),
+    ],
+)
+def test_wrong_input_is_refused_before_anything_is_recorded(pitstop, database, tmp_path, arguments, said):
+    """Each mistake gets one clear error and exit code 2; the database is as it was and no job is recorded."""
+    (tmp_path / "text.db").write_text("no database, but long enough to be looked at" * 20)
+    (tmp_path / "empty.db").touch()
+    before = database.read_bytes()
+    answer = pitstop(*arguments)
+    assert answer.code == 2
+    assert said in answer.err
+    assert "hunter22" not in answer.err
+    assert answer.out == ""
+    assert database.read_bytes() == before
+    assert pitstop("jobs", "list", "--json").json["total"] == 0
+
+
+def test_a_failed_job_exits_with_1_and_keeps_its_error(pitstop, database):
+    """An operation that fails at execution leaves a failed record, and the program says so."""
+    pitstop.package(
+        "bad-operation",
+        {"pitstop.operations.database_maintenance_operation": {"sqlite.explode": "explode:explode"}},
+        {"explode": "def explode(db):\n    db.execute('SELECT * FROM no_such_table')\n"},
+    )
+    answer = pitstop("maintain", "app.db", "--operations", "explode,analyze")
+    assert answer.code == 1
+    assert "no such table" in answer.out
+    assert "1 completed, 1 failed" in answer.out
+    assert pitstop("jobs", "list", "--status", "failed", "--all", "--json").json["total"] == 2
+
+
+def test_on_error_stop_cancels_what_is_pending(pitstop, database):
+    """After a failure nothing else of the plan starts."""
+    pitstop.package(
+        "bad-operation",
+        {"pitstop.operations.database_maintenance_operation": {"sqlite.explode": "explode:explode"}},
+        {"explode": "def explode(db):\n    raise ValueError('boom')\n"},
+    )
+    answer = pitstop("maintain", "app.db", "--operations", "explode,analyze", "--on-error", "stop", "--json")
+    assert answer.code == 1
+    assert [job["status"] for job in answer.json["jobs"]] == ["failed", "failed", "cancelled"]
+
+
+def test_jobs_commands_show_what_ran(pitstop, database):
+    """list, show and logs tell of a finished tree, by a shortened id too."""
+    root = pitstop("maintain", "app.db", "--json").json["job"]["id"]
+    assert root in pitstop("jobs", "list").out
+    shown = pitstop("jobs", "show", root[:8])
+    assert shown.code == 0
+    assert "vacuum" in shown.out
+    assert root in shown.out
+    log = pitstop("jobs", "logs", root, "--json").out.splitlines()
+    assert any('"operation": "reindex"' in line for line in log)
+    assert all(root in line for line in log)
+
+
+def test_jobs_retry_runs_only_what_is_left(pitstop, database):
+    """A retry is a new tree of the children that did not complete, and says what it repeats."""
+    pitstop.package(
+        "bad-operation",
+        {"pitstop.operations.database_maintenance_operation": {"sqlite.explode": "explode:explode"}},
+        {"explode": "import os\ndef explode(db):\n    if not os.path.exists('mended'): raise ValueError('boom')\n"},
+    )
+    first = pitstop("maintain", "app.db", "--operations", "explode,analyze", "--json").json["job"]
+    (pitstop.folder / "mended").touch()
+    answer = pitstop("jobs", "retry", first["id"], "--json")
+    assert answer.code == 0
+    assert [job["name"] for job in answer.json["jobs"]] == ["app.db", "explode"]
+    assert answer.json["job"]["metadata"]["retry_of"] == first["id"]
+    assert pitstop("jobs", "retry", answer.json["job"]["id"]).code == 2
+
+
+def test_jobs_purge_removes_whole_trees(pitstop, database):
+    """What ended long enough ago is gone, with its children; what did not stays."""
+    pitstop("maintain", "app.db")
+    assert "0 jobs" in pitstop("jobs", "purge", "--older-than", "1d").out
+    assert "4 jobs" in pitstop("jobs", "purge", "--older-than", "1ms").out
+    assert pitstop("jobs", "list", "--all", "--json").json["total"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_cancels_cleanly_and_the_records_say_so(pitstop, tmp_path, number):
+    """The first signal tells the running job, the program exits with 130, and the job is cancelled."""
+    slow_worker(pitstop)
+    flag = tmp_path / "flag"
+    process = pitstop.start("run", "slow", "--set", f"flag={flag}", "--json")
+    wait_for(flag)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert f"interrupted by {number.name}" in out
+    assert pitstop("jobs", "list", "--json").json["jobs"][0]["status"] == "cancelled"
+
+
+def test_jobs_cancel_reaches_a_job_in_another_process(pitstop, tmp_path):
+    """A job that runs in one terminal is cancelled from another one."""
+    slow_worker(pitstop)
+    flag = tmp_path / "flag"
+    process = pitstop.start("run", "slow", "--set", f"flag={flag}")
+    wait_for(flag)
+    job_id = pitstop("jobs", "list", "--json").json["jobs"][0]["id"]
+    answer = pitstop("jobs", "cancel", job_id)
+    assert "1 running told to stop" in answer.out
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "already" in pitstop("jobs", "cancel", job_id).out
+
+
+def test_a_killed_process_leaves_a_job_that_is_rescued(pitstop, tmp_path):
+    """After kill -9 the next start marks the job as lost, and jobs rescue finds nothing else to do."""
+    slow_worker(pitstop)
+    flag = tmp_path / "flag"
+    process = pitstop.start("run", "slow", "--set", f"flag={flag}")
+    wait_for(flag)
+    process.kill()
+    process.communicate(timeout=20)
+    assert pitstop("jobs", "list", "--json").json["jobs"][0]["status"] == "running"
+    assert "Nothing was left behind" in pitstop("jobs", "rescue").out
+    record = pitstop("jobs", "list", "--json").json["jobs"][0]
+    assert record["status"] == "failed"
+    assert record["error"]["type"] == "LostError"
+
+
+def test_a_second_process_waits_for_the_same_database(pitstop, database, tmp_path):
+    """Two programs on one resource run one after the other; both complete."""
+    pitstop.package(
+        "slow-operation",
+        {"pitstop.operations.database_maintenance_operation": {"sqlite.hold": "hold:hold"}},
+        {
+            "hold": (
+                "import pathlib, time\n"
+                "def hold(db):\n"
+                "    pathlib.Path('held').touch()\n"
+                "    ends = time.monotonic() + 20\n"
+                "    while not pathlib.Path('go').exists() and time.monotonic() < ends: time.sleep(0.01)\n"
+            )
+        },
+    )
+    first = pitstop.start("maintain", "app.db", "--operations", "hold", "--json")
+    wait_for(tmp_path / "held")
+    second = pitstop.start("maintain", "app.db", "--operations", "analyze", "--json")
+    with pytest.raises(subprocess.TimeoutExpired, match="timed out"):
+        second.wait(timeout=1.5)
+    (tmp_path / "go").touch()
+    first.communicate(timeout=20)
+    second.communicate(timeout=20)
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_run_reads_a_definition(pitstop, database, tmp_path):
+    """A definition of pitstop.toml runs by its name; --set changes it for once."""
+    (tmp_path / "pitstop.toml").write_text(
+        '[jobs.nightly]\naction = "database_maintenance"\ntimeout = "5m"\n'
+        '[jobs.nightly.config]\ndatabase = "app.db"\noperations = ["analyze"]\nparameters.analyze.limit = 100\n'
+    )
+    document = pitstop("run", "nightly", "--json").json
+    assert document["job"]["name"] == "nightly"
+    assert document["jobs"][1]["config"]["parameters"] == {"limit": 100}
+    assert document["jobs"][1]["timeout"] == 300
+    changed = pitstop("run", "nightly", "--set", "parameters.analyze.limit=7", "--json").json
+    assert changed["jobs"][1]["config"]["parameters"] == {"limit": 7}
+
+
+def test_run_refuses_an_unknown_key_of_a_definition(pitstop, tmp_path):
+    """A misspelt key is told with the nearest one and the file it stands in."""
+    (tmp_path / "pitstop.toml").write_text('[jobs.nightly]\naction = "database_maintenance"\ntimout = 3\n')
+    answer = pitstop("run", "nightly")
+    assert answer.code == 2
+    assert "did you mean 'timeout'?" in answer.err
+    assert "pitstop.toml [jobs.nightly]" in answer.err
+
+
+def test_a_secret_of_the_environment_is_nowhere(pitstop, database, tmp_path):
+    """What `${NAME}` stood for is in no output, record or log; the reference is what is stored."""
+    pitstop.package(
+        "teller",
+        {"pitstop.workers": {"teller": "teller:Teller"}},
+        {
+            "teller": (
+                "import logging\n"
+                "class Teller:\n"
+                "    worker_type = 'teller'\n"
+                "    def validate(self, job): pass\n"
+                "    def execute(self, job, context):\n"
+                "        logging.getLogger('teller').warning('secret %s', job.config['key'])\n"
+                "        raise ValueError('it was ' + job.config['key'])\n"
+            )
+        },
+    )
+    answer = pitstop("run", "teller", "--set", "key=${DEMO_KEY}", DEMO_KEY="correct-horse-battery")
+    assert answer.code == 1
+    root = pitstop("jobs", "list", "--json").json["jobs"][0]["id"]
+    everything = [answer.out, answer.err, pitstop("jobs", "show", root).out, pitstop("jobs", "logs", root).out]
+    assert "${DEMO_KEY}" in everything[0]
+    left = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    assert b"correct-horse" not in left
+    assert not any("correct-horse" in text for text in everything)
+
+
+def test_log_format_json_writes_json_lines(pitstop, database):
+    """Each log line on stderr is a JSON object with the ids of its job and its tree."""
+    import json
+
+    answer = pitstop("maintain", "app.db", "--operations", "analyze", "--log-format", "json", "--json")
+    lines = [json.loads(line) for line in answer.err.splitlines()]
+    assert lines
+    assert {line["correlation_id"] for line in lines} == {answer.json["job"]["id"]}
+    assert lines[0]["operation"] == "analyze"
+
+
+def test_a_store_of_a_newer_version_is_refused(pitstop, database, tmp_path):
+    """A store that was written by a newer Pitstop is left alone."""
+    pitstop("maintain", "app.db", "--operations", "analyze")
+    store = tmp_path / "state" / "jobs.db"
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    answer = pitstop("jobs", "list")
+    assert answer.code == 2
+    assert "999" in answer.err
+    assert "upgrade" in answer.err
+
+
+def test_store_none_records_nothing(pitstop, database, tmp_path):
+    """With --store none the work is done and no file is made for it."""
+    assert pitstop("maintain", "app.db", "--store", "none").code == 0
+    assert not (tmp_path / "state").exists()
