@@ -1,0 +1,202 @@
+"""The action `database_maintenance`: which operations on which databases, in which order. Opens no database.
+
+Whatever order the user writes, the operations on one database run in the order that pays:
+
+1. `vacuum` first. It copies index b-trees as they are, so that it repairs none, and it leaves fewer pages to sort;
+2. then `reindex`: from a compact file, to the same final size without free pages, in less time than before a vacuum;
+3. then any operation that this module does not know, in the user's order;
+4. then `analyze`, because statistics describe the final indexes;
+5. then `optimize`, which finds nothing left to do if `analyze` ran.
+
+The experiments are in docs/decisions/order-of-operations.md, and a test shows that VACUUM keeps a broken index broken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import frozen
+
+from pitstop.errors import InvalidJobError, InvalidValueError, UnknownKeyError, nearest
+from pitstop.jobs import Job, Plan
+from pitstop_database_maintenance.urls import absolute, identity, label
+
+ACTION = "database_maintenance"
+PARENT_TYPE = "database_maintenance_parent"
+CHILD_TYPE = "database_maintenance_operation"
+KEYS = ("database", "databases", "operations", "parameters")
+#: `optimize` is opt-in: after `analyze` it has nothing to do.
+DEFAULT_OPERATIONS: Final = ("vacuum", "analyze", "reindex")
+_UNKNOWN_PLACE: Final = 2
+_PLACES: Final[Mapping[str, int]] = {"vacuum": 0, "reindex": 1, "analyze": 3, "optimize": 4}
+
+
+@frozen(kw_only=True)
+class _Request:
+    """A config, checked: databases are absolute, operations in the user's order."""
+
+    databases: tuple[str, ...]
+    operations: tuple[str, ...]
+    parameters: Mapping[str, Mapping[str, Any]]
+    fleet: bool
+
+
+def plan(config: Mapping[str, Any], /) -> Plan:
+    """Return what is to be done.
+
+    Args:
+        config: `database` (a path or URL) or `databases` (a list of them); `operations` (a list of names, by default
+            vacuum, analyze and reindex); `parameters` (an object per operation).
+
+    Returns:
+        One parent per database with one child per operation; for `databases` a root above the parents.
+
+    Raises:
+        InputError: the config is not as it must be; the text says what to write.
+    """
+    request = _read(config)
+    notes = _notes(request.operations)
+    if not request.fleet:
+        return _plan_one(request.databases[0], request, notes)
+    return Plan(
+        parent=Job(
+            type=PARENT_TYPE,
+            name=f"{len(request.databases)} databases",
+            config={"databases": list(request.databases), **_shared(request)},
+        ),
+        children=tuple(_plan_one(database, request) for database in request.databases),
+        notes=notes,
+    )
+
+
+def in_order(operations: tuple[str, ...]) -> tuple[str, ...]:
+    """Return operations in the order in which they are run on one database; see the module's text for the reasons.
+
+    Args:
+        operations: as the user gave them; "distribution/vacuum" has the place of "vacuum".
+    """
+    return tuple(sorted(operations, key=lambda name: _PLACES.get(name.rpartition("/")[2], _UNKNOWN_PLACE)))
+
+
+def _plan_one(database: str, request: _Request, notes: tuple[str, ...] = ()) -> Plan:
+    return Plan(
+        parent=Job(type=PARENT_TYPE, name=label(database), config={"database": database, **_shared(request)}),
+        children=tuple(_child(name, database, request.parameters) for name in in_order(request.operations)),
+        notes=notes,
+    )
+
+
+def _shared(request: _Request) -> dict[str, Any]:
+    # what is stored with a parent is itself a config from which the same plan can be made again
+    shared: dict[str, Any] = {"operations": list(request.operations)}
+    if request.parameters:
+        shared["parameters"] = dict(request.parameters)
+    return shared
+
+
+def _child(operation: str, database: str, parameters: Mapping[str, Mapping[str, Any]]) -> Job:
+    config: dict[str, Any] = {"operation": operation, "database": database}
+    if operation in parameters:
+        config["parameters"] = parameters[operation]
+    return Job(type=CHILD_TYPE, name=operation, config=config)
+
+
+def _notes(operations: tuple[str, ...]) -> tuple[str, ...]:
+    order = in_order(operations)
+    if order == operations or operations == DEFAULT_OPERATIONS:
+        return ()
+    return (f"runs in the order {', '.join(order)}, because each makes the next one cheaper or more lasting",)
+
+
+def _read(config: Mapping[str, Any]) -> _Request:
+    if not isinstance(config, Mapping):
+        raise InvalidJobError(reason=f"config is {type(config).__name__}, not an object", hint="give a mapping")
+    for key in config:
+        if key not in KEYS:
+            raise UnknownKeyError(where=f"the action {ACTION!r}", name=str(key), known=KEYS)
+    operations = _operations(config.get("operations", list(DEFAULT_OPERATIONS)))
+    return _Request(
+        databases=_databases(config),
+        operations=operations,
+        parameters=_parameters(config.get("parameters", {}), operations),
+        fleet="databases" in config,
+    )
+
+
+def _databases(config: Mapping[str, Any]) -> tuple[str, ...]:
+    if "database" in config and "databases" in config:
+        raise InvalidJobError(reason="both 'database' and 'databases' are given", hint="give one of them")
+    if "databases" in config:
+        return _fleet(config["databases"])
+    if "database" not in config:
+        raise InvalidJobError(
+            reason="'database' is missing", hint="give a path or a URL, such as 'app.db', or a list as 'databases'"
+        )
+    if isinstance(config["database"], (list, tuple)):
+        raise _invalid("database", "is a list; write it as 'databases'")
+    return (absolute(config["database"]),)
+
+
+def _fleet(value: object) -> tuple[str, ...]:
+    given = _texts("databases", value, example='["app.db"]')
+    seen: dict[str, str] = {}
+    for database in given:
+        key = identity(database)
+        if key in seen:
+            raise _twice("databases", seen[key], database)
+        seen[key] = database
+    return tuple(absolute(database) for database in given)
+
+
+def _operations(value: object) -> tuple[str, ...]:
+    operations = _texts("operations", value, example='["vacuum"]')
+    seen: set[str] = set()
+    for name in operations:
+        if name in seen:
+            raise _twice("operations", name, name)
+        seen.add(name)
+    return operations
+
+
+def _texts(key: str, value: object, *, example: str) -> tuple[str, ...]:
+    """Return a list of texts as it must be; what is not one is refused, never guessed at."""
+    if isinstance(value, str):
+        raise _invalid(key, f"expected a list, got the text {value!r}; write {_as_list(key, value)}")
+    if not isinstance(value, (list, tuple)):
+        raise _invalid(key, f"expected a list such as {example}, got {value!r} ({type(value).__name__})")
+    if not value:
+        raise _invalid(key, f"is an empty list; give at least one, such as {example}")
+    for item in value:
+        if not isinstance(item, str) or not item.strip():
+            raise _invalid(key, f"each item is a text, but one is {item!r} ({type(item).__name__})")
+    return tuple(value)
+
+
+def _parameters(value: object, operations: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise _invalid("parameters", f'expected an object such as {{"analyze": {{"limit": 1000}}}}, got {value!r}')
+    for name, given in value.items():
+        if name not in operations:
+            close = nearest(str(name), operations)
+            meant = f"; did you mean {close!r}?" if close else ""
+            raise _invalid("parameters", f"{name!r} is not among the operations ({', '.join(operations)}){meant}")
+        if not isinstance(given, Mapping):
+            raise _invalid("parameters", f"those of {name!r} are {given!r} ({type(given).__name__}), not an object")
+    return dict(value)
+
+
+def _as_list(key: str, text: str) -> str:
+    # a comma separates operations, but may well belong to a file's name
+    parts = [part.strip() for part in text.split(",")] if key == "operations" else [text]
+    return json.dumps([part for part in parts if part], ensure_ascii=False)
+
+
+def _twice(key: str, first: str, second: str) -> InvalidValueError:
+    same = f"{first!r} is given twice" if first == second else f"{first!r} and {second!r} are one and the same"
+    return _invalid(key, same)
+
+
+def _invalid(name: str, problem: str) -> InvalidValueError:
+    return InvalidValueError(where=ACTION, name=name, problem=problem)

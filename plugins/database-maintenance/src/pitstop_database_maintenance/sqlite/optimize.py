@@ -1,0 +1,135 @@
+"""`optimize`: let SQLite gather only those statistics that it finds wanting. Owns making that work at once.
+
+`PRAGMA optimize` is meant for the end of a long connection; on a fresh one it finds nothing. From SQLite 3.46 a flag
+makes it look at every table. Before, it looks only at tables whose statistics the planner wanted on this connection, so
+that a query per index is planned first (planned, not run).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from pitstop.jobs import Result
+from pitstop_database_maintenance.sqlite.analyze import counts, summary
+from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure
+from pitstop_database_maintenance.sqlite.report import begin, end, figures
+from pitstop_database_maintenance.sqlite.schema import Index, indexes, statistics
+
+#: From here on, 0x10000 means "all tables, not only those queried" (sqlite.org/pragma.html#pragma_optimize).
+_LOOKS_AT_ALL = (3, 46, 0)
+#: 0x02: run ANALYZE where needed.
+_NEW_MASK, _OLD_MASK = 0x10002, 0x02
+#: Return the statements instead of running them.
+_DRY = 0x01
+#: Rows of each index to look at: sqlite.org/lang_analyze.html, "values between 100 and 1000", for optimize before 3.46.
+_ROWS = 400
+#: The schema as SQLite writes it in the statements that it returns.
+_MAIN = '"main"'
+
+
+def optimize(db: SQLiteDatabase) -> Result:
+    """Gather the statistics that are missing or out of date by SQLite's own judgement.
+
+    It is cheap where `analyze` ran before: then it finds nothing to do.
+
+    Raises:
+        OperationError: it failed.
+        JobCancelledError, DeadlineExceededError: the job was told to stop.
+        TransientError: somebody else held a lock for too long.
+    """
+    started = begin(db, "optimize")
+    before = statistics(db)
+    statements, warnings = _optimize_all(db) if _looks_at_all() else _optimize_seen(db)
+    after = statistics(db)
+    data = figures(started, db.measure(), statements=statements, **counts(before, after))
+    if after == before:
+        result = Result.unchanged("SQLite wants no new statistics", warnings=warnings, **data)
+    else:
+        result = Result.changed(summary(after), warnings=warnings, **data)
+    return end(db, started, result)
+
+
+def _looks_at_all() -> bool:
+    return sqlite3.sqlite_version_info >= _LOOKS_AT_ALL
+
+
+def _optimize_all(db: SQLiteDatabase) -> tuple[list[str], list[str]]:
+    """Let SQLite look at all tables; return the statements that it ran, and warnings."""
+    statements = _wanted(db, _NEW_MASK)
+    return statements, _run(db, _NEW_MASK, statements)
+
+
+def _optimize_seen(db: SQLiteDatabase) -> tuple[list[str], list[str]]:
+    """Show SQLite every table, let it judge, and see to those that it cannot be shown.
+
+    A table that has only an index on expressions, or a partial or a unique one of one column, comes to no query that
+    knows nothing but column names. SQLite's rule for what it does see is simple enough to apply to them: an index
+    without statistics is wanting.
+    """
+    db.execute(f"PRAGMA analysis_limit = {_ROWS}")
+    shown, warnings = _show(db)
+    statements = _wanted(db, _OLD_MASK)
+    warnings += _run(db, _OLD_MASK, statements)
+    unseen = _unseen(db, shown, statements)
+    return statements + unseen, warnings + _run_each(db, unseen)
+
+
+def _show(db: SQLiteDatabase) -> tuple[list[Index], list[str]]:
+    """Plan one query per index that has rows; return these indexes, and a warning for each that cannot be planned."""
+    shown, warnings = [], []
+    for index in indexes(db):
+        table = f"main.{db.quote(index.table)}"
+        try:
+            if not db.execute(f"SELECT 1 FROM {table} LIMIT 1"):  # noqa: S608 - quoted
+                continue  # statistics of no rows are none: it would be wanting for ever
+            for condition in _conditions(db, index):
+                db.execute(f"EXPLAIN SELECT * FROM {table} WHERE {condition}", (1,))  # noqa: S608 - quoted
+        except SQLiteFailure as failure:
+            if failure.hopeless:
+                raise
+            warnings.append(f"table {index.table!r} was left out: {failure}")
+            continue
+        shown.append(index)
+    return shown, list(dict.fromkeys(warnings))
+
+
+def _conditions(db: SQLiteDatabase, index: Index) -> list[str]:
+    # columns of index_xinfo: place, column number, column, descending, collation, part of the key
+    _, _, column, _, collation, _ = db.execute(f"PRAGMA main.index_xinfo({db.quote(index.name)})")[0]
+    return [] if column is None else [f"{db.quote(column)} = ? COLLATE {db.quote(collation)}"]
+
+
+def _unseen(db: SQLiteDatabase, shown: list[Index], statements: list[str]) -> list[str]:
+    described = {index for _, index, _ in statistics(db)}
+    wanting = (f"ANALYZE {_MAIN}.{db.quote(index.table)}" for index in shown if index.name not in described)
+    return [statement for statement in dict.fromkeys(wanting) if statement not in statements]
+
+
+def _wanted(db: SQLiteDatabase, mask: int) -> list[str]:
+    """Return the statements that SQLite would run."""
+    return [statement for (statement,) in db.execute(f"PRAGMA main.optimize({mask | _DRY})")]
+
+
+def _run(db: SQLiteDatabase, mask: int, statements: list[str]) -> list[str]:
+    if not statements:
+        return []
+    try:
+        db.execute(f"PRAGMA main.optimize({mask})")
+    except MissingFeature:
+        return _run_each(db, statements)  # one table stops all of them
+    return []
+
+
+def _run_each(db: SQLiteDatabase, statements: list[str]) -> list[str]:
+    warnings = []
+    for done, statement in enumerate(statements):
+        db.context.progress(done, len(statements), "statements", statement)
+        db.context.check_cancelled()
+        try:
+            db.execute(statement)
+        except SQLiteFailure as failure:
+            if failure.hopeless:
+                raise
+            warnings.append(f"{statement} failed: {failure}")
+    return warnings

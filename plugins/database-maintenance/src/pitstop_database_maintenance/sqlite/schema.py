@@ -1,0 +1,44 @@
+"""What a SQLite database holds: its tables, indexes and statistics, always of the main schema."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+
+Statistics = frozenset[tuple[object, object, object]]
+
+
+@frozen(kw_only=True)
+class Index:
+    """An index: its name and its table's. Automatic ones (of UNIQUE and PRIMARY KEY) are indexes like any other."""
+
+    name: str
+    table: str
+
+
+def indexes(db: SQLiteDatabase) -> list[Index]:
+    """Return all indexes, in the order in which they were made."""
+    rows = db.execute("SELECT name, tbl_name FROM main.sqlite_master WHERE type = 'index' ORDER BY rowid")
+    return [Index(name=name, table=table) for name, table in rows]
+
+
+def tables(db: SQLiteDatabase) -> list[str]:
+    """Return the tables that statistics can describe: those with pages of their own, and not SQLite's."""
+    # not LIKE 'sqlite_%': in LIKE the underscore stands for any character
+    rows = db.execute(
+        "SELECT name FROM main.sqlite_master"
+        " WHERE type = 'table' AND rootpage > 0 AND substr(name, 1, 7) <> 'sqlite_' ORDER BY rowid"
+    )
+    return [name for (name,) in rows]
+
+
+def statistics(db: SQLiteDatabase) -> Statistics:
+    """Return what the query planner is told of the data: (table, index or None, figures)."""
+    present = db.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = 'sqlite_stat1'")
+    return frozenset(db.execute("SELECT tbl, idx, stat FROM main.sqlite_stat1")) if present else frozenset()
+
+
+def described(rows: Statistics) -> tuple[int, int]:
+    """Return how many tables and how many indexes have statistics."""
+    return len({table for table, _, _ in rows}), len({(table, index) for table, index, _ in rows if index})

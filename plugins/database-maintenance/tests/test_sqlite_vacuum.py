@@ -1,0 +1,176 @@
+"""`vacuum`: what it gives back, and that it leaves the file as it was whenever it cannot."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pitstop.errors import DeadlineExceededError, JobCancelledError, OperationError
+from pitstop.jobs import Outcome
+from pitstop_database_maintenance.sizes import change_text, size_text
+from pitstop_database_maintenance.sqlite import vacuum as module
+from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.vacuum import vacuum
+
+Open = Callable[..., SQLiteDatabase]
+
+
+def test_vacuum_gives_free_pages_back(bloated: Path, opened: Open, seen: Any, context: Any) -> None:
+    """The file is smaller, has no free page, and holds the same rows; the figures are those of the file."""
+    rows, size = seen.rows(bloated), bloated.stat().st_size
+    result = vacuum(opened(bloated))
+    assert result.outcome is Outcome.CHANGED
+    assert result.data["bytes_before"] == result.data["file_bytes_before"] == size
+    assert result.data["bytes_after"] == result.data["file_bytes_after"] == bloated.stat().st_size < size
+    assert result.data["free_pages_before"] > 0 == result.data["free_pages_after"]
+    assert result.data["page_size"] == 4096
+    assert result.data["seconds"] >= 0
+    assert result.summary == change_text(size, bloated.stat().st_size)
+    assert result.warnings == ()
+    assert seen.rows(bloated) == rows
+    assert seen.integrity(bloated) == ["ok"]
+    assert context.logger.lines == [
+        ("debug", f"vacuum of {bloated} begins"),
+        ("info", f"vacuum of {bloated}: {result.summary}"),
+    ]
+
+
+def test_vacuum_tells_when_there_was_nothing_to_give_back(bloated: Path, opened: Open) -> None:
+    """A second time in a row changes nothing, and says so."""
+    vacuum(opened(bloated))
+    result = vacuum(opened(bloated))
+    assert result.outcome is Outcome.UNCHANGED
+    assert "nothing to give back" in result.summary
+
+
+def test_vacuum_of_a_database_without_tables(make: Any, opened: Open) -> None:
+    """No table is no error."""
+    path = make("PRAGMA user_version = 7")
+    assert vacuum(opened(path)).outcome is Outcome.UNCHANGED
+
+
+@pytest.mark.parametrize(("stop", "kind"), [("cancel", JobCancelledError), ("expire", DeadlineExceededError)])
+def test_vacuum_that_is_stopped_leaves_the_file_as_it_was(
+    bloated: Path, opened: Open, context: Any, seen: Any, monkeypatch: pytest.MonkeyPatch, stop: str, kind: Any
+) -> None:
+    """Told in the middle of the statement, it ends at once, and not one byte is different."""
+    monkeypatch.setattr(SQLiteDatabase, "STEPS", 1000)
+    before = seen.content(bloated)
+    db = opened(bloated)
+    begun: list[int] = []
+    context.at_progress = lambda done: begun.append(context.checks)
+    context.at_check = lambda count: getattr(context, stop)() if begun and count == begun[0] + 5 else None
+    with pytest.raises(kind, match="test"):
+        vacuum(db)
+    assert context.checks == begun[0] + 5
+    assert seen.content(bloated) == before
+
+
+def test_vacuum_refuses_an_open_transaction(bloated: Path, opened: Open, seen: Any) -> None:
+    """SQLite refuses it too, but does not say what to do."""
+    db = opened(bloated)
+    db.execute("BEGIN")
+    with pytest.raises(OperationError, match=r"a transaction is open.*commit it"):
+        vacuum(db)
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_vacuum_needs_its_result_twice_on_one_file_system(
+    bloated: Path, opened: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_memory: bool
+) -> None:
+    """One byte short of twice the used pages is refused; with exactly that much it runs. In memory it is once."""
+    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(module, "_temporary_in_memory", lambda db: in_memory)
+    db = opened(bloated)
+    found = db.measure()
+    needed = (1 if in_memory else 2) * (found.bytes - found.free_bytes)
+    free = {"bytes": needed - 1}
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free["bytes"]))
+    with pytest.raises(OperationError, match=f"needs up to {size_text(needed)} in "):
+        vacuum(db)
+    free["bytes"] = needed
+    assert vacuum(db).outcome is Outcome.CHANGED
+
+
+def _with_collation(connection: sqlite3.Connection) -> None:
+    connection.create_collation("german", lambda a, b: (a > b) - (a < b))
+
+
+def _with_function(connection: sqlite3.Connection) -> None:
+    connection.create_function("fold", 1, lambda x: x.lower(), deterministic=True)
+
+
+@pytest.mark.parametrize(
+    ("setup", "index", "missing"),
+    [
+        (_with_collation, "CREATE INDEX i ON t (x COLLATE german)", "the collation 'german'"),
+        (_with_function, "CREATE INDEX i ON t (fold(x))", "the function 'fold'"),
+    ],
+)
+def test_vacuum_skips_a_schema_that_only_the_application_knows(
+    make: Any, opened: Open, seen: Any, setup: Any, index: str, missing: str
+) -> None:
+    """What is missing is named, and the file is as it was."""
+    path = make("CREATE TABLE t (x)", "INSERT INTO t VALUES ('a'), ('B')", index, setup=setup)
+    before = seen.content(path)
+    result = vacuum(opened(path))
+    assert result.outcome is Outcome.SKIPPED
+    assert missing in result.summary
+    assert missing in result.warnings[0]
+    assert seen.content(path) == before
+
+
+def test_vacuum_in_wal_mode_shrinks_the_file_at_once(bloated: Path, opened: Open, raw: Any, seen: Any) -> None:
+    """With nobody else in the way, what is in the log goes into the file before it is measured."""
+    connection = raw(bloated)
+    connection.execute("PRAGMA journal_mode = wal").fetchall()
+    rows = seen.rows(bloated)
+    result = vacuum(opened(bloated))
+    assert result.warnings == ()
+    assert result.data["file_bytes_after"] == result.data["bytes_after"] < result.data["bytes_before"]
+    assert seen.rows(bloated) == rows
+
+
+def test_vacuum_in_wal_mode_warns_while_a_reader_is_in_the_way(
+    bloated: Path, opened: Open, raw: Any, seen: Any
+) -> None:
+    """The file stays large until the reader ends, and the reader sees what it saw."""
+    reader = raw(bloated)
+    reader.execute("PRAGMA journal_mode = wal").fetchall()
+    reader.execute("INSERT INTO t (k) VALUES ('one more')")
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM t").fetchall() == [(6001,)]
+    result = vacuum(opened(bloated))
+    assert result.outcome is Outcome.CHANGED
+    assert "shrinks at the next checkpoint" in result.warnings[0]
+    assert result.data["file_bytes_after"] > result.data["bytes_after"]
+    assert result.data["wal_bytes_after"] > 0
+    assert reader.execute("SELECT count(*) FROM t").fetchall() == [(6001,)]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (81_234_567, "81.2 MB"),
+        (999_960, "1.0 MB"),
+        (2.5e18, "2500.0 PB"),
+    ],
+)
+def test_size_text_has_one_digit_after_the_point(size: float, text: str) -> None:
+    """Sizes are rounded for a person, and never read "1000.0 kB"."""
+    assert size_text(size) == text
+
+
+def test_change_text_says_what_came_of_it() -> None:
+    """Less is given back, more is more, and the same is as before."""
+    assert change_text(81_200_000, 54_000_000) == "81.2 MB -> 54.0 MB, 27.2 MB given back"
+    assert change_text(1000, 3000) == "1.0 kB -> 3.0 kB, 2.0 kB more"
+    assert change_text(5000, 5000) == "5.0 kB as before"

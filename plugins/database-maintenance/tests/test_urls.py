@@ -1,0 +1,161 @@
+"""What the user may write for a database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pitstop.errors import InvalidJobError, InvalidValueError
+from pitstop_database_maintenance.urls import (
+    absolute,
+    identity,
+    label,
+    parse,
+    sqlite_url,
+    without_credentials,
+)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "app.db",
+        "/var/lib/app.db",
+        "my data/app.db",
+        "what?.db",
+        "a#b.db",
+        "100%.db",
+        "a%20b.db",
+        "C:\\x\\a.db",
+        "n:1.db",
+    ],
+)
+def test_parse_takes_a_bare_path_literally(path: str) -> None:
+    """Nothing in a bare path is decoded, and nothing in it makes it a URL."""
+    parsed = parse(path)
+    assert (parsed.scheme, parsed.path) == ("sqlite", path)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///app.db", "app.db"),
+        ("sqlite:////var/app.db", "/var/app.db"),
+        ("sqlite:////a%20b%3F%23%25.db", "/a b?#%.db"),
+        ("SQLite:////a.db", "/a.db"),
+        ("sqlite+pysqlite:////a.db", "/a.db"),
+        ("sqlite:////%C3%A4.db", "/ä.db"),
+        ("sqlite:////ä.db", "/ä.db"),
+        ("sqlite:///C:/x/a.db", "C:/x/a.db"),
+    ],
+)
+def test_parse_decodes_the_path_of_a_sqlite_url(url: str, path: str) -> None:
+    """Three slashes begin a relative path, four an absolute one, and percent-encoding is undone."""
+    parsed = parse(url)
+    assert (parsed.scheme, parsed.path) == ("sqlite", path)
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme"),
+    [
+        ("postgresql://u:p@h/db?sslmode=require", "postgresql"),
+        ("postgresql+psycopg://h/db", "postgresql"),
+        ("MySQL://h/db", "mysql"),
+    ],
+)
+def test_parse_keeps_other_schemes_whole(url: str, scheme: str) -> None:
+    """The plugin that understands a URL gets all of it; only the scheme is read here."""
+    parsed = parse(url)
+    assert (parsed.scheme, parsed.text, parsed.path) == (scheme, url, None)
+
+
+def test_parse_knows_no_scheme_while_a_variable_stands_first() -> None:
+    """`${DATABASE_URL}` may turn out to be any kind of database."""
+    assert parse("${DATABASE_URL}").scheme is None
+
+
+@pytest.mark.parametrize("value", [None, 5, ["app.db"], True])
+def test_parse_refuses_what_is_no_text(value: object) -> None:
+    """A list or a number is refused by name and type."""
+    with pytest.raises(InvalidValueError, match=r"database: expected a path or a URL, got .*\(\w+\)"):
+        parse(value)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("", "is empty; give a path"),
+        ("  ", "is empty; give a path"),
+        (":memory:", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite://app.db", "write sqlite:///app.db"),
+        ("sqlite:app.db", "no '//'"),
+        ("file:app.db?mode=ro", "'file:' URI"),
+        ("file:///app.db", "'file:' URI"),
+        ("sqlite:///app.db?mode=ro", "has a query.*%3F"),
+        ("a\0b", "NUL"),
+        ("sqlite:///a%00b", "NUL"),
+    ],
+)
+def test_parse_refuses_other_forms(url: str, text: str) -> None:
+    """Each form that is not taken is refused with what to write instead."""
+    with pytest.raises(InvalidJobError, match=text):
+        parse(url)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+def test_sqlite_url_round_trips(name: str) -> None:
+    """Whatever a file is called, its URL leads back to it."""
+    assert parse(sqlite_url(f"/{name}")).path == f"/{name}"
+
+
+def test_sqlite_url_round_trips_a_name_that_is_no_utf8() -> None:
+    """A name of arbitrary bytes, as Linux allows, survives."""
+    path = os.fsdecode(b"/\xff\xfe.db")
+    assert parse(sqlite_url(path)).path == path
+    assert sqlite_url(path).isascii()
+
+
+def test_absolute_makes_paths_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bare and relative paths come to mean the same in every process."""
+    monkeypatch.chdir(tmp_path)
+    here = os.getcwd()
+    assert absolute("a b?.db") == f"sqlite:///{here}/a%20b%3F.db"
+    assert absolute("sqlite:///x/./a.db") == f"sqlite:///{here}/x/a.db"
+    assert absolute(absolute("a#b.db")) == absolute("a#b.db")
+
+
+def test_absolute_leaves_parent_folders_to_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`link/../a.db` lies beside the link's target, so that the two dots cannot be struck out here."""
+    monkeypatch.chdir(tmp_path)
+    assert absolute("link/../a.db").endswith("/link/../a.db")
+
+
+@pytest.mark.parametrize(
+    "url", ["${DB}", "data/${NAME}.db", "sqlite:///${DIR}/a.db", "mysql://u:${PW}@h/d", "mysql://h/d"]
+)
+def test_absolute_leaves_variables_and_other_databases(url: str) -> None:
+    """What is not known yet, and what is not SQLite, stays as it was written."""
+    assert absolute(url) == url
+
+
+def test_identity_is_one_for_all_spellings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative, absolute, as a URL or through a link: it is the same file."""
+    (tmp_path / "a.db").touch()
+    (tmp_path / "link.db").symlink_to("a.db")
+    monkeypatch.chdir(tmp_path)
+    spellings = ["a.db", "./a.db", str(tmp_path / "a.db"), "sqlite:///a.db", "link.db"]
+    assert len({identity(spelling) for spelling in spellings}) == 1
+
+
+def test_label_names_a_database_without_its_password() -> None:
+    """A listing shows the file's name, or host and database."""
+    assert label("/var/lib/my app.db") == "my app.db"
+    assert label("postgresql://bob:se@cret@db.example/shop?password=x") == "postgresql://db.example/shop"
+    assert without_credentials("mysql://h/d") == "mysql://h/d"
