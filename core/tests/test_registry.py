@@ -680,3 +680,12 @@ def test_add_checks_its_argument_at_once(site, add, text):
     with pytest.raises(PitstopError, match=text):
         add(registry)
     assert registry.entries() == []
+
+
+def test_registry_problems_name_operations_of_a_worker_type_that_nobody_offers(site) -> None:
+    """A typo in a group's name is told with the worker type that is near, and nothing is imported for it."""
+    site.add("worker-plug", groups={"pitstop.workers": {"greeting": "greet:Greeter"}})
+    site.add("lost-plug", groups={"pitstop.operations.greting": {"hello": "nosuch:hello"}})
+    (problem,) = site.registry().problems
+    assert (problem.distribution, problem.name) == ("lost-plug", "hello")
+    assert "no installed plugin offers the worker type 'greting'; did you mean 'greeting'?" in str(problem)

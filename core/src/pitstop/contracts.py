@@ -264,7 +264,7 @@ class JobQuery:
 class JobStore(Protocol):
     """Keeps job records and log lines. Used by many threads; one that is durable also by many processes.
 
-    Every method is one transaction: it happens whole or not at all, also when the process dies in it. The store
+    Every method but `purge` is one transaction: it happens whole or not at all, also when the process dies in it. The store
     enforces what only it can see: a status changes by compare-and-set on status and attempt; two running jobs never
     share a resource; and with each child's change the parent's counts, and with the last child's end the parent's
     status (by `pitstop.jobs.parent_status`), change in the same transaction, up to the root. It makes no other
@@ -355,6 +355,8 @@ class JobStore(Protocol):
 
     def purge(self, *, before: float, statuses: Sequence[JobStatus]) -> int:
         """Remove whole trees whose root ended in one of `statuses` before a time, with their logs.
+
+        Each tree goes in one transaction, but not all trees in one: others may write in between.
 
         Returns:
             How many jobs were removed.

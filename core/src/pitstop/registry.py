@@ -9,7 +9,7 @@ from __future__ import annotations
 from _thread import RLock
 
 from pitstop.declarations import Entry, Problem
-from pitstop.errors import InvalidValueError, PluginError
+from pitstop.errors import InvalidValueError, PluginError, nearest
 from pitstop.loading import (
     Slot,
     UnfitError,
@@ -25,7 +25,7 @@ from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from pitstop.contracts import JobStore, Planner, Runner, Worker
@@ -176,11 +176,29 @@ class Registry:
 
     @property
     def problems(self) -> list[Problem]:
-        """What is known to be wrong, sorted: declarations, names in conflict, lists that name nobody, failed loads.
+        """What is known to be wrong, sorted: nothing is imported for it, and it never raises.
 
-        Nothing is imported, and blocked distributions have no problems. Never raises.
+        Declarations that cannot be read, names in conflict, lists that name nobody, operations of a worker type that
+        nobody offers, and what failed to load. Blocked distributions have no problems.
         """
-        return sorted([*self._offers.problems(), *list(self._failures.values())])
+        return sorted([*self._offers.problems(), *self._stray_operations(), *list(self._failures.values())])
+
+    def _stray_operations(self) -> Iterator[Problem]:
+        known = self.worker_types()
+        for entry in self.entries():
+            worker_type = entry.group.removeprefix(OPERATIONS)
+            if not entry.group.startswith(OPERATIONS) or worker_type in known:
+                continue
+            close = nearest(worker_type, known)
+            yield Problem(
+                distribution=entry.distribution,
+                version=entry.version,
+                where=entry.target,
+                group=entry.group,
+                name=entry.name,
+                cause=f"no installed plugin offers the worker type {worker_type!r}",
+                hint=f"did you mean {close!r}?" if close else "install the package that does",
+            )
 
     def check(self) -> list[Problem]:
         """Load and check everything that may be used; one that is broken costs only itself.

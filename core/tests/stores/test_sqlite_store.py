@@ -1,0 +1,711 @@
+"""What only the SQLite store does: its file, its versions, other processes, and what can go wrong on a disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from pitstop.contracts import JobQuery
+from pitstop.errors import InvalidValueError, StoreError, UnknownKeyError
+from pitstop.jobs import Job, JobRecord, JobStatus, LogLine, Progress, Tolerance
+from pitstop.stores import connection, rows, schema, statements
+from pitstop.stores.sqlite import SQLiteStore, open_url
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a store may be."""
+    return tmp_path / "jobs.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SQLiteStore]:
+    """An open store."""
+    made = SQLiteStore(path, durability="process")
+    yield made
+    made.close()
+
+
+def ask(path: Path, sql: str) -> list[Any]:
+    """Read from a file as a stranger would."""
+    stranger = sqlite3.connect(path, isolation_level=None)
+    try:
+        return stranger.execute(sql).fetchall()
+    finally:
+        stranger.close()
+
+
+def python(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start another Python with a program whose standard output can be read."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def output(code: str, *arguments: object) -> str:
+    """Return what another Python says."""
+    with python(code, *arguments) as process:
+        said, _ = process.communicate(timeout=60)
+    return said
+
+
+# -- URLs ----------------------------------------------------------------------------------------------------------
+
+
+def test_open_url_takes_absolute_and_relative_paths(tmp_path, monkeypatch):
+    """Three slashes are relative, four are absolute, and `url` opens the same file from anywhere."""
+    monkeypatch.chdir(tmp_path)
+    for url, name in ((f"sqlite:///{tmp_path}/a%3F b.db", "a? b.db"), ("sqlite:///b.db?durability=process", "b.db")):
+        store = open_url(url)
+        store.close()
+        assert store.path == tmp_path / name
+        again = open_url(store.url)
+        again.close()
+        assert (again.path, again.url) == (store.path, store.url)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a? b.db", "b.db"]
+
+
+@pytest.mark.parametrize("url", ["sqlite:", "sqlite://", "sqlite:///", "sqlite://host/x.db", "sqlite:///:memory:"])
+def test_open_url_refuses_what_names_no_file(url):
+    """The error shows the forms that there are."""
+    with pytest.raises(InvalidValueError, match=r"names no file; expected sqlite:///relative.db"):
+        open_url(url)
+
+
+def test_open_url_refuses_unknown_parameters_and_values(path):
+    """A typing error gets a suggestion, and no file is made."""
+    with pytest.raises(UnknownKeyError, match="did you mean 'durability'"):
+        open_url(f"sqlite:///{path}?durabilty=full")
+    with pytest.raises(InvalidValueError, match="'fulll' is not a durability; did you mean 'full'"):
+        open_url(f"sqlite:///{path}?durability=fulll")
+    with pytest.raises(InvalidValueError, match="There are: full, process"):
+        SQLiteStore(path, durability="")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("durability", "level"), [("full", 2), ("process", 1)])
+def test_durability_sets_how_commits_are_written(path, make, durability, level):
+    """`full` waits for the disk at each commit; progress and heartbeats never do, and leave the setting as it was."""
+    store = SQLiteStore(path, durability=durability)
+    raw = store._db._raw
+    seen: list[str] = []
+    store.create([make.leaf("a")])
+    store.claim(make.claim("a"))
+    raw.set_trace_callback(seen.append)
+    store.progress("a", 1, Progress(done=1))
+    store.heartbeat("me", lease_until=1.0)
+    raw.set_trace_callback(None)
+    after = raw.execute("PRAGMA synchronous").fetchone()[0]
+    store.close()
+    assert after == level
+    relaxed = ["PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"] if durability == "full" else []
+    assert [sql for sql in seen if sql.startswith("PRAGMA")] == relaxed * 2
+
+
+# -- the file ------------------------------------------------------------------------------------------------------
+
+
+def test_store_makes_files_for_the_owner_alone(tmp_path, make):
+    """Folders are 0700 and files 0600, whatever the umask; jobs may hold secrets."""
+    before = os.umask(0)
+    try:
+        store = SQLiteStore(tmp_path / "deep" / "er" / "jobs.db")
+        store.create([make.leaf("a")])
+        modes = {
+            each.name: stat.S_IMODE(each.stat().st_mode)
+            for each in (tmp_path / "deep", tmp_path / "deep" / "er", *(tmp_path / "deep" / "er").iterdir())
+        }
+        store.close()
+    finally:
+        os.umask(before)
+    assert modes == {"deep": 0o700, "er": 0o700, "jobs.db": 0o600, "jobs.db-wal": 0o600, "jobs.db-shm": 0o600}
+
+
+def test_store_keeps_everything_when_it_is_reopened(path, make):
+    """What was stored is there for the next process."""
+    store = SQLiteStore(path)
+    store.create(make.family("a"))
+    make.run(store, "a")
+    before = store.select(JobQuery())
+    store.close()
+    again = SQLiteStore(path)
+    after = again.select(JobQuery())
+    again.close()
+    assert after == before
+    assert ask(path, "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_store_is_of_this_version(path, store):
+    """The file says whose it is and which schema it has."""
+    assert ask(path, "PRAGMA application_id") == [(0x50495453,)]
+    assert ask(path, "PRAGMA user_version") == [(schema.VERSION,)]
+
+
+def test_store_refuses_a_newer_schema(path):
+    """The error names both versions and what to do."""
+    SQLiteStore(path).close()
+    ask(path, "PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match=r"schema is version 99, and this Pitstop knows version 1; upgrade pitstop"):
+        SQLiteStore(path)
+    assert ask(path, "PRAGMA user_version") == [(99,)]
+
+
+def test_store_brings_an_older_schema_up_to_date(path, make, monkeypatch):
+    """A newer Pitstop adds what is new and keeps what is there."""
+    store = SQLiteStore(path)
+    store.create([make.leaf("a")])
+    store.close()
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE extra (x)",)))
+    monkeypatch.setattr(schema, "VERSION", 2)
+    again = SQLiteStore(path)
+    assert again.get("a").id == "a"
+    again.close()
+    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "SELECT count(*) FROM extra") == [(0,)]
+
+
+def test_store_leaves_nothing_of_a_migration_that_fails(path, monkeypatch):
+    """A schema is made whole or not at all, and can be made later."""
+    whole = schema.MIGRATIONS
+    monkeypatch.setattr(schema, "MIGRATIONS", ((*whole[0], "CREATE NONSENSE"),))
+    with pytest.raises(StoreError, match="syntax error"):
+        SQLiteStore(path)
+    monkeypatch.setattr(schema, "MIGRATIONS", whole)
+    SQLiteStore(path).close()
+    assert ask(path, "PRAGMA user_version") == [(1,)]
+
+
+def foreign_wal(path: Path) -> None:
+    ask(path, "PRAGMA journal_mode = WAL")
+    ask(path, "CREATE TABLE theirs (x)")
+
+
+FOREIGN = {
+    "tables": lambda path: ask(path, "CREATE TABLE theirs (x)"),
+    "wal": foreign_wal,
+    "version": lambda path: ask(path, "PRAGMA user_version = 3"),
+    "application": lambda path: ask(path, "PRAGMA application_id = 7"),
+    "text": lambda path: path.write_text("dear diary\n" * 500),
+}
+
+
+@pytest.mark.parametrize("kind", list(FOREIGN))
+def test_store_leaves_foreign_files_alone(path, kind):
+    """A file that is not ours is refused, and neither it nor its folder changes."""
+    FOREIGN[kind](path)
+    before = (path.read_bytes(), path.stat().st_mtime_ns)
+    with pytest.raises(StoreError, match=r"not a database|of another application; name another file"):
+        SQLiteStore(path)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_store_leaves_the_log_of_a_foreign_file_alone(path):
+    """A write-ahead log that another application left behind is not played back."""
+    crashed = python(
+        "import sqlite3, sys, os\nc = sqlite3.connect(sys.argv[1])\nc.execute('PRAGMA journal_mode = WAL')\n"
+        "c.execute('CREATE TABLE theirs (x)')\nos._exit(0)",
+        path,
+    )
+    with crashed:
+        crashed.communicate(timeout=60)
+    before = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+    assert "jobs.db-wal" in before
+    with pytest.raises(StoreError, match="of another application"):
+        SQLiteStore(path)
+    assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == before
+
+
+def test_store_refuses_a_folder(tmp_path):
+    """A folder is not a file."""
+    with pytest.raises(StoreError, match="it is a folder; name a file in it"):
+        SQLiteStore(tmp_path)
+
+
+def test_store_refuses_a_folder_that_cannot_be(tmp_path):
+    """A file where a folder should be is said in words."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot be opened .*[Nn]ot a directory"):
+        SQLiteStore(tmp_path / "file" / "jobs.db")
+
+
+def test_store_refuses_an_old_sqlite(path, monkeypatch):
+    """The error says which SQLite there is and which is needed."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(StoreError, match=r"and 3\.35\.0 or newer is needed"):
+        SQLiteStore(path)
+    assert not path.exists()
+
+
+def test_closed_store_says_that_it_is_closed(path):
+    """Using a store after its end is an error in words."""
+    store = SQLiteStore(path)
+    store.close()
+    with pytest.raises(StoreError, match="it is closed"):
+        store.get("a")
+
+
+# -- the tables ----------------------------------------------------------------------------------------------------
+
+
+def test_job_restores_every_field():
+    """A field that is added to `Job` must be stored, too."""
+    job = Job(type="t", tolerance=Tolerance())
+    made = attrs.evolve(job, parent_id="p", resource="r", timeout=1.0)
+    restored = rows.record((1, *rows.job_row(JobRecord(job=made))[1:])).job
+    assert restored == made
+    assert {field.name for field in attrs.fields(Job)} == set(attrs.asdict(restored, recurse=False))
+
+
+def test_database_itself_enforces_the_resource_rule(path, store, make):
+    """Not even a program that knows nothing of the rule can run two jobs on one resource."""
+    store.create([make.leaf("a", resource="db"), make.leaf("b", resource="db")])
+    store.claim(make.claim("a"))
+    with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: job.resource"):
+        ask(path, "UPDATE job SET status = 'running' WHERE id = 'b'")
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+        ask(path, "UPDATE job SET status = 'done' WHERE id = 'b'")
+
+
+def test_events_tell_the_history_of_a_job(path, store, make):
+    """Every change of status is kept, with its time, its owner and the reason."""
+    store.create(make.family("a"))
+    make.run(store, "a", "pending")
+    store.claim(make.claim("a", now=21.0))
+    store.cancel("p", now=22.0, reason="enough")
+    store.finish(make.end("a", "pending", attempt=2, now=23.0))
+    sql = """SELECT job.id, event.attempt, from_status, to_status, at, event.owner, detail FROM event
+             JOIN job ON job.seq = job_seq ORDER BY at, job.seq DESC"""
+    assert ask(path, sql) == [
+        ("a", 1, "pending", "running", 10.0, "me", None),
+        ("a", 1, "running", "pending", 20.0, "me", "broken"),
+        ("a", 2, "pending", "running", 21.0, "me", None),
+        ("a", 2, "running", "cancelled", 23.0, "me", "broken"),
+        ("p", 0, "running", "cancelled", 23.0, None, None),
+    ]
+
+
+def test_purge_removes_events_and_lines(path, store, make):
+    """Nothing of a purged tree stays in the file."""
+    store.create(make.family("a"))
+    make.run(store, "a", lines=(LogLine(job_id="a", correlation_id="p", at=1.0, level="INFO", message="x"),))
+    assert store.purge(before=99.0, statuses=list(JobStatus)) == 2
+    for table in ("job", "event", "log"):
+        assert ask(path, f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+HOT = ("GET", "STANDING", "CLAIM", "END", "RETRY", "CLOSE_PARENT", "PROGRESS", "HEARTBEAT", "ADOPT", "READY", "WAITING")
+WIDE = ("IDS", "CANCEL_PENDING", "STOP_PENDING", "MARK_RUNNING", "MARK_PARENTS", "PURGE_LINES", "PURGE_JOBS")
+
+
+def plan(path: Path, sql: str) -> list[str]:
+    values = [None] * sql.count("?")
+    stranger = sqlite3.connect(path)
+    try:
+        return [row[3] for row in stranger.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    finally:
+        stranger.close()
+
+
+@pytest.mark.parametrize("name", [*HOT, *WIDE, "PURGE_EVENTS", "LINES_OF_JOB", "LINES_OF_TREE"])
+def test_statements_search_and_never_scan(path, store, name):
+    """No statement that runs often looks at every row, however long the history is."""
+    steps = plan(path, getattr(statements, name))
+    assert steps
+    # what is scanned is what a recursion has found, never a table
+    assert [s for s in steps if s.startswith("SCAN") and s.split()[1] not in ("below", "tree", "CONSTANT")] == []
+
+
+@pytest.mark.parametrize("name", ["WAITING", "LINES_OF_JOB", "LINES_OF_TREE"])
+def test_statements_read_in_order_without_sorting(path, store, name):
+    """An index gives these rows in order, so that a limit ends the work."""
+    assert not [step for step in plan(path, getattr(statements, name)) if "TEMP B-TREE" in step]
+
+
+P, R = JobStatus.PENDING, JobStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (JobQuery(roots=True), "job_by_parent"),
+        (JobQuery(parent_id="x"), "job_by_parent"),
+        (JobQuery(parent_id="x", statuses=(P, R)), "job_by_parent"),
+        (JobQuery(correlation_id="x"), "job_by_tree"),
+        (JobQuery(statuses=(R,), leaves=True, limit=None), "job_running"),
+        (JobQuery(statuses=(P, R), roots=True, limit=None), "job_running"),
+        (JobQuery(statuses=(P,), resource="x"), "job_pending"),
+        (JobQuery(statuses=(R,), owner="x"), "job_running"),
+    ],
+)
+def test_select_uses_the_index_that_fits(path, store, query, index):
+    """Usual listings look only at jobs that may fit."""
+    for sql in (statements.select(query)[0], statements.count(query)[0]):
+        steps = plan(path, sql)
+        assert any(index in step for step in steps), steps
+        assert "SCAN job" not in steps
+
+
+# -- several connections and processes -----------------------------------------------------------------------------
+
+
+def test_second_store_on_the_same_file_sees_and_respects_the_first(path, store, make):
+    """Two stores on one file are one store: what one claims the other cannot have."""
+    other = open_url(store.url)
+    try:
+        store.create([make.leaf("a", resource="db"), make.leaf("b", resource="db")])
+        assert other.claim(make.claim("a", owner="other")) is not None
+        assert store.claim(make.claim("a")) is None
+        assert store.claim(make.claim("b")) is None
+        assert store.get("a").owner == "other"
+    finally:
+        other.close()
+
+
+def test_transaction_holds_the_write_lock_from_its_beginning(path, store):
+    """Nobody can write between what a transaction has read and what it writes then."""
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    try:
+        with store._db.transaction(), pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            other.execute("BEGIN IMMEDIATE")
+    finally:
+        other.close()
+
+
+RACE = """
+import sys
+from pitstop.contracts import Claim
+from pitstop.stores.sqlite import SQLiteStore
+store = SQLiteStore(sys.argv[1], durability="process")
+print("ready", flush=True)
+sys.stdin.readline()
+won = []
+for job_id in sys.argv[3].split(","):
+    if store.claim(Claim(job_id=job_id, owner=sys.argv[2], now=1.0, lease_until=9.0)):
+        won.append(job_id)
+store.close()
+print(",".join(won))
+"""
+
+
+def race(path: Path, ids: list[str]) -> list[str]:
+    """Have two processes claim the same jobs at the same time. Returns what both got together."""
+    racers = [python(RACE, path, owner, ",".join(ids)) for owner in ("one", "two")]
+    try:
+        assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 2
+        for racer in racers:
+            racer.stdin.write("go\n")
+            racer.stdin.flush()
+        said = [racer.communicate(timeout=60)[0].strip() for racer in racers]
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.communicate()
+    return sorted(job_id for won in said for job_id in won.split(",") if job_id)
+
+
+def test_processes_that_race_for_jobs_get_each_once(path, store, make):
+    """Every job is claimed by exactly one of two processes."""
+    ids = [f"j{number:03}" for number in range(100)]
+    store.create([make.leaf(job_id) for job_id in ids])
+    assert race(path, ids) == ids
+
+
+def test_processes_that_race_for_a_resource_get_one_job(path, store, make):
+    """Of many jobs that need one resource, two processes together run one."""
+    ids = [f"j{number:03}" for number in range(100)]
+    store.create([make.leaf(job_id, resource="db") for job_id in ids])
+    assert len(race(path, ids)) == 1
+
+
+OPEN = """
+import sys
+from pitstop.jobs import Job, JobRecord
+from pitstop.stores.sqlite import SQLiteStore
+print("ready", flush=True)
+sys.stdin.readline()
+for folder in range(10):
+    store = SQLiteStore(f"{sys.argv[1]}/{folder}/jobs.db")
+    store.create([JobRecord(job=Job(type="t"))])
+    store.close()
+print("done")
+"""
+
+
+def test_processes_may_create_one_file_at_once(tmp_path):
+    """Whoever comes second uses what the first has made; nobody fails and nothing is lost."""
+    openers = [python(OPEN, tmp_path) for _ in range(3)]
+    try:
+        assert [opener.stdout.readline() for opener in openers] == ["ready\n"] * 3
+        for opener in openers:
+            opener.stdin.write("go\n")
+            opener.stdin.flush()
+        assert [opener.communicate(timeout=60)[0] for opener in openers] == ["done\n"] * 3
+    finally:
+        for opener in openers:
+            opener.kill()
+            opener.communicate()
+    for folder in range(10):
+        assert ask(tmp_path / str(folder) / "jobs.db", "SELECT count(*) FROM job") == [(3,)]
+
+
+def test_threads_may_create_and_use_one_file_at_once(path, make):
+    """Stores of one process on one file do not take each other's locks away."""
+    problems: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            store = SQLiteStore(path, durability="process")
+            for step in range(20):
+                store.create([make.leaf(f"{number}-{step}")])
+                make.run(store, f"{number}-{step}")
+            store.close()
+        except BaseException as problem:
+            problems.append(problem)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert ask(path, "SELECT status, count(*) FROM job") == [("completed", 80)]
+
+
+WRITE = """
+import itertools, os, sys
+from pitstop.contracts import Claim, Ending
+from pitstop.jobs import Counts, Job, JobRecord, JobStatus, LogLine, Tolerance
+from pitstop.stores.sqlite import SQLiteStore
+store = SQLiteStore(sys.argv[1], durability="process")
+for number in itertools.count():
+    root = Job(type="p", tolerance=Tolerance())
+    children = [Job(type="t", parent_id=root.id, correlation_id=root.id) for _ in range(3)]
+    store.create([
+        JobRecord(job=root, status=JobStatus.RUNNING, counts=Counts(pending=3)), *(JobRecord(job=j) for j in children)
+    ])
+    claims = [Claim(job_id=job.id, owner="o", now=1.0, lease_until=2.0) for job in children]
+    store.claim(claims[0])
+    for job, following in zip(children, [*claims[1:], None]):
+        line = LogLine(job_id=job.id, correlation_id=root.id, at=1.0, level="INFO", message="m")
+        store.finish(
+            Ending(job_id=job.id, attempt=1, status=JobStatus.COMPLETED, now=3.0, lines=(line,)), then=following
+        )
+    print(root.id, flush=True)
+"""
+
+INVARIANTS = {
+    "counts are what the children are": """
+        SELECT count(*) FROM job AS p WHERE on_error IS NOT NULL AND (pending, running, completed) <> (
+            SELECT sum(status = 'pending'), sum(status = 'running'), sum(status = 'completed')
+            FROM job WHERE parent_id = p.id)""",
+    "a parent is completed when all its children are": """
+        SELECT count(*) FROM job WHERE on_error IS NOT NULL
+        AND status <> CASE WHEN pending + running THEN 'running' ELSE 'completed' END""",
+    "every end has its lines": """
+        SELECT count(*) FROM job WHERE on_error IS NULL
+        AND (status = 'completed') <> (SELECT count(*) FROM log WHERE job_id = job.id)""",
+    "every status has its event": """
+        SELECT count(*) FROM job WHERE on_error IS NULL AND status <> 'pending' AND NOT EXISTS (
+            SELECT 1 FROM event WHERE job_seq = job.seq AND to_status = job.status AND event.attempt = job.attempt)""",
+}
+
+
+def test_kill_of_a_writer_leaves_a_consistent_store(path):
+    """However often a process is killed at whatever moment: what it has said is there, and all of it fits together."""
+    said: list[str] = []
+    for rounds in range(6):
+        with python(WRITE, path) as writer:
+            said += [writer.stdout.readline().strip() for _ in range(3 * rounds + 1)]
+            writer.send_signal(signal.SIGKILL)
+            said += [line.strip() for line in writer.communicate()[0].splitlines(keepends=True) if line.endswith("\n")]
+        assert ask(path, "PRAGMA integrity_check") == [("ok",)]
+        for what, sql in INVARIANTS.items():
+            assert ask(path, sql) == [(0,)], what
+        completed = {row[0] for row in ask(path, "SELECT id FROM job WHERE status = 'completed'")}
+        assert set(said) <= completed
+
+
+CREATE = """
+import itertools, sys
+from pitstop.stores.sqlite import SQLiteStore
+for number in itertools.count():
+    print(number, flush=True)
+    SQLiteStore(f"{sys.argv[1]}/{number}.db")
+"""
+
+
+def test_kill_of_a_process_that_creates_a_store_leaves_one_that_opens(tmp_path):
+    """Whatever was on the disk at that moment is completed by whoever comes next."""
+    for rounds in range(6):
+        folder = tmp_path / str(rounds)
+        with python(CREATE, folder) as creator:
+            for _ in range(rounds + 1):
+                creator.stdout.readline()
+            creator.send_signal(signal.SIGKILL)
+            creator.communicate()
+        for file in folder.glob("*.db"):
+            SQLiteStore(file).close()
+            assert ask(file, "PRAGMA user_version") == [(schema.VERSION,)]
+
+
+# -- what can go wrong ---------------------------------------------------------------------------------------------
+
+
+def test_locked_store_says_so_and_works_again(path, monkeypatch, make):
+    """A lock that another process does not give back is an error in words, and no more than that."""
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT", 0.01)
+    store = SQLiteStore(path)
+    holder = sqlite3.connect(path, isolation_level=None)
+    try:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"another process has locked it for 10 s .SQLITE_BUSY"):
+            store.create([make.leaf("a")])
+        with pytest.raises(StoreError, match="another process has locked it"):
+            store.create(make.family("a"))
+        assert store.ids("") == []
+        holder.execute("ROLLBACK")
+        store.create([make.leaf("a")])
+        assert store.ids("") == ["a"]
+    finally:
+        holder.close()
+        store.close()
+
+
+def test_failed_transaction_is_rolled_back_whole(path, store, make):
+    """An error in the middle undoes what came before it, and the store stays usable."""
+    store.create([make.leaf("a"), make.leaf("b")])
+    store.claim(make.claim("a"))
+    ask(path, "CREATE TRIGGER trap BEFORE INSERT ON log BEGIN SELECT raise(ABORT, 'sprung'); END")
+    line = LogLine(job_id="a", correlation_id="a", at=1.0, level="INFO", message="x")
+    with pytest.raises(StoreError, match="sprung"):
+        store.finish(make.end("a", lines=(line,)), then=make.claim("b"))
+    assert (store.get("a").status, store.get("b").status) == (R, P)
+    ask(path, "DROP TRIGGER trap")
+    assert store.finish(make.end("a", lines=(line,)), then=make.claim("b")).claimed is not None
+
+
+def test_value_that_cannot_be_stored_is_refused_in_words(store, make):
+    """What SQLite has no room for is the store's error, not a bare one of Python."""
+    with pytest.raises(StoreError, match="a number is too large to be stored"):
+        store.create([make.leaf("a", max_attempts=10**30)])
+    with pytest.raises(StoreError, match="surrogates not allowed"):
+        store.create([make.leaf("a", name="caf\udce9")])
+    assert store.ids("") == []
+
+
+def test_damaged_file_is_said_to_be_damaged(path, make):
+    """A file with garbage in the middle is not a reason for a traceback."""
+    store = SQLiteStore(path)
+    store.create([make.leaf(f"j{number}") for number in range(200)])
+    store.close()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    again = SQLiteStore(path)
+    with pytest.raises(StoreError, match="it is damaged"):
+        again.select(JobQuery())
+    again.close()
+
+
+AS_NOBODY = """
+import os, sys
+from pitstop.errors import StoreError
+from pitstop.jobs import Job, JobRecord
+from pitstop.stores.sqlite import SQLiteStore
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    store = SQLiteStore(sys.argv[1])
+    try:
+        store.create([JobRecord(job=Job(type="t"))])
+    finally:
+        store.close()
+except StoreError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that any user may read; pytest's own are for the owner alone."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_read_only_file_is_said_to_be_read_only(public):
+    """A file that may be read but not written is named so."""
+    path = public / "jobs.db"
+    SQLiteStore(path).close()
+    path.chmod(0o444)
+    public.chmod(0o777 if os.geteuid() == 0 else 0o755)
+    assert "it is read-only" in output(AS_NOBODY, path)
+
+
+def test_read_only_folder_is_said_to_be_unusable(public):
+    """A store that cannot be made says so, and which path it was."""
+    public.chmod(0o555)
+    said = output(AS_NOBODY, public / "jobs.db")
+    public.chmod(0o755)
+    assert "it cannot be opened (Permission denied)" in said
+    assert str(public) in said
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    done = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
+    if not done or done.returncode:
+        pytest.skip("a small tmpfs cannot be mounted here: it needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk_loses_nothing_and_is_survived(small_disk, make):
+    """A full disk refuses what does not fit, keeps what was there, and lets go on when there is space again."""
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 300_000)
+    store = SQLiteStore(small_disk / "jobs.db", durability="process")
+    try:
+        store.create([make.leaf("first")])
+        stored: list[str] = []
+
+        def fill() -> None:
+            while True:
+                batch = [make.leaf(f"j{len(stored)}-{part}", config={"x": "y" * 2000}) for part in range(5)]
+                store.create(batch)
+                stored.extend(record.id for record in batch)
+
+        with pytest.raises(StoreError, match=r"the disk is full .SQLITE_FULL"):
+            fill()
+        assert store.ids("j", limit=10_000) == sorted(stored)
+        ballast.unlink()
+        assert make.run(store, "first").record.status is JobStatus.COMPLETED
+    finally:
+        store.close()
+    assert ask(small_disk / "jobs.db", "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_problem_names_what_it_does_not_know():
+    """Errors without a rule keep SQLite's own words."""
+    assert "something odd (OperationalError)" in str(connection.problem("u", sqlite3.OperationalError("something odd")))
+    assert "No space left" in str(connection.problem("u", OSError(errno.ENOSPC, "No space left on device")))
