@@ -522,7 +522,7 @@ def test_check_loads_everything_and_each_failure_costs_only_itself(site):
     site.add("alpha", text=f"[{WORKERS}]\nmalformed\ngreeting = alpha:Worker\n", modules={"alpha": WORKER})
     groups = {
         WORKERS: {"wrong": "beta:Worker", "greeting": "beta:Worker"},
-        OPERATIONS + "demo": {"bad": "beta:Worker.made", "good": "beta:run"},
+        OPERATIONS + "greeting": {"bad": "beta:Worker.made", "good": "beta:run"},
         PLANNERS: {"p": "beta:missing"},
         RUNNERS: {"r": "beta:number"},
         HOOKS: {"h": "beta:nothing"},
@@ -536,13 +536,13 @@ def test_check_loads_everything_and_each_failure_costs_only_itself(site):
         ("alpha, beta", WORKERS, "greeting"),
         ("beta", "pitstop.databases", "d"),
         ("beta", HOOKS, "h"),
-        ("beta", OPERATIONS + "demo", "bad"),
+        ("beta", OPERATIONS + "greeting", "bad"),
         ("beta", PLANNERS, "p"),
         ("beta", RUNNERS, "r"),
         ("beta", WORKERS, "wrong"),
     ]
     assert problems == registry.problems
-    assert registry.operation("demo", "good").name == "good"
+    assert registry.operation("greeting", "good").name == "good"
 
 
 # -- added by hand
@@ -682,10 +682,23 @@ def test_add_checks_its_argument_at_once(site, add, text):
     assert registry.entries() == []
 
 
-def test_registry_problems_name_operations_of_a_worker_type_that_nobody_offers(site) -> None:
-    """A typo in a group's name is told with the worker type that is near, and nothing is imported for it."""
-    site.add("worker-plug", groups={"pitstop.workers": {"greeting": "greet:Greeter"}})
-    site.add("lost-plug", groups={"pitstop.operations.greting": {"hello": "nosuch:hello"}})
-    (problem,) = site.registry().problems
+def test_check_names_operations_of_a_worker_type_that_nobody_offers(site) -> None:
+    """A typo in a group's name is told with the worker type that is near."""
+    site.add(
+        "worker-plug",
+        groups={"pitstop.workers": {"greeting": "greet:Greeter"}},
+        modules={
+            "greet": (
+                "class Greeter:\n    worker_type = 'greeting'\n    def validate(self, job): pass\n"
+                "    def execute(self, job, context): pass\n"
+            )
+        },
+    )
+    site.add(
+        "lost-plug",
+        groups={"pitstop.operations.greting": {"hello": "lost:hello"}},
+        modules={"lost": "def hello(context): pass\n"},
+    )
+    (problem,) = site.registry().check()
     assert (problem.distribution, problem.name) == ("lost-plug", "hello")
     assert "no installed plugin offers the worker type 'greting'; did you mean 'greeting'?" in str(problem)

@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from pitstop.api import open_store as open_store
     from pitstop.api import run as run
     from pitstop.contracts import JobContext as JobContext
+    from pitstop.contracts import JobLogger as JobLogger
     from pitstop.contracts import JobQuery as JobQuery
     from pitstop.contracts import JobStore as JobStore
+    from pitstop.contracts import Planner as Planner
+    from pitstop.contracts import RunJob as RunJob
     from pitstop.contracts import Runner as Runner
     from pitstop.contracts import Worker as Worker
     from pitstop.errors import ConflictError as ConflictError
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from pitstop.errors import UnknownNameError as UnknownNameError
     from pitstop.hooks import hookimpl as hookimpl
     from pitstop.jobs import Counts as Counts
+    from pitstop.jobs import ErrorRecord as ErrorRecord
     from pitstop.jobs import Job as Job
     from pitstop.jobs import JobRecord as JobRecord
     from pitstop.jobs import JobStatus as JobStatus
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from pitstop.jobs import Progress as Progress
     from pitstop.jobs import Result as Result
     from pitstop.jobs import Tolerance as Tolerance
+    from pitstop.logs import LogLine as LogLine
     from pitstop.manager import JobManager as JobManager
     from pitstop.orchestrator import Orchestrator as Orchestrator
     from pitstop.registry import Registry as Registry
@@ -48,7 +53,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "api": ("Run", "open_store", "run"),
-    "contracts": ("JobContext", "JobQuery", "JobStore", "Runner", "Worker"),
+    "contracts": ("JobContext", "JobLogger", "JobQuery", "JobStore", "Planner", "RunJob", "Runner", "Worker"),
     "errors": (
         "ConflictError",
         "InputError",
@@ -68,6 +73,7 @@ _HOME = {
     "hooks": ("hookimpl",),
     "jobs": (
         "Counts",
+        "ErrorRecord",
         "Job",
         "JobRecord",
         "JobStatus",
@@ -77,6 +83,7 @@ _HOME = {
         "Result",
         "Tolerance",
     ),
+    "logs": ("LogLine",),
     "manager": ("JobManager",),
     "orchestrator": ("Orchestrator",),
     "registry": ("Registry",),
@@ -97,7 +104,12 @@ def __getattr__(name: str) -> object:
             from importlib import import_module
 
             return import_module("pitstop.logs")
-        raise AttributeError(f"module 'pitstop' has no attribute {name!r}")
+        from pitstop.errors import nearest
+
+        close = nearest(name, __all__)
+        raise AttributeError(
+            f"module 'pitstop' has no attribute {name!r}" + (f"; did you mean {close!r}?" if close else "")
+        )
     from importlib import import_module
 
     value: object = getattr(import_module(module), name)

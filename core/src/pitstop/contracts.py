@@ -264,11 +264,11 @@ class JobQuery:
 class JobStore(Protocol):
     """Keeps job records and log lines. Used by many threads; one that is durable also by many processes.
 
-    Every method but `purge` is one transaction: it happens whole or not at all, also when the process dies in it. The store
-    enforces what only it can see: a status changes by compare-and-set on status and attempt; two running jobs never
-    share a resource; and with each child's change the parent's counts, and with the last child's end the parent's
-    status (by `pitstop.jobs.parent_status`), change in the same transaction, up to the root. It makes no other
-    decision, reads no clock and runs nothing.
+    Every method but `purge` is one transaction: it happens whole or not at all, also when the process dies in it. The
+    store enforces what only it can see: a status changes by compare-and-set on status and attempt; two running jobs
+    never share a resource; and with each child's change the parent's counts, and with the last child's end the
+    parent's status (by `pitstop.jobs.parent_status`), change in the same transaction, up to the root. It makes no
+    other decision, reads no clock and runs nothing.
 
     Every method raises `StoreError` when the store cannot be read or written.
     """
@@ -370,7 +370,8 @@ class Runner(Protocol):
     """Where jobs run: it gets ids and calls `run_job` with each, once or more, here or in another process.
 
     Handing over a job twice is harmless, and so is losing an id when the process ends: the claim decides, and the store
-    remembers.
+    remembers. But somebody must then call `Orchestrator.rescue()`: a local process at its next start; with an engine, a
+    periodic task of the engine's.
 
     Attributes:
         shared: whether what was handed over outlives this process and may run in another one, as with an engine.
@@ -392,7 +393,11 @@ class Runner(Protocol):
 
 
 class RunJob(Protocol):
-    """What a runner calls. Never raises: whatever happens is in the job's record."""
+    """What a runner calls. Whatever happens is in the job's record.
+
+    Raises:
+        KeyboardInterrupt: the process was interrupted within the job; the job and its tree are cancelled by then.
+    """
 
     def __call__(self, job_id: str, following: Callable[[], str | None] = ...) -> None:
         """Claim, execute and finish a job, if it can be had.

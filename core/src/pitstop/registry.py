@@ -178,10 +178,10 @@ class Registry:
     def problems(self) -> list[Problem]:
         """What is known to be wrong, sorted: nothing is imported for it, and it never raises.
 
-        Declarations that cannot be read, names in conflict, lists that name nobody, operations of a worker type that
-        nobody offers, and what failed to load. Blocked distributions have no problems.
+        Declarations that cannot be read, names in conflict, lists that name nobody, and what failed to load. Blocked
+        distributions have no problems.
         """
-        return sorted([*self._offers.problems(), *self._stray_operations(), *list(self._failures.values())])
+        return sorted([*self._offers.problems(), *list(self._failures.values())])
 
     def _stray_operations(self) -> Iterator[Problem]:
         known = self.worker_types()
@@ -204,14 +204,14 @@ class Registry:
         """Load and check everything that may be used; one that is broken costs only itself.
 
         Returns:
-            All problems, as `problems`.
+            All problems, as `problems`, and operations of a worker type that nobody offers.
         """
         for entry in self.entries():
             try:
                 self._made(entry)
             except PluginError:
                 continue  # _made has noted it
-        return self.problems
+        return sorted([*self.problems, *self._stray_operations()])
 
     # -- added by hand ------------------------------------------------------------------------------------------------
 

@@ -176,7 +176,8 @@ class _opened:  # noqa: N801 - reads as a function where it is used
 
 def _row(record: JobRecord) -> tuple[str, ...]:
     first_line = (record.error.message.splitlines() or [""])[0] if record.error else ""
-    told = first_line if record.status is JobStatus.FAILED and first_line else report.summary(record)
+    ended_badly = record.status in (JobStatus.FAILED, JobStatus.CANCELLED)
+    told = first_line if ended_badly and first_line else report.summary(record)
     return (
         record.id,
         output.status(record.status.value),

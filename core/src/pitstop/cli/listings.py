@@ -40,7 +40,7 @@ def operations(name: str | None, worker: str | None, as_json: bool) -> None:
     """List the operations that are installed, or explain one.
 
     The list imports nothing. With NAME that operation is imported, and its parameters are shown; with --json their
-    JSON Schema.
+    JSON Schema. What stands before a dot may be left out: 'vacuum' explains every 'something.vacuum'.
     """
     registry = Registry()
     if name is not None:
@@ -90,14 +90,16 @@ def plugins(as_json: bool) -> None:
 def _explain(registry: Registry, name: str, worker: str | None, *, as_json: bool) -> None:
     from pitstop.errors import UnknownNameError
 
-    short = name.rpartition("/")[2]
-    types = sorted({entry.group.removeprefix(OPERATIONS) for entry in _operations(registry)})
-    offering = [t for t in types if short in registry.operation_names(t) and worker in (None, t)]
-    if not offering:
-        known = sorted({n for t in types if worker in (None, t) for n in registry.operation_names(t)})
-        raise UnknownNameError(kind="operation", name=name, known=tuple(known))
-    for worker_type in offering:
-        operation = registry.operation(worker_type, name)
+    distribution, slash, short = name.rpartition("/")
+    candidates = [entry for entry in _operations(registry) if worker in (None, entry.group.removeprefix(OPERATIONS))]
+    offered = {(entry.group.removeprefix(OPERATIONS), entry.name) for entry in candidates}
+    meant = sorted(pair for pair in offered if short == pair[1]) or sorted(
+        pair for pair in offered if short == pair[1].rpartition(".")[2]
+    )
+    if not meant:
+        raise UnknownNameError(kind="operation", name=name, known=tuple(sorted({pair[1] for pair in offered})))
+    for worker_type, found in meant:
+        operation = registry.operation(worker_type, distribution + slash + found)
         if as_json:
             output.print_json({"worker": worker_type, "schema": operation.json_schema()})
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,8 +54,9 @@ def _headline(record: JobRecord, *, width: int) -> str:
 def summary(record: JobRecord) -> str:
     """Return one line on where a job stands: its result, its progress, or its children."""
     if record.result is not None:
-        outcome = "" if record.result.outcome == "changed" and record.result.summary else record.result.outcome.value
-        return ": ".join(part for part in (outcome, record.result.summary) if part)
+        said = record.result.summary or _data_text(record.result.data)
+        outcome = "" if record.result.outcome == "changed" and said else record.result.outcome.value
+        return ": ".join(part for part in (outcome, said) if part)
     if record.job.is_parent:
         return str(record.counts)
     if record.status is JobStatus.PENDING and record.error is not None:
@@ -63,6 +64,11 @@ def summary(record: JobRecord) -> str:
     if record.status is JobStatus.RUNNING and record.progress is not None:
         return progress_text(record)
     return ""
+
+
+def _data_text(data: Mapping[str, Any]) -> str:
+    """Return the figures of a result that has no summary, such as "rows 7, tables 2"."""
+    return ", ".join(f"{key} {value}" for key, value in data.items() if isinstance(value, (str, int, float)))
 
 
 def progress_text(record: JobRecord) -> str:
