@@ -1,0 +1,2 @@
+def count_rows(db, *, table: str):
+    return {"rows": db.execute(f"SELECT count(*) FROM {db.quote(table)}")[0][0]}
