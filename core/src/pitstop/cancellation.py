@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pitstop.errors import DeadlineExceededError, JobCancelledError
 
@@ -26,7 +26,9 @@ class CancelScope:
         on_error: gets what a callback raised.
     """
 
-    def __init__(self, *, timeout: float | None = None, on_error: Callable[[Exception], None] | None = None) -> None:
+    def __init__(
+        self, *, timeout: float | None = None, on_error: Callable[[BaseException], None] | None = None
+    ) -> None:
         self._lock = threading.RLock()  # a callback may ask `check`
         self._callbacks: list[Callable[[], object]] = []
         self._on_error = on_error
@@ -69,7 +71,8 @@ class CancelScope:
             yield
         finally:
             with self._lock:
-                self._callbacks.remove(callback)
+                if callback in self._callbacks:  # closing has taken them all
+                    self._callbacks.remove(callback)
 
     def close(self) -> None:
         """Say that the job has ended: nothing is called any more."""
@@ -101,9 +104,11 @@ class CancelScope:
             for callback in () if self._closed else tuple(self._callbacks):
                 try:
                     callback()
-                except Exception as error:
+                except BaseException as error:
+                    # also SystemExit, which would end the thread that watches every other job
                     if self._on_error is not None:
-                        self._on_error(error)
+                        with suppress(Exception):  # whoever cannot even report it must not end that thread either
+                            self._on_error(error)
 
 
 class _Watchdog:

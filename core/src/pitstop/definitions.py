@@ -93,7 +93,7 @@ def duration(value: object, *, where: str, name: str) -> float:
     """
     seconds: float | None = None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = float(value) if abs(value) < 1e300 else None
     elif isinstance(value, str) and (match := _DURATION.match(value.strip())):
         seconds = float(match["number"]) * _SECONDS[match["unit"]]
     if seconds is None or not 0 < seconds < float("inf"):
@@ -111,6 +111,8 @@ def _definition(name: str, table: object, *, where: str) -> Definition:
         problem = "both are given; keep one" if given else "one of them must be given"
         raise InvalidValueError(where=where, name="action, worker", problem=problem)
     what = _typed(table, given[0], str, where=where)
+    if not what:
+        raise InvalidValueError(where=where, name=given[0], problem="is empty")
     config = _typed(table, "config", dict, where=where) or {}
     timeout = None if "timeout" not in table else duration(table["timeout"], where=where, name="timeout")
     definition = Definition(

@@ -77,14 +77,22 @@ class Hooks:
 
     def add(self, name: str, plugin: object) -> bool:
         """Register a plugin. Returns whether it is one; if not, `failures` says why."""
+        known = self._manager.is_registered(plugin)
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()
             for impl in self._manager.hook.pitstop_around_execute.get_hookimpls():
                 if not impl.wrapper:
                     raise pluggy.PluginValidationError(plugin, "pitstop_around_execute must be @hookimpl(wrapper=True)")
-        except Exception as error:
-            if self._manager.is_registered(plugin):
+            for caller in self._manager.get_hookcallers(plugin) or ():
+                if caller.name != "pitstop_around_execute" and any(
+                    impl.wrapper or impl.hookwrapper for impl in caller.get_hookimpls() if impl.plugin is plugin
+                ):
+                    raise pluggy.PluginValidationError(plugin, f"{caller.name} cannot be a wrapper")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if self._manager.get_plugin(name) is plugin and not known:
                 self._manager.unregister(plugin)
             self._note(f"hook plugin {name!r} was not registered: {type(error).__name__}: {error}")
             return False
@@ -141,7 +149,9 @@ class Hooks:
                 next(wrapper)
             except StopIteration:
                 self._failed(impl, "pitstop_around_execute", RuntimeError("the wrapper did not yield"))
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 self._failed(impl, "pitstop_around_execute", error)
             else:
                 entered.append((impl, wrapper))
@@ -158,18 +168,30 @@ class Hooks:
         except StopIteration as stop:
             return stop.value, None
         except BaseException as raised:
-            if raised is not error:
+            # Python turns a StopIteration that passes through a generator into a RuntimeError
+            passed = raised is error or (isinstance(error, StopIteration) and raised.__cause__ is error)
+            if not passed:
+                if isinstance(raised, KeyboardInterrupt):
+                    raise
                 self._failed(impl, "pitstop_around_execute", raised)
             return result, error
-        wrapper.close()
         self._failed(impl, "pitstop_around_execute", RuntimeError("the wrapper yielded twice"))
+        try:
+            wrapper.close()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as raised:
+            self._failed(impl, "pitstop_around_execute", raised)
         return result, error
 
     def _call(self, hook: str, **arguments: Any) -> None:
         for impl in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             try:
                 impl.function(*(arguments[name] for name in impl.argnames))
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                # also SystemExit: a plugin that calls sys.exit must not end its host
                 self._failed(impl, hook, error)
 
     def _failed(self, impl: Any, hook: str, error: BaseException) -> None:
@@ -180,7 +202,9 @@ class Hooks:
             told = {"plugin": impl.plugin_name, "hook": hook, "error": error}
             try:
                 other.function(*(told[name] for name in other.argnames))
-            except Exception as second:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as second:
                 self._note(f"hook plugin {other.plugin_name!r} raised in pitstop_plugin_failed: {second}")
 
     def _note(self, text: str) -> None:

@@ -52,7 +52,8 @@ class Outcome(StrEnum):
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(values)
+    # a text is iterable too, and one warning is not many of one letter
+    return (values,) if isinstance(values, str) else tuple(values)
 
 
 @frozen(kw_only=True)
@@ -223,7 +224,10 @@ def json_object(value: object, *, what: str) -> dict[str, Any]:
     """
     if not isinstance(value, Mapping):
         raise InvalidJobError(reason=f"{what} is {type(value).__name__}, not an object", hint="give a mapping")
-    return {_json_key(key, what): _json_value(entry, what, key) for key, entry in value.items()}
+    try:
+        return {_json_key(key, what): _json_value(entry, what, key) for key, entry in value.items()}
+    except RecursionError:
+        raise InvalidJobError(reason=f"{what} is nested too deeply", hint="it may contain itself") from None
 
 
 def _json_value(value: object, where: str, key: object) -> Any:

@@ -119,14 +119,17 @@ class JobLog:
             own: whether Pitstop wrote it, or a worker through its context, and not a logger that the application
                 has handlers of its own for.
         """
-        if len(message) > MAX_MESSAGE:
-            message = f"{message[:MAX_MESSAGE]}... ({len(message) - MAX_MESSAGE} more characters)"
+        length = len(message)
+        # masked before it is cut, because half a password is not recognised
+        message = mask(message[: 2 * MAX_MESSAGE], self.secrets)
+        if length > MAX_MESSAGE:
+            message = f"{message[:MAX_MESSAGE]}... ({length - MAX_MESSAGE} more characters)"
         line = LogLine(
             job_id=self.job_id,
             correlation_id=self.correlation_id,
             at=self._now(),
             level=level,
-            message=mask(message, self.secrets),
+            message=message,
             source=source,
             extra=_plain({**self.bound, **extra}, self.secrets) if extra else self.bound,
         )
@@ -200,17 +203,19 @@ class Logger:
 
     def exception(self, message: str, /, *args: object, **extra: object) -> None:
         """Write an error with the traceback of the exception that is being handled."""
-        self._write("ERROR", f"{message}\n{traceback.format_exc().rstrip()}" if not args else message, args, extra)
+        self._write("ERROR", message, args, extra, trace=f"\n{traceback.format_exc().rstrip()}")
 
-    def _write(self, level: str, message: str, args: tuple[object, ...], extra: dict[str, Any]) -> None:
+    def _write(
+        self, level: str, message: str, args: tuple[object, ...], extra: dict[str, Any], *, trace: str = ""
+    ) -> None:
         text = str(message)
         if args or extra:
             try:
                 text = text.format(*args, **extra)
-            except (IndexError, KeyError, ValueError) as error:
+            except Exception as error:
                 # a line with a wrong template is still worth more than a job that fails for it
-                text = f"{text} {args} ({type(error).__name__} in the message: {error})"
-        self._log.add(level, text, source="pitstop", extra={**self._extra, **extra}, own=True)
+                text = f"{text} {_shown(args)} ({type(error).__name__} in the message: {error})"
+        self._log.add(level, text + trace, source="pitstop", extra={**self._extra, **extra}, own=True)
 
 
 # -- where lines go besides the store ------------------------------------------------------------------------------
@@ -235,26 +240,27 @@ def enable(
             line of a job, also those that plugins wrote with `logging` or loguru.
         level: the lowest level to show.
         format: on a stream: "text", or "json" for one JSON object a line.
-        exclusive: whether this process shows nothing but Pitstop's output, so that loguru's own default output is
-            switched off; for command lines.
+        exclusive: whether this process shows nothing but Pitstop's output; for command lines. Then loguru's own
+            default output is off, and so are handlers of `logging` for lines of a job, which would show them a second
+            time and with their secrets.
 
     Raises:
         InvalidValueError: `to`, `level` or `format` is none of these.
     """
     global _forward_own, _forward_all, _exclusive
-    lowest = LEVELS.get(level.upper())
+    lowest = LEVELS.get(str(level).upper())
     if lowest is None:
         raise InvalidValueError(where="logs.enable", name="level", problem=f"{level!r} is none of {', '.join(LEVELS)}")
     if format not in ("text", "json"):
         raise InvalidValueError(where="logs.enable", name="format", problem=f"{format!r} is not 'text' or 'json'")
+    if to not in ("logging", "loguru", None) and not hasattr(to, "write"):
+        raise InvalidValueError(where="logs.enable", name="to", problem=f"{to!r} is no 'logging', 'loguru' or stream")
     disable()
     if to == "logging":
         _forward_own = _from_level(lowest, _to_logging)
     elif to == "loguru":
         _forward_own = _from_level(lowest, _to_loguru)
-    elif isinstance(to, str):
-        raise InvalidValueError(where="logs.enable", name="to", problem=f"{to!r} is no 'logging', 'loguru' or stream")
-    else:
+    elif not isinstance(to, str):
         render = as_json if format == "json" else as_text
         _forward_all = _from_level(lowest, _to_stream(to, render))
     _exclusive = exclusive
@@ -268,13 +274,15 @@ def disable() -> None:
 
 
 def forward(line: LogLine, *, own: bool) -> None:
-    """Send a line to where `enable` said; `own` as in `JobLog.add`."""
+    """Send a line to where `enable` said; `own` as in `JobLog.add`. A target that raises costs the line, no job."""
     target = _forward_all or (_forward_own if own else None)
     if target is None or _forwarding.get():
         return
     token = _forwarding.set(True)
     try:
         target(line)
+    except Exception:  # noqa: S110 - it stands in the store; a closed stderr must not make a job fail
+        pass
     finally:
         _forwarding.reset(token)
 
@@ -304,15 +312,15 @@ def as_json(line: LogLine) -> str:
 
 def line_document(line: LogLine) -> dict[str, Any]:
     """Return a line as a JSON object."""
-    return {
+    own = {
         "at": datetime.fromtimestamp(line.at, UTC).isoformat(),
         "level": line.level,
         "message": line.message,
         "job_id": line.job_id,
         "correlation_id": line.correlation_id,
         "source": line.source,
-        **{key: value for key, value in line.extra.items() if key not in ("at", "level", "message", "job_id")},
     }
+    return {**own, **line.extra, **own}
 
 
 def _from_level(lowest: int, target: Callable[[LogLine], None]) -> Callable[[LogLine], None]:
@@ -328,14 +336,14 @@ def _to_stream(stream: Stream | None, render: Callable[[LogLine], str]) -> Calla
 
     def write(line: LogLine) -> None:
         with lock:
-            print(render(line), file=stream or sys.stderr, flush=True)
+            print(render(line), file=sys.stderr if stream is None else stream, flush=True)
 
     return write
 
 
 def _to_logging(line: LogLine) -> None:
-    extra = {"job_id": line.job_id, "correlation_id": line.correlation_id}
-    extra.update({f"job_{key}": value for key, value in line.extra.items()})
+    extra = {f"job_{key}": value for key, value in line.extra.items()}
+    extra.update(job_id=line.job_id, correlation_id=line.correlation_id)
     logging.getLogger("pitstop").log(LEVELS.get(line.level, 20), "%s", line.message, extra=extra)
 
 
@@ -348,19 +356,28 @@ def _to_loguru(line: LogLine) -> None:
 
 # -- how lines are caught ------------------------------------------------------------------------------------------
 
-_installed = False
+_logging_caught = False
+_sink: int | None = None
 _install_lock = threading.Lock()
 
 
 def _install() -> None:
-    global _installed
-    if _installed:
+    global _logging_caught
+    if _logging_caught and _sink_is_there():
         return
     with _install_lock:
-        if not _installed:
+        if not _logging_caught:
             _catch_logging()
+            _logging_caught = True
+        if not _sink_is_there():
             _catch_loguru()
-            _installed = True
+
+
+def _sink_is_there() -> bool:
+    # loguru's own first advice is `logger.remove()`, which takes ours away too
+    from loguru import logger
+
+    return _sink is not None and _sink in logger._core.handlers  # type: ignore[attr-defined]
 
 
 def _catch_logging() -> None:
@@ -377,10 +394,12 @@ def _catch_logging() -> None:
         if log is None or _forwarding.get():
             call_handlers(self, record)
             return
-        record.__dict__.update(job_id=log.job_id, correlation_id=log.correlation_id)
+        # the application may have put an id of its own there, which its handlers must see
+        record.__dict__.setdefault("job_id", log.job_id)
+        record.__dict__.setdefault("correlation_id", log.correlation_id)
         if not _written_by_loguru():
             log.add(_level_of(record.levelno), _text_of(record), source=record.name, extra={}, own=False)
-        if enabled_for(self, record.levelno):
+        if not _exclusive and (enabled_for(self, record.levelno) or not _passed_the_level()):
             # a handler may hand the record to loguru, which must not bring it here a second time
             token = _forwarding.set(True)
             try:
@@ -395,9 +414,11 @@ def _catch_logging() -> None:
 def _catch_loguru() -> None:
     from loguru import logger
 
-    if _exclusive:
+    global _sink
+    if _exclusive and _sink is None:
         logger.remove()
-    logger.add(_loguru_sink, level=0, format="{message}", filter=_is_caught, catch=False)
+    # without `diagnose`, which would write the values of variables, passwords among them, into tracebacks
+    _sink = logger.add(_loguru_sink, level=0, format="{message}", filter=_is_caught, catch=False, diagnose=False)
 
 
 def _is_caught(_: object) -> bool:
@@ -419,7 +440,20 @@ def _written_by_loguru() -> bool:
     # loguru's documented way to pass lines on to `logging` is a sink, which we have seen before or will see after
     frame = sys._getframe(2)
     for _ in range(12):
-        if frame.f_globals.get("__name__", "").startswith("loguru."):
+        # not `loguru._logger`, which stands on the stack of everything inside a `@logger.catch`
+        if frame.f_globals.get("__name__") == "loguru._handler":
+            return True
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _passed_the_level() -> bool:
+    # a record that somebody gives to `Logger.handle`, as loguru's PropagateHandler does, is shown whatever its level
+    method, frame = logging.Logger._log.__code__, sys._getframe(2)
+    for _ in range(4):
+        if frame.f_code is method:
             return True
         if frame.f_back is None:
             return False
@@ -428,10 +462,21 @@ def _written_by_loguru() -> bool:
 
 
 def _text_of(record: logging.LogRecord) -> str:
-    text = record.getMessage()
+    try:
+        text = record.getMessage()
+    except Exception as error:
+        # a handler of the application's reports it and goes on, and so do we
+        text = f"{_shown(record.msg)} {_shown(record.args)} ({type(error).__name__} in the message: {error})"
     if record.exc_info:
         text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
     return text
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:
+        return f"<{type(value).__name__} whose text cannot be read: {type(error).__name__}>"
 
 
 def _level_of(number: int) -> str:
@@ -444,7 +489,7 @@ def _plain(extra: Mapping[str, Any], secrets: tuple[tuple[str, str], ...]) -> di
         try:
             json.dumps(value, allow_nan=False)
             plain[key] = value
-        except (TypeError, ValueError):
-            plain[key] = str(value)
+        except (TypeError, ValueError, RecursionError):
+            plain[key] = _shown(value)
     masked: dict[str, Any] = mask_value(plain, secrets)
     return masked

@@ -56,9 +56,19 @@ def mask_value(value: Any, secrets: Iterable[tuple[str, str]] = ()) -> Any:
 
 def _mask_entry(key: str, value: Any, secrets: tuple[tuple[str, str], ...]) -> Any:
     secret_key = any(word in key.lower() for word in SECRET_WORDS)
-    if secret_key and isinstance(value, str) and not value.startswith("${"):
-        return MASK
-    return mask_value(value, secrets)
+    return _hidden(value) if secret_key else mask_value(value, secrets)
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _hidden(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hidden(entry) for entry in value]
+    return MASK if isinstance(value, str) and not _is_reference(value) else value
+
+
+def _is_reference(text: str) -> bool:
+    return text.startswith("${") and text.find("}") == len(text) - 1
 
 
 def _compiled() -> tuple[tuple[Pattern[str], str], ...]:
@@ -69,9 +79,23 @@ def _compiled() -> tuple[tuple[Pattern[str], str], ...]:
 
         words = "|".join(SECRET_WORDS)
         _patterns = (
-            # scheme://user:password@host; the password may itself hold '@', so the last one before the path counts
-            (re.compile(r"(?P<user>\b[a-zA-Z][\w+.-]*://[^\s:/@]*:)(?!\*\*\*@)[^\s/]+@"), rf"\g<user>{MASK}@"),
-            # password=..., in a query or a libpq connection string
-            (re.compile(rf"(?P<key>\b\w*(?:{words})=)(?!\$\{{)[^\s&;'\"]+", re.IGNORECASE), rf"\g<key>{MASK}"),
+            # scheme://user:password@host; the user and the password may themselves hold '@', so the last one before the
+            # path counts. What follows the colon is a port, and no password, if it is all digits up to a '/' or '?'.
+            (
+                re.compile(
+                    r"(?P<user>\b[a-zA-Z][\w+.-]{0,30}://[^\s:/]*:)(?!\$\{\w+\}@[^\s@]*(?:\s|$))(?!\d+[/?])"
+                    r"(?:[^\s/]+|[^\s]+)@"
+                ),
+                rf"\g<user>{MASK}@",
+            ),
+            # password=..., in a query or a libpq connection string, which may put it into quotes
+            (
+                re.compile(
+                    rf"(?P<key>\b\w*(?:{words})[ \t]*=[ \t]*)(?!\$\{{\w+\}}(?:[\s&;'\"]|$))"
+                    r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|['"]?[^\s&;'"]+)""",
+                    re.IGNORECASE,
+                ),
+                rf"\g<key>{MASK}",
+            ),
         )
     return _patterns

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import attrs
@@ -130,7 +130,7 @@ def operation_of(name: str, function: Callable[..., Any], *, distribution: str =
     """
     if not callable(function):
         raise TypeError(f"it is {type(function).__name__}, not a function")
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+    if any(is_deferred(f) for f in (function, _underlying(function)) for is_deferred in _DEFERRED):
         raise TypeError("it is a coroutine or generator function; an operation is a plain function")
     try:
         signature = inspect.signature(function)
@@ -167,6 +167,8 @@ def type_name(kind: Any) -> str:
         return "any"
     if kind is None or kind is type(None):
         return "None"
+    if kind is Ellipsis:
+        return "..."
     origin: Any = get_origin(kind)
     arguments = get_args(kind)
     if _is_union(kind):
@@ -180,9 +182,23 @@ def type_name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
+_DEFERRED = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+
+
+def _underlying(function: Callable[..., Any]) -> Any:
+    """Return the function that has the annotations: of a partial, a class, or an object that can be called."""
+    while isinstance(function, partial):
+        function = function.func
+    if isinstance(function, type):
+        return function.__init__  # type: ignore[misc]
+    if not inspect.isroutine(function) and not hasattr(function, "__wrapped__"):
+        return type(function).__call__
+    return function
+
+
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function, include_extras=False)
+        return typing.get_type_hints(_underlying(function), include_extras=False)
     except Exception as error:
         # A name that exists only for the type checker: nothing can be checked against it.
         raise TypeError(f"its annotations cannot be resolved: {error}") from error
@@ -225,12 +241,15 @@ def _shown(value: Any) -> str:
 def _converter() -> Converter:
     """Return a converter that takes JSON as it is: "5" is no integer, 1 is no boolean, and no key is ignored."""
     from cattrs import Converter
-    from cattrs.errors import StructureHandlerNotFoundError
+    from cattrs.errors import IterableValidationError, IterableValidationNote, StructureHandlerNotFoundError
+    from cattrs.gen import make_mapping_structure_fn
 
     converter = Converter(forbid_extra_keys=True, detailed_validation=True)
 
     def exactly(*accepted: type, convert: type) -> Callable[[Any, Any], Any]:
-        def hook(value: Any, _: Any) -> Any:
+        def hook(value: Any, kind: Any) -> Any:
+            if issubclass(kind, Enum):  # a StrEnum is registered as the str that it is, but not every text is in it
+                return member(value, kind)
             if (isinstance(value, bool) and bool not in accepted) or not isinstance(value, accepted):
                 raise ValueError(f"expected {convert.__name__}, got {_shown(value)}")
             return convert(value)
@@ -264,22 +283,52 @@ def _converter() -> Converter:
 
     def member(value: Any, kind: type[Enum]) -> Enum:
         try:
-            return kind(value)
+            found = kind(value)
         except ValueError:
-            raise ValueError(f"expected {type_name(kind)}, got {_shown(value)}") from None
+            found = None
+        # True == 1 == 1.0, and so an enum takes each of them for the others
+        if found is None or type(found.value) is not type(value):
+            raise ValueError(f"expected {type_name(kind)}, got {_shown(value)}")
+        return found
 
     def listed(value: Any, kind: Any) -> Any:
         if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
             raise ValueError(f"expected {type_name(kind)}, got {_shown(value)}")
         origin, arguments = get_origin(kind) or kind, get_args(kind) or (Any,)
-        return (origin if isinstance(origin, type) and origin in (list, set, frozenset, tuple) else list)(
-            item if arguments[0] is Any else converter.structure(item, arguments[0]) for item in value
+        items, errors = [], []
+        for index, item in enumerate(value):
+            try:
+                items.append(item if arguments[0] is Any else converter.structure(item, arguments[0]))
+            except Exception as error:
+                error.add_note(IterableValidationNote(f"at index {index}", index, arguments[0]))
+                errors.append(error)
+        if errors:
+            raise IterableValidationError(f"expected {type_name(kind)}", errors, kind)
+        return (origin if isinstance(origin, type) and origin in (list, set, frozenset, tuple) else list)(items)
+
+    def from_object(structure: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def hook(value: Any, kind: Any) -> Any:
+            if not isinstance(value, Mapping):
+                raise ValueError(f"expected {type_name(kind)}, an object, got {_shown(value)}")
+            return structure(value, kind)
+
+        return hook
+
+    def mapped(kind: Any) -> Callable[[Any, Any], Any]:
+        # not `converter.gen_structure_mapping`, which also registers what it returns, past the check for an object
+        return from_object(
+            make_mapping_structure_fn(kind, converter, dict) if get_args(kind) else lambda value, _: dict(value)
         )
+
+    def record(kind: Any) -> Callable[[Any, Any], Any]:
+        return from_object(converter.gen_structure_attrs_fromdict(kind))
 
     converter.register_structure_hook_func(_is_union, one_of)
     converter.register_structure_hook_func(_is_literal, literal)
     converter.register_structure_hook_func(lambda k: isinstance(k, type) and issubclass(k, Enum), member)
     converter.register_structure_hook_func(_is_list, listed)
+    converter.register_structure_hook_factory(_is_mapping, mapped)
+    converter.register_structure_hook_factory(attrs.has, record)
     return converter
 
 
@@ -297,6 +346,10 @@ def _is_list(kind: Any) -> bool:
     if origin is tuple:
         return len(get_args(kind)) == 2 and get_args(kind)[1] is Ellipsis
     return origin in (list, set, frozenset, typing.Sequence) or getattr(origin, "__name__", "") == "Sequence"
+
+
+def _is_mapping(kind: Any) -> bool:
+    return (get_origin(kind) or kind) in (dict, Mapping)
 
 
 _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
@@ -317,11 +370,13 @@ def _schema(kind: Any) -> Schema:
         return {"anyOf": [_schema(a) for a in arguments]}
     if _is_list(kind):
         return {"type": "array", **({"items": _schema(arguments[0])} if arguments else {})}
-    if origin is dict or kind is dict:
+    if _is_mapping(kind):
         return {"type": "object", **({"additionalProperties": _schema(arguments[1])} if arguments else {})}
     if attrs.has(kind):
         fields = {
-            f.name: (f.type, f.default, f.default is attrs.NOTHING) for f in attrs.fields(attrs.resolve_types(kind))
+            f.name: (f.type, f.default, f.default is attrs.NOTHING)
+            for f in attrs.fields(attrs.resolve_types(kind))
+            if f.init
         }
         return _object_schema(fields, open_ended=False)
     return {}
@@ -331,7 +386,7 @@ def _object_schema(fields: Mapping[str, tuple[Any, Any, bool]], *, open_ended: b
     properties = {}
     for name, (kind, default, required) in fields.items():
         entry = _schema(kind)
-        if not required and isinstance(default, (str, int, float, bool, list, dict, type(None))):
+        if not required and isinstance(default, (str, int, float, bool, list, dict, Enum, type(None))):
             entry = {**entry, "default": default.value if isinstance(default, Enum) else default}
         properties[name] = entry
     return {

@@ -1,0 +1,85 @@
+"""References to the environment in a config."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pitstop.errors import InvalidJobError
+from pitstop.expansion import expand
+
+
+def test_expand_replaces_references_at_any_depth() -> None:
+    """Texts in lists and objects are expanded; numbers, keys and the caller's config are left alone."""
+    config = {"url": "pg://u:${PW}@h", "deep": [{"x": "${A}-${A}"}], "n": 5, "${A}": None}
+    expanded = expand(config, {"PW": "hunter2", "A": "1"})
+    assert expanded.config == {"url": "pg://u:hunter2@h", "deep": [{"x": "1-1"}], "n": 5, "${A}": None}
+    assert config["url"] == "pg://u:${PW}@h"
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("$${X}", "${X}"),
+        ("$$${X}", "$${X}"),
+        ("$X", "$X"),
+        ("$", "$"),
+        ("${X", "${X"),
+        ("{X}", "{X}"),
+        ("$${not a name}", "${not a name}"),
+        ("a${X}$${X}b", "avalue${X}b"),
+    ],
+)
+def test_expand_escapes_and_leaves_the_rest(text: str, expanded: str) -> None:
+    """A doubled dollar stands for the text itself, and a dollar without braces for a dollar."""
+    assert expand({"k": text}, {"X": "value"}).config == {"k": expanded}
+
+
+def test_expand_is_not_recursive() -> None:
+    """A value that looks like a reference is taken as it is: the environment cannot ask for more of itself."""
+    expanded = expand({"k": "${A}"}, {"A": "${B}$${B}", "B": "secret"})
+    assert expanded.config == {"k": "${B}$${B}"}
+
+
+def test_expand_of_nested_braces_takes_the_inner_one() -> None:
+    """A reference inside a reference makes no new name."""
+    assert expand({"k": "${A${B}}"}, {"B": "b", "Ab": "no"}).config == {"k": "${Ab}"}
+
+
+def test_expand_refuses_a_missing_variable() -> None:
+    """It names the variable and says where to set it."""
+    with pytest.raises(
+        InvalidJobError, match=r"uses \$\{GONE\}, and the environment has no variable 'GONE'; set it where the job runs"
+    ):
+        expand({"k": ["${GONE}"]}, {})
+
+
+def test_expand_takes_an_empty_value() -> None:
+    """A variable that is set to nothing is set."""
+    assert expand({"k": "[${EMPTY}]"}, {"EMPTY": ""}).config == {"k": "[]"}
+
+
+@pytest.mark.parametrize("name", ["", "1A", "A B", "A-B", "A.B", "Ä", "A\n", " A"])
+def test_expand_refuses_what_is_no_name(name: str) -> None:
+    """Braces that hold no name are a slip, not text."""
+    with pytest.raises(InvalidJobError, match=r"in the config names no variable; write \$\{NAME\}"):
+        expand({"k": f"${{{name}}}"}, {name: "x"})
+
+
+def test_expand_lists_secrets_longest_first() -> None:
+    """A secret that is part of another one must not tear that one apart when both are masked."""
+    expanded = expand({"a": "${S}", "b": "${L}"}, {"S": "pass", "L": "password"})
+    assert expanded.secrets == (("password", "${L}"), ("pass", "${S}"))
+
+
+def test_expand_shows_no_values_in_its_repr() -> None:
+    """What a debugger or a traceback prints of it holds neither config nor secrets."""
+    assert "hunter2" not in repr(expand({"a": "${S}"}, {"S": "hunter2"}))
+
+
+@given(st.text(), st.text())
+def test_expand_of_an_escaped_reference_reads_nothing(before: str, after: str) -> None:
+    """Texts without a reference pass unchanged, with an empty environment."""
+    text = (before + after).replace("$", "")
+    assert expand({"k": text + "$${X}"}, {}).config == {"k": text + "${X}"}
