@@ -12,7 +12,7 @@ from pitstop.masking import mask
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any, ClassVar, dataclass_transform
+    from typing import Any, ClassVar, Literal, dataclass_transform
 else:
 
     def dataclass_transform(**_: object):  # the type checker reads the real one
@@ -20,7 +20,16 @@ else:
         return lambda cls: cls
 
 
-@dataclass_transform(kw_only_default=True)
+_REQUIRED: Any = object()
+
+
+def first(*, kw_only: Literal[False]) -> Any:
+    """Return what marks a required field that may also be given by position; only a class's first field can be."""
+    assert kw_only is False
+    return _REQUIRED
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(first,))
 class PitstopError(Exception):
     """The base of all of Pitstop's errors. A subclass annotates its fields and returns its text from `text()`.
 
@@ -29,20 +38,28 @@ class PitstopError(Exception):
     """
 
     _fields: ClassVar[dict[str, Any]] = {}
-    _REQUIRED: ClassVar[object] = object()
+    _by_position: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         # not inspect.get_annotations: the import of inspect costs more than all of discovery
         annotations = cls.__dict__.get("__annotations__", {})  # noqa: RUF063
-        own = {name: cls.__dict__.get(name, cls._REQUIRED) for name in annotations}
+        own = {name: cls.__dict__.get(name, _REQUIRED) for name in annotations}
         cls._fields = {**cls._fields, **own}
+        for name, default in own.items():
+            if name in cls.__dict__ and default is _REQUIRED:
+                cls._by_position = name
+                delattr(cls, name)
 
     if not TYPE_CHECKING:
 
-        def __init__(self, **fields):
+        def __init__(self, *by_position, **fields):
+            if len(by_position) == 1 and self._by_position:
+                fields = {self._by_position: by_position[0], **fields}
+            elif by_position:
+                raise TypeError(f"{type(self).__name__} takes its fields by keyword: {', '.join(self._fields)}")
             unknown = fields.keys() - self._fields.keys()
-            missing = [n for n, d in self._fields.items() if d is self._REQUIRED and n not in fields]
+            missing = [n for n, d in self._fields.items() if d is _REQUIRED and n not in fields]
             if unknown or missing:
                 raise TypeError(f"{type(self).__name__}: unknown {sorted(unknown)}, missing {missing}")
             super().__init__()
@@ -94,7 +111,7 @@ class InvalidJobError(InputError):
     Fields: `reason`, a full sentence without a full stop; `hint`, the next step.
     """
 
-    reason: str
+    reason: str = first(kw_only=False)
     hint: str = ""
 
     def text(self) -> str:
@@ -285,7 +302,7 @@ class JobCancelledError(PitstopError):
     Fields: `reason`, why the job is to stop.
     """
 
-    reason: str
+    reason: str = first(kw_only=False)
 
     def text(self) -> str:
         """Return the reason."""
@@ -302,7 +319,7 @@ class TransientError(PitstopError):
     Fields: `reason`, what went wrong.
     """
 
-    reason: str
+    reason: str = first(kw_only=False)
 
     def text(self) -> str:
         """Return the reason."""
@@ -315,7 +332,7 @@ class OperationError(PitstopError, RuntimeError):
     Fields: `reason`; `hint`, the next step.
     """
 
-    reason: str
+    reason: str = first(kw_only=False)
     hint: str = ""
 
     def text(self) -> str:

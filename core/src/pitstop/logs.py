@@ -1,12 +1,8 @@
 """A job's log: every line that is written while it runs, from Pitstop, stdlib `logging` and loguru alike.
 
-Owns the capture and where lines go besides the store: nowhere, until the application asks with `enable()`. It does not
+Owns the lines, and where they go besides the store: nowhere, until the application asks with `enable()`. It does not
 store lines (the manager does) and configures no logger of the application: what the application's own handlers show
-is the same with and without Pitstop.
-
-How lines are caught: loguru by a sink of ours that lets pass only what is written inside a job; stdlib `logging` by
-wrapping two methods of `logging.Logger`, because a handler on the root logger would switch off `logging.lastResort`
-and `basicConfig`, and could not see an INFO line while the root's level is WARNING (docs/decisions/log-capture.md).
+is the same with and without Pitstop. How lines are caught is in `capture`.
 """
 
 from __future__ import annotations
@@ -17,25 +13,19 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from attrs import Factory, frozen
 
+from pitstop.capture import LEVELS, be_exclusive, catch, current, forwarding, shown
 from pitstop.errors import InvalidValueError
 from pitstop.masking import mask, mask_value
 
-if TYPE_CHECKING:
-    from loguru import Message
-
 Format = Literal["text", "json"]
 
-LEVELS: Mapping[str, int] = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
-#: Below this, a plugin's stdlib lines are not stored: libraries write a lot of DEBUG that nobody asked for.
-CAPTURED_LOGGING_LEVEL = logging.INFO
 #: A job that logs more lines than this in one attempt loses the rest, and its log says how many.
 MAX_LINES = 10_000
 #: A longer message is cut, and says so.
@@ -72,10 +62,6 @@ class Stream(Protocol):
 
     def flush(self) -> None:
         """See to it that it is out."""
-
-
-_current: ContextVar[JobLog | None] = ContextVar("pitstop_job_log", default=None)
-_forwarding: ContextVar[bool] = ContextVar("pitstop_forwarding", default=False)
 
 
 class JobLog:
@@ -157,19 +143,9 @@ class JobLog:
             )
         return lines
 
-    @contextmanager
-    def capture(self) -> Iterator[None]:
-        """Catch every line that is written in this thread (and tasks started from it) until the end of the block."""
-        _install()
-        from loguru import logger as loguru_logger
-
-        token = _current.set(self)
-        try:
-            ids = {"job_id": self.job_id, "correlation_id": self.correlation_id}
-            with loguru_logger.contextualize(**ids, **self.bound):
-                yield
-        finally:
-            _current.reset(token)
+    def capture(self) -> AbstractContextManager[None]:
+        """Return a context manager that catches every line of this thread, and of tasks started from it."""
+        return catch(self)
 
 
 class Logger:
@@ -214,7 +190,7 @@ class Logger:
                 text = text.format(*args, **extra)
             except Exception as error:
                 # a line with a wrong template is still worth more than a job that fails for it
-                text = f"{text} {_shown(args)} ({type(error).__name__} in the message: {error})"
+                text = f"{text} {shown(args)} ({type(error).__name__} in the message: {error})"
         self._log.add(level, text + trace, source="pitstop", extra={**self._extra, **extra}, own=True)
 
 
@@ -222,7 +198,6 @@ class Logger:
 
 _forward_own: Callable[[LogLine], None] | None = None
 _forward_all: Callable[[LogLine], None] | None = None
-_exclusive = False
 
 
 def enable(
@@ -247,7 +222,7 @@ def enable(
     Raises:
         InvalidValueError: `to`, `level` or `format` is none of these.
     """
-    global _forward_own, _forward_all, _exclusive
+    global _forward_own, _forward_all
     lowest = LEVELS.get(str(level).upper())
     if lowest is None:
         raise InvalidValueError(where="logs.enable", name="level", problem=f"{level!r} is none of {', '.join(LEVELS)}")
@@ -263,33 +238,33 @@ def enable(
     elif not isinstance(to, str):
         render = as_json if format == "json" else as_text
         _forward_all = _from_level(lowest, _to_stream(to, render))
-    _exclusive = exclusive
+    be_exclusive(exclusive)
 
 
 def disable() -> None:
     """Show job logs nowhere but in the store again."""
-    global _forward_own, _forward_all, _exclusive
+    global _forward_own, _forward_all
     _forward_own = _forward_all = None
-    _exclusive = False
+    be_exclusive(False)
 
 
 def forward(line: LogLine, *, own: bool) -> None:
     """Send a line to where `enable` said; `own` as in `JobLog.add`. A target that raises costs the line, no job."""
     target = _forward_all or (_forward_own if own else None)
-    if target is None or _forwarding.get():
+    if target is None or forwarding.get():
         return
-    token = _forwarding.set(True)
+    token = forwarding.set(True)
     try:
         target(line)
     except Exception:  # noqa: S110 - it stands in the store; a closed stderr must not make a job fail
         pass
     finally:
-        _forwarding.reset(token)
+        forwarding.reset(token)
 
 
 def report(text: str) -> None:
     """Write a warning of Pitstop's own: into the log of the job that runs in this thread, if one does."""
-    log = _current.get()
+    log = current.get()
     if log is not None:
         log.add("WARNING", text, source="pitstop", extra={}, own=True)
     else:
@@ -354,135 +329,6 @@ def _to_loguru(line: LogLine) -> None:
     logger.bind(**{**line.extra, **ids}).log(line.level, "{}", line.message)
 
 
-# -- how lines are caught ------------------------------------------------------------------------------------------
-
-_logging_caught = False
-_sink: int | None = None
-_install_lock = threading.Lock()
-
-
-def _install() -> None:
-    global _logging_caught
-    if _logging_caught and _sink_is_there():
-        return
-    with _install_lock:
-        if not _logging_caught:
-            _catch_logging()
-            _logging_caught = True
-        if not _sink_is_there():
-            _catch_loguru()
-
-
-def _sink_is_there() -> bool:
-    # loguru's own first advice is `logger.remove()`, which takes ours away too
-    from loguru import logger
-
-    return _sink is not None and _sink in logger._core.handlers  # type: ignore[attr-defined]
-
-
-def _catch_logging() -> None:
-    enabled_for, call_handlers = logging.Logger.isEnabledFor, logging.Logger.callHandlers
-
-    def is_enabled_for(self: logging.Logger, level: int) -> bool:
-        if enabled_for(self, level):
-            return True
-        inside = _current.get() is not None and not _forwarding.get()
-        return inside and level >= CAPTURED_LOGGING_LEVEL and self.manager.disable < level and not self.disabled
-
-    def handle(self: logging.Logger, record: logging.LogRecord) -> None:
-        log = _current.get()
-        if log is None or _forwarding.get():
-            call_handlers(self, record)
-            return
-        # the application may have put an id of its own there, which its handlers must see
-        record.__dict__.setdefault("job_id", log.job_id)
-        record.__dict__.setdefault("correlation_id", log.correlation_id)
-        if not _written_by_loguru():
-            log.add(_level_of(record.levelno), _text_of(record), source=record.name, extra={}, own=False)
-        if not _exclusive and (enabled_for(self, record.levelno) or not _passed_the_level()):
-            # a handler may hand the record to loguru, which must not bring it here a second time
-            token = _forwarding.set(True)
-            try:
-                call_handlers(self, record)
-            finally:
-                _forwarding.reset(token)
-
-    logging.Logger.isEnabledFor = is_enabled_for  # type: ignore[method-assign]
-    logging.Logger.callHandlers = handle  # type: ignore[method-assign]
-
-
-def _catch_loguru() -> None:
-    from loguru import logger
-
-    global _sink
-    if _exclusive and _sink is None:
-        logger.remove()
-    # without `diagnose`, which would write the values of variables, passwords among them, into tracebacks
-    _sink = logger.add(_loguru_sink, level=0, format="{message}", filter=_is_caught, catch=False, diagnose=False)
-
-
-def _is_caught(_: object) -> bool:
-    return _current.get() is not None and not _forwarding.get()
-
-
-def _loguru_sink(message: Message) -> None:
-    log = _current.get()
-    if log is None:
-        return
-    record = message.record
-    ours = {"job_id", "correlation_id", *log.bound}
-    extra = {key: value for key, value in record["extra"].items() if key not in ours}
-    text = str(message).rstrip("\n")
-    log.add(_level_of(record["level"].no), text, source=record["name"] or "loguru", extra=extra, own=False)
-
-
-def _written_by_loguru() -> bool:
-    # loguru's documented way to pass lines on to `logging` is a sink, which we have seen before or will see after
-    frame = sys._getframe(2)
-    for _ in range(12):
-        # not `loguru._logger`, which stands on the stack of everything inside a `@logger.catch`
-        if frame.f_globals.get("__name__") == "loguru._handler":
-            return True
-        if frame.f_back is None:
-            return False
-        frame = frame.f_back
-    return False
-
-
-def _passed_the_level() -> bool:
-    # a record that somebody gives to `Logger.handle`, as loguru's PropagateHandler does, is shown whatever its level
-    method, frame = logging.Logger._log.__code__, sys._getframe(2)
-    for _ in range(4):
-        if frame.f_code is method:
-            return True
-        if frame.f_back is None:
-            return False
-        frame = frame.f_back
-    return False
-
-
-def _text_of(record: logging.LogRecord) -> str:
-    try:
-        text = record.getMessage()
-    except Exception as error:
-        # a handler of the application's reports it and goes on, and so do we
-        text = f"{_shown(record.msg)} {_shown(record.args)} ({type(error).__name__} in the message: {error})"
-    if record.exc_info:
-        text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-    return text
-
-
-def _shown(value: object) -> str:
-    try:
-        return str(value)
-    except Exception as error:
-        return f"<{type(value).__name__} whose text cannot be read: {type(error).__name__}>"
-
-
-def _level_of(number: int) -> str:
-    return max((name for name in LEVELS if LEVELS[name] <= max(number, 10)), key=LEVELS.__getitem__)
-
-
 def _plain(extra: Mapping[str, Any], secrets: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     plain = {}
     for key, value in extra.items():
@@ -490,6 +336,6 @@ def _plain(extra: Mapping[str, Any], secrets: tuple[tuple[str, str], ...]) -> di
             json.dumps(value, allow_nan=False)
             plain[key] = value
         except (TypeError, ValueError, RecursionError):
-            plain[key] = _shown(value)
+            plain[key] = shown(value)
     masked: dict[str, Any] = mask_value(plain, secrets)
     return masked

@@ -147,11 +147,11 @@ def operation_of(name: str, function: Callable[..., Any], *, distribution: str =
             parameters.append(
                 Parameter(name=argument.name, type=hints.get(argument.name, Any), default=argument.default)
             )
-    needed = [a.name for a in positional[1:] if a.default is a.empty]
+    second = [a.name for a in positional[1:]]
     if not positional and not any(a.kind is a.VAR_POSITIONAL for a in signature.parameters.values()):
         raise TypeError("it takes no positional argument; the first one is what the worker hands it")
-    if needed:
-        raise TypeError(f"parameters must be keyword-only: put '*' before {', '.join(needed)}")
+    if second:
+        raise TypeError(f"parameters must be keyword-only: put '*' before {', '.join(second)}")
     return Operation(
         name=name,
         function=function,

@@ -116,10 +116,10 @@ def test_error_refuses_unknown_fields(cls: type[PitstopError]) -> None:
         cls(**fields, nonsense=1)
 
 
-@pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls._REQUIRED in cls._fields.values()])
+@pytest.mark.parametrize("cls", [cls for cls in CLASSES if errors._REQUIRED in cls._fields.values()])
 def test_error_refuses_missing_fields(cls: type[PitstopError]) -> None:
     """A required field that is left out is named."""
-    first = next(name for name, default in cls._fields.items() if default is cls._REQUIRED)
+    first = next(name for name, default in cls._fields.items() if default is errors._REQUIRED)
     with pytest.raises(TypeError, match=rf"missing \['{first}'"):
         cls()
 
@@ -262,3 +262,15 @@ def test_error_can_be_raised_from_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert seen == [error] * 4
+
+
+def test_error_with_a_reason_takes_it_by_position() -> None:
+    """What an author types first works: the reason, and nothing else, without its name."""
+    error = errors.OperationError("it broke", hint="mend it")
+    assert str(error) == "it broke; mend it"
+    assert pickle.loads(pickle.dumps(error)) == error
+    assert str(errors.TransientError("later")) == "later"
+    with pytest.raises(TypeError, match="takes its fields by keyword: reason, hint"):
+        errors.OperationError("it broke", "mend it")  # type: ignore[misc]
+    with pytest.raises(TypeError, match="takes its fields by keyword"):
+        errors.UnknownNameError("vacum")  # type: ignore[call-arg, misc]

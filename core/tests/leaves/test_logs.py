@@ -734,3 +734,23 @@ def test_report_outside_a_job_is_only_shown() -> None:
     logs.enable(stream)
     logs.report("pg://u:hunter2@h failed")
     assert stream.getvalue().rstrip().endswith("pg://u:***@h failed")
+
+
+def test_capture_imports_no_loguru_and_catches_it_when_it_comes() -> None:
+    """loguru costs as much as the rest together: only who uses it pays, and a first line in mid-job is caught."""
+    program = (
+        "import sys\n"
+        "from pitstop.logs import JobLog\n"
+        "log = JobLog(job_id='j', correlation_id='c')\n"
+        "with log.capture():\n"
+        "    assert 'loguru' not in sys.modules\n"
+        "    from loguru import logger\n"
+        "    logger.info('late')\n"
+        "assert [line.message for line in log.drain()] == ['late']\n"
+        "import importlib.util; assert importlib.util.find_spec('loguru').loader is not None\n"
+        "with log.capture():\n"
+        "    logger.info('again')\n"
+        "assert [line.message for line in log.drain()] == ['again']\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

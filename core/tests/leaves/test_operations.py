@@ -361,7 +361,7 @@ def misspelled(db: object, *, x: Nowhere) -> None:  # type: ignore[name-defined]
     ("function", "said"),
     [
         (lambda db, table: None, r"parameters must be keyword-only: put '\*' before table"),
-        (lambda db, a, b=1, c=None: None, r"put '\*' before a$"),
+        (lambda db, a, b=1, c=None: None, r"put '\*' before a, b, c$"),
         (lambda: None, "takes no positional argument; the first one is what the worker hands it"),
         (lambda *, table: None, "takes no positional argument"),
         ("text", "it is str, not a function"),
