@@ -7,6 +7,7 @@ import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 import pytest
 
@@ -19,9 +20,11 @@ from pitstop.errors import (
     PluginError,
     UnknownNameError,
 )
+from pitstop.hooks import hookimpl
 from pitstop.registry import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, WORKERS, Registry
 from pitstop.workers import OperationWorker
 
+HOOK = "import pitstop; pitstop_job_created = pitstop.hookimpl(lambda record: None)\n"
 WORKER = """
 class Worker:
     worker_type = "greeting"
@@ -224,14 +227,16 @@ def test_load_tries_again_after_a_failure(site):
 
 
 def test_problems_keep_what_is_unfit_though_it_can_be_loaded(site):
-    """That a class can be imported does not make it a worker; that hooks can be is all that is asked of them."""
+    """That a class can be imported does not make it a worker, nor a module a hook plugin."""
     groups = {WORKERS: {"wrong": "acme:Worker"}, HOOKS: {"late": "acme_late"}}
     site.add("acme", groups=groups, modules={"acme": WORKER})
     registry = site.registry()
     assert [problem.name for problem in registry.check()] == ["late", "wrong"]
-    site.add("late", modules={"acme_late": ""})
+    site.add("late", modules={"acme_late": HOOK})
     assert registry.load(HOOKS, "late") is sys.modules["acme_late"]
     assert registry.load(WORKERS, "wrong") is sys.modules["acme"].Worker
+    assert [problem.name for problem in registry.problems] == ["late", "wrong"]
+    assert [name for name, _ in registry.hook_plugins()] == ["acme/late"]
     assert [problem.name for problem in registry.problems] == ["wrong"]
 
 
@@ -505,16 +510,32 @@ def test_a_list_that_names_nobody_is_a_problem(site, monkeypatch):
 # -- hooks, problems, check
 
 
+class Watcher:
+    @hookimpl
+    def pitstop_job_created(self, record):
+        pass
+
+
 def test_hook_plugins_loads_each_and_leaves_out_the_broken(site):
     """One broken plugin costs no other; the same name twice is no conflict."""
-    site.add("one", groups={HOOKS: {"log": "one"}}, modules={"one": ""})
-    site.add("two", groups={HOOKS: {"log": "two:thing"}}, modules={"two": "thing = object()"})
+    site.add("one", groups={HOOKS: {"log": "one"}}, modules={"one": HOOK})
+    site.add(
+        "two",
+        groups={HOOKS: {"log": "two:thing"}},
+        modules={
+            "two": "class Thing:\n    import pitstop\n    @pitstop.hookimpl\n    def pitstop_job_created(self): pass\nthing = Thing()"
+        },
+    )
     site.add("bad", groups={HOOKS: {"log": "bad"}}, modules={"bad": "raise SystemExit(3)"})
+    site.add("misspelt", groups={HOOKS: {"log": "typo"}}, modules={"typo": HOOK.replace("created", "craeted")})
     registry = site.registry()
     assert registry.problems == []
     plugins = registry.hook_plugins()
     assert plugins == [("one/log", sys.modules["one"]), ("two/log", sys.modules["two"].thing)]
-    assert [(p.distribution, p.cause) for p in registry.problems] == [("bad", "SystemExit: 3")]
+    bad, misspelt = registry.problems
+    assert (bad.distribution, bad.cause) == ("bad", "SystemExit: 3")
+    assert misspelt.distribution == "misspelt"
+    assert "did you mean 'pitstop_job_created'?" in misspelt.cause
 
 
 def test_check_loads_everything_and_each_failure_costs_only_itself(site):
@@ -642,21 +663,22 @@ def test_removed_things_are_let_go(site):
 def test_added_hooks_are_known_by_what_they_are(site):
     """Two objects of one class are two plugins; the same one twice is a mistake."""
     registry = site.registry()
-    one, two = Greeter(), Greeter()
+    one, two, module = Watcher(), Watcher(), ModuleType("watching")
+    module.pitstop_job_created = hookimpl(lambda record: None)
     registry.add_hooks(one)
     registry.add_hooks(two)
-    registry.add_hooks(threading)
-    assert {plugin for _, plugin in registry.hook_plugins()} == {one, two, threading}
+    registry.add_hooks(module)
+    assert {plugin for _, plugin in registry.hook_plugins()} == {one, two, module}
     assert len({name for name, _ in registry.hook_plugins()}) == 3
-    assert ("threading", threading) in registry.hook_plugins()
+    assert ("watching", module) in registry.hook_plugins()
     with pytest.raises(InvalidValueError, match="the name is taken"):
         registry.add_hooks(one)
     registry.add_hooks(one, replace=True)
     registry.remove_hooks(one)
-    registry.remove_hooks(threading)
+    registry.remove_hooks(module)
     assert [plugin for _, plugin in registry.hook_plugins()] == [two]
-    with pytest.raises(UnknownNameError, match="no added hook 'threading'"):
-        registry.remove_hooks(threading)
+    with pytest.raises(UnknownNameError, match="no added hook 'watching'"):
+        registry.remove_hooks(module)
 
 
 @pytest.mark.parametrize(
@@ -670,8 +692,8 @@ def test_added_hooks_are_known_by_what_they_are(site):
         (lambda r: r.add_operation(None, "x", len), "add_operation: worker_type: None is not a name"),
         (lambda r: r.add_planner("plan", 5), "add_planner: planner: 5 cannot be called"),
         (lambda r: r.add_planner(5, len), "add_planner: action: 5 is not a name"),
-        (lambda r: r.add_hooks(None), "add_hooks: plugin: None is no module or object"),
-        (lambda r: r.add_hooks("module"), "add_hooks: plugin: 'module' is no module or object"),
+        (lambda r: r.add_hooks(None), "add_hooks: plugin: None: it has no function marked"),
+        (lambda r: r.add_hooks("module"), "add_hooks: plugin: 'module': it has no function marked"),
     ],
 )
 def test_add_checks_its_argument_at_once(site, add, text):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from pitstop.errors import nearest
 from pitstop.jobs import Job, JobRecord, Progress
 
 if TYPE_CHECKING:
@@ -58,6 +59,45 @@ class Specifications:
         yield
 
 
+def fault_of(plugin: object) -> str | None:
+    """Return why an object cannot be a hook plugin, or None if it can.
+
+    It must have functions marked with `@pitstop.hookimpl`, each named as one of `Specifications` with none but its
+    arguments, and only `pitstop_around_execute` is a wrapper, and always is.
+    """
+    manager = _new_manager()
+    try:
+        manager.register(plugin, "plugin")
+        manager.check_pending()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # whatever attributes of a stranger's object raise when they are looked at
+        unknown = [name for name in dir(plugin) if name.startswith("pitstop_") and not hasattr(Specifications, name)]
+        close = nearest(unknown[0], _NAMES) if unknown else None
+        return f"{type(error).__name__}: {error}" + (f"; did you mean {close!r}?" if close else "")
+    callers = manager.get_hookcallers(plugin)
+    if not callers:
+        return f"it has no function marked with @pitstop.hookimpl; there are: {', '.join(_NAMES)}"
+    for caller in callers:
+        wraps = any(impl.wrapper or impl.hookwrapper for impl in caller.get_hookimpls())
+        if caller.name == _AROUND and not all(impl.wrapper for impl in caller.get_hookimpls()):
+            return f"{_AROUND} must be @hookimpl(wrapper=True)"
+        if caller.name != _AROUND and wraps:
+            return f"{caller.name} cannot be a wrapper"
+    return None
+
+
+def _new_manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(Specifications)
+    return manager
+
+
+_AROUND = "pitstop_around_execute"
+_NAMES = tuple(name for name in vars(Specifications) if name.startswith("pitstop_"))
+
+
 class Hooks:
     """Calls the registered hook plugins.
 
@@ -69,34 +109,21 @@ class Hooks:
     """
 
     def __init__(self, plugins: Iterable[tuple[str, object]] = ()) -> None:
-        self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(Specifications)
+        self._manager = _new_manager()
         self.failures: list[str] = []
         for name, plugin in plugins:
             self.add(name, plugin)
 
     def add(self, name: str, plugin: object) -> bool:
         """Register a plugin. Returns whether it is one; if not, `failures` says why."""
-        known = self._manager.is_registered(plugin)
-        try:
+        fault = fault_of(plugin)
+        if fault is None and (self._manager.is_registered(plugin) or self._manager.has_plugin(name)):
+            fault = "it, or another one of this name, is registered already"
+        if fault is None:
             self._manager.register(plugin, name)
-            self._manager.check_pending()
-            for impl in self._manager.hook.pitstop_around_execute.get_hookimpls():
-                if not impl.wrapper:
-                    raise pluggy.PluginValidationError(plugin, "pitstop_around_execute must be @hookimpl(wrapper=True)")
-            for caller in self._manager.get_hookcallers(plugin) or ():
-                if caller.name != "pitstop_around_execute" and any(
-                    impl.wrapper or impl.hookwrapper for impl in caller.get_hookimpls() if impl.plugin is plugin
-                ):
-                    raise pluggy.PluginValidationError(plugin, f"{caller.name} cannot be a wrapper")
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            if self._manager.get_plugin(name) is plugin and not known:
-                self._manager.unregister(plugin)
-            self._note(f"hook plugin {name!r} was not registered: {type(error).__name__}: {error}")
-            return False
-        return True
+        else:
+            self._note(f"hook plugin {name!r} was not registered: {fault}")
+        return fault is None
 
     def created(self, record: JobRecord) -> None:
         """Tell that a job was created."""

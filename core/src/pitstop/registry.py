@@ -166,9 +166,9 @@ class Registry:
         plugins: list[tuple[str, object]] = []
         for entry in self.entries(HOOKS):
             try:
-                loaded = self._loaded(entry)
+                loaded = self._made(entry)
             except PluginError:
-                continue  # _loaded has noted it
+                continue  # _made has noted it
             plugins.append((f"{entry.distribution}/{entry.name}".lstrip("/"), loaded))
         return plugins
 
@@ -303,11 +303,13 @@ class Registry:
             replace: accept it even if it has been added already.
 
         Raises:
-            InvalidValueError: it is None or a text, or has been added already.
+            InvalidValueError: it is no hook plugin (the text says why), or has been added already.
         """
-        if plugin is None or isinstance(plugin, (str, bytes)):
-            problem = f"{plugin!r} is no module or object with hook functions"
-            raise InvalidValueError(where="add_hooks", name="plugin", problem=problem)
+        from pitstop.hooks import fault_of
+
+        fault = fault_of(plugin)
+        if fault is not None:
+            raise InvalidValueError(where="add_hooks", name="plugin", problem=f"{plugin!r}: {fault}")
         self._add("add_hooks", HOOKS, _hooks_name(plugin), plugin, plugin, replace=replace)
 
     def remove_hooks(self, plugin: object) -> None:
@@ -358,6 +360,8 @@ class Registry:
             return operation_of_entry
         if group in (PLANNERS, RUNNERS, STORES, COMMANDS):
             return callable_of
+        if group == HOOKS:
+            return _hook_plugin_of
         return _as_it_is
 
     def _make_worker(self, entry: Entry, loaded: Any) -> Worker:
@@ -381,6 +385,15 @@ class Registry:
 
 
 def _as_it_is(_entry: Entry, loaded: Any) -> Any:
+    return loaded
+
+
+def _hook_plugin_of(_entry: Entry, loaded: Any) -> Any:
+    from pitstop.hooks import fault_of
+
+    fault = fault_of(loaded)
+    if fault is not None:
+        raise UnfitError(fault)
     return loaded
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Generator
 from typing import Any
@@ -138,9 +139,8 @@ def test_hooks_refuse_a_plugin_that_does_not_fit(bad: object, said: str) -> None
     hooks.created(RECORD)
     assert recorder.seen == [("created", RECORD)]
     assert len(hooks.failures) == 1
-    with pytest.raises(AssertionError, match=said):
-        raise AssertionError(hooks.failures[0])
-    assert hooks.failures[0].startswith("hook plugin 'bad' was not registered: PluginValidationError: ")
+    assert re.search(said, hooks.failures[0])
+    assert hooks.failures[0].startswith("hook plugin 'bad' was not registered: ")
 
 
 def test_hooks_refuse_a_wrapper_where_none_is_called() -> None:
@@ -166,7 +166,7 @@ def test_hooks_refuse_a_second_registration_and_keep_the_first() -> None:
     assert hooks.add("one", Recorder()) is False
     hooks.created(RECORD)
     assert recorder.seen == [("created", RECORD)]
-    assert "hook plugin 'two' was not registered: ValueError" in hooks.failures[0]
+    assert "hook plugin 'two' was not registered: it, or another one of this name" in hooks.failures[0]
 
 
 def test_hooks_one_that_raises_costs_no_other() -> None:
