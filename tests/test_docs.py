@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from pitstop.definitions import load
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +51,7 @@ def test_docs_toml_loads(source, tmp_path):
 def test_docs_commands_exist(source):
     """Each command of a console block, and each of its options, is known to the program."""
     import click
+
     from pitstop.cli.app import app
 
     lines = [line[2:].split("#")[0].split() for line in source.splitlines() if line.startswith("$ pitstop")]

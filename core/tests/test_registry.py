@@ -519,13 +519,8 @@ class Watcher:
 def test_hook_plugins_loads_each_and_leaves_out_the_broken(site):
     """One broken plugin costs no other; the same name twice is no conflict."""
     site.add("one", groups={HOOKS: {"log": "one"}}, modules={"one": HOOK})
-    site.add(
-        "two",
-        groups={HOOKS: {"log": "two:thing"}},
-        modules={
-            "two": "class Thing:\n    import pitstop\n    @pitstop.hookimpl\n    def pitstop_job_created(self): pass\nthing = Thing()"
-        },
-    )
+    source = f"class Thing:\n    {HOOK}thing = Thing()\n".replace("lambda record", "lambda self, record")
+    site.add("two", groups={HOOKS: {"log": "two:thing"}}, modules={"two": source})
     site.add("bad", groups={HOOKS: {"log": "bad"}}, modules={"bad": "raise SystemExit(3)"})
     site.add("misspelt", groups={HOOKS: {"log": "typo"}}, modules={"typo": HOOK.replace("created", "craeted")})
     registry = site.registry()

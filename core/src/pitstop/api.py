@@ -56,7 +56,8 @@ class Run:
         """
         record = store.get(job_id)
         tree = JobQuery(correlation_id=record.job.correlation_id, oldest_first=True, limit=None)
-        return cls(record=record, jobs=tuple(store.select(tree)), lines=tuple(store.lines(job_id, tree=True)))
+        lines = store.lines(record.job.correlation_id, tree=True)
+        return cls(record=record, jobs=tuple(store.select(tree)), lines=tuple(lines))
 
 
 def default_store_path() -> Path:
@@ -135,12 +136,12 @@ def run(
         StoreError: it could not be recorded.
     """
     registry = registry or Registry()
-    opened = None if _is_store(store) else open_store(store, registry=registry)  # type: ignore[arg-type]
-    kept: JobStore = opened or store  # type: ignore[assignment]
     options = Options(
         name=name, timeout=timeout, max_attempts=max_attempts, on_error=on_error, max_failures=max_failures
     )
     chosen = make_runner(runner, registry=registry) if isinstance(runner, str) else runner
+    opened = None if _is_store(store) else open_store(store, registry=registry)  # type: ignore[arg-type]
+    kept: JobStore = store if opened is None else opened  # type: ignore[assignment]
     orchestrator = Orchestrator(kept, registry=registry, runner=chosen)
     try:
         root = orchestrator.run(what, config, options=options)

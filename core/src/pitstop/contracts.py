@@ -168,12 +168,14 @@ class Claim:
         owner: the id of the asking process.
         now: the time, in seconds since 1970.
         lease_until: until when the job is the owner's unless extended.
+        job: the job itself, for a caller who knows it; a store may save itself reading it.
     """
 
     job_id: str
     owner: str
     now: float
     lease_until: float
+    job: Job | None = None
 
 
 @frozen(kw_only=True)
@@ -187,6 +189,7 @@ class Ending:
         result, error: what came of it.
         not_before: when another attempt may start at the earliest.
         lines: log lines that have not been stored yet.
+        record: the record as it was claimed, for a caller who has it; a store may save itself reading it.
     """
 
     job_id: str
@@ -197,6 +200,7 @@ class Ending:
     error: ErrorRecord | None = None
     not_before: float | None = None
     lines: tuple[LogLine, ...] = ()
+    record: JobRecord | None = None
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,7 @@ import os
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from threading import Lock
+from threading import RLock
 from typing import Any, Literal, Protocol
 
 from attrs import evolve, field, frozen
@@ -103,7 +103,7 @@ class Execution:
                 conclusion = self._ended_by(error, attempt)
             finally:
                 attempt.scope.close()
-            self._log_end(conclusion, log)
+            self._log_end(conclusion, attempt)
         return conclusion
 
     def _execute(self, attempt: Attempt, worker: Worker, expanded: Expanded) -> object:
@@ -141,12 +141,19 @@ class Execution:
             return Conclusion(kind="transient", error=_error_record(error, secrets))
         return Conclusion(kind="failed", error=_error_record(error, secrets))
 
-    def _log_end(self, conclusion: Conclusion, log: JobLog) -> None:
-        if conclusion.error is not None:
-            level = log.logger.warning if conclusion.kind in ("cancelled", "transient") else log.logger.error
-            level(f"{conclusion.kind}: {conclusion.error.message}")
+    def _log_end(self, conclusion: Conclusion, attempt: Attempt) -> None:
+        logger, record = attempt.log.logger, attempt.record
         for warning in conclusion.result.warnings if conclusion.result else ():
-            log.logger.warning(warning)
+            logger.warning(warning)
+        if conclusion.error is None:
+            return
+        if conclusion.kind == "transient":
+            tried = f"attempt {record.attempt} of {record.job.max_attempts} failed"
+            logger.warning(f"{tried}: {conclusion.error.message}")
+        elif conclusion.kind == "cancelled":
+            logger.warning(f"cancelled: {conclusion.error.message}")
+        else:
+            logger.error(f"failed: {conclusion.error.message}")
 
 
 class Context:
@@ -158,7 +165,7 @@ class Context:
         self._attempt = attempt
         self._on_progress = on_progress
         self._clock = clock
-        self._lock = Lock()
+        self._lock = RLock()  # a hook on progress may report progress
         self._last = float("-inf")
         self._done = 0.0
         self.job = job
@@ -183,8 +190,10 @@ class Context:
             if now - self._last < PROGRESS_INTERVAL and done != total:
                 return
             self._last = now
-            told = Progress(done=self._done, total=total, unit=unit, message=mask(message, self._attempt.log.secrets))
-        self._on_progress(self._attempt.record, told)
+            secrets = self._attempt.log.secrets
+            told = Progress(done=self._done, total=total, unit=mask(unit, secrets), message=mask(message, secrets))
+            # under the lock, so that what two threads report is passed on in order
+            self._on_progress(self._attempt.record, told)
 
     def check_cancelled(self) -> None:
         """Return at once, or raise if the job must stop; see `JobContext`."""
@@ -213,13 +222,17 @@ def _error_record(error: BaseException, secrets: tuple[tuple[str, str], ...]) ->
     foreseen = isinstance(error, PitstopError)
     # the frames of this module say nothing about the fault
     trace = "" if foreseen else "".join(traceback.format_exception(error))
-    message = str(error) if foreseen else _described(error)
+    message = _text(error) if foreseen else _described(error)
     return ErrorRecord(type=type(error).__name__, message=mask(message, secrets), traceback=mask(trace, secrets))
 
 
-def _described(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     try:
-        text = str(error)
-    except Exception:
-        text = "its text cannot be read"
+        return str(error)
+    except Exception as second:
+        return f"its text cannot be read ({type(second).__name__})"
+
+
+def _described(error: BaseException) -> str:
+    text = _text(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -35,6 +35,9 @@ LEASE = 30.0
 BACKOFF = 1.0
 BACKOFF_LIMIT = 60.0
 
+#: So many jobs that were created here are remembered until they are claimed, which saves reading them back.
+KNOWN_JOBS = 10_000
+
 OnCrash = Literal["fail", "retry"]
 
 
@@ -73,6 +76,7 @@ class JobManager:
         self.clock = clock or SystemClock()
         self.owner = owner or Owner(store.path)
         self._jitter = jitter
+        self._known: dict[str, Job] = {}
 
     def create(self, jobs: Sequence[Job], *, shared: bool = False) -> list[JobRecord]:
         """Store jobs in one transaction, parents before their children.
@@ -92,6 +96,8 @@ class JobManager:
         owner = None if shared else self.owner.id
         records = _with_counts([JobRecord(job=job, created_at=now, owner=owner) for job in jobs], now=now)
         self.store.create(records)
+        for record in records[: KNOWN_JOBS - len(self._known)]:
+            self._known[record.id] = record.job
         return records
 
     def claim(self, job_id: str) -> JobRecord | None:
@@ -129,6 +135,7 @@ class JobManager:
             error=conclusion.error,
             not_before=now + self._wait_before(record.attempt + 1) if retry else None,
             lines=tuple(lines),
+            record=record,
         )
         return self.store.finish(ending, then=self._claim(then) if then else None)
 
@@ -138,7 +145,10 @@ class JobManager:
 
     def cancel(self, job_id: str, *, reason: str) -> Cancelled:
         """Cancel a job and all below it. Raises UnknownJobError if there is none of this id."""
-        return self.store.cancel(job_id, now=self.clock.now(), reason=reason)
+        done = self.store.cancel(job_id, now=self.clock.now(), reason=reason)
+        for cancelled in done.cancelled:
+            self._known.pop(cancelled, None)
+        return done
 
     def heartbeat(self) -> list[str]:
         """Extend the leases of what this process runs. Returns the ids of jobs that were told to stop."""
@@ -161,18 +171,22 @@ class JobManager:
         Returns:
             The ends of lost jobs, and the roots that nobody looks after any more (their status is left alone).
         """
-        lost = []
-        dead: set[str] = set()
+        lost, dead = [], set()
         running = JobQuery(statuses=(JobStatus.RUNNING,), leaves=True, limit=None)
         for record in self.store.select(running):
             if not self._is_lost(record):
                 continue
             dead.add(record.owner or "")
-            finished = self.finish(record, _lost(record, on_crash(record.job.type)))
+            conclusion = _lost(record, on_crash(record.job.type))
+            finished = self.finish(record, conclusion, lines=[_lost_line(record, conclusion, self.clock.now())])
             if finished is not None:
                 lost.append(finished)
         open_roots = JobQuery(statuses=(JobStatus.PENDING, JobStatus.RUNNING), roots=True, limit=None)
         orphans = [r for r in self.store.select(open_roots) if r.owner and self.owner.is_dead(r.owner)]
+        for owner in dead.union(root.owner or "" for root in orphans):
+            # one whose lease has run out may still be alive, and without its file it would seem dead for good
+            if owner and self.owner.is_dead(owner):
+                self.owner.forget(owner)
         return Rescued(lost=tuple(lost), orphans=tuple(r.id for r in reversed(orphans)))
 
     def close(self, *, keep_store: bool = False) -> None:
@@ -189,7 +203,8 @@ class JobManager:
 
     def _claim(self, job_id: str) -> Claim:
         now = self.clock.now()
-        return Claim(job_id=job_id, owner=self.owner.id, now=now, lease_until=now + LEASE)
+        job = self._known.pop(job_id, None)
+        return Claim(job_id=job_id, owner=self.owner.id, now=now, lease_until=now + LEASE, job=job)
 
     def _wait_before(self, attempt: int) -> float:
         # the exponent is bounded too: 2.0 ** 1100 is an OverflowError
@@ -208,6 +223,17 @@ def _lost(record: JobRecord, on_crash: OnCrash) -> Conclusion:
     message = f"lost: the process that ran it ({record.owner}) died or gave no sign of life"
     kind: Literal["transient", "failed"] = "transient" if on_crash == "retry" else "failed"
     return Conclusion(kind=kind, error=ErrorRecord(type="LostError", message=message))
+
+
+def _lost_line(record: JobRecord, conclusion: Conclusion, now: float) -> LogLine:
+    return LogLine(
+        job_id=record.id,
+        correlation_id=record.job.correlation_id,
+        at=now,
+        level="ERROR",
+        message=conclusion.error.message if conclusion.error else "lost",
+        extra={"worker_type": record.job.type},
+    )
 
 
 def _with_counts(records: list[JobRecord], *, now: float) -> list[JobRecord]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from pitstop import logs
 from pitstop.contracts import Cancelled, Finished, JobQuery, JobStore, Runner
-from pitstop.errors import InvalidJobError, JobCancelledError, PitstopError, UnknownJobError
+from pitstop.errors import InvalidJobError, JobCancelledError, PitstopError, StoreError, UnknownJobError
 from pitstop.execution import Attempt, Execution
 from pitstop.hooks import Hooks
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan, Progress
@@ -50,16 +52,21 @@ class Orchestrator:
     ) -> None:
         self.manager = store if isinstance(store, JobManager) else JobManager(store)
         self.registry = registry
-        self.runner: Runner = runner or InlineRunner(clock=self.manager.clock)
+        self.runner: Runner = InlineRunner(clock=self.manager.clock) if runner is None else runner
         self._hooks = Hooks(registry.hook_plugins())
         self._execution = Execution(registry, hooks=self._hooks, on_progress=self._progressed, clock=self.manager.clock)
         self._changed = threading.Condition()
         self._changes = 0
         self._attempts: dict[str, Attempt] = {}
         self._trees: set[str] = set()
-        self._blocked: set[str] = set()
+        self._busy: set[str] = set()  # resources that jobs here wait for, and that may be free before anybody tells
+        self._early: set[str] = set()  # jobs whose time had not come when they were handed over
         self._failure: BaseException | None = None
+        self._closed = False
+        self._waits = threading.Lock()  # around _busy and _early
+        self._storing_lines = threading.Lock()
         self._watcher = _Watcher(self._watch)
+        self._helper: threading.Thread | None = None
         self.runner.start(self.run_job)
 
     @property
@@ -89,8 +96,10 @@ class Orchestrator:
         Raises:
             InputError: something in it is wrong; nothing was stored.
             PluginError: what it needs cannot be loaded; nothing was stored.
-            StoreError: it could not be stored.
+            StoreError: it could not be stored, or the orchestrator is closed.
         """
+        if self._closed:
+            raise self._closed_error()
         if isinstance(what, str):
             what = plan_of(self.registry, what, {} if config is None else config)
         elif config is not None:
@@ -99,15 +108,16 @@ class Orchestrator:
         records = self.manager.create(jobs, shared=self.runner.shared)
         for record in records:
             self._hooks.created(record)
+        for record in reversed(records):
+            if record.status.terminal:  # a parent without children
+                self._hooks.finished(record)
         root = records[0]
-        if root.status.terminal:
-            self._hooks.finished(root)
-        elif root.job.is_parent:
+        if not root.status.terminal:
             self._look_after(root.id)
-            self.advance(root.id)
-        else:
-            self._look_after(root.id)
-            self.runner.submit(root.id)
+            if root.job.is_parent:
+                self._begin(root.id, records)
+            else:
+                self.runner.submit(root.id)
         return root
 
     def run(
@@ -125,7 +135,7 @@ class Orchestrator:
 
         Raises:
             UnknownJobError: there is no such job.
-            StoreError: the store failed under a job that ran here.
+            StoreError: the store failed under a job that ran here, or the orchestrator was closed before the end.
         """
         ends_at = None if timeout is None else time.monotonic() + timeout
         pause = 0.002
@@ -136,6 +146,8 @@ class Orchestrator:
                 return record
             if self._failure is not None:
                 raise self._failure
+            if self._closed:
+                raise self._closed_error()
             left = WATCH_INTERVAL if ends_at is None else min(WATCH_INTERVAL, ends_at - time.monotonic())
             if left <= 0:
                 return record
@@ -157,7 +169,10 @@ class Orchestrator:
                 attempt.scope.tell(JobCancelledError(reason=reason))
         for cancelled in done.cancelled:
             self.runner.cancel(cancelled)
+            self._trees.discard(cancelled)
         self._announce(done.closed, done.cancelled)
+        if done.cancelled:
+            self._free_what_was_cancelled(self.store.get(job_id).job.correlation_id)
         return done
 
     def retry(self, job_id: str) -> JobRecord:
@@ -194,17 +209,25 @@ class Orchestrator:
         orphans = self._rescue_lost()
         if not adopt:
             return orphans
-        self.manager.adopt(orphans)
         for root_id in orphans:
+            pending = self._pending(root_id)
+            self.manager.adopt([root_id, *(record.id for record in pending)])
             self._look_after(root_id)
-            self.advance(root_id)
+            self._begin(root_id, pending)
+        for root_id in self._in_engine():
+            self._begin(root_id, self._pending(root_id))
         return orphans
 
     def close(self, *, wait: bool = True, keep_store: bool = False) -> None:
         """Stop the runner (with `wait`, when its jobs have ended) and, unless told otherwise, close the store."""
+        self._closed = True
         self.runner.stop(wait=wait)
         self._watcher.stop()
+        helper = self._helper
+        if wait and helper is not None and helper is not threading.current_thread():
+            helper.join()
         self.manager.close(keep_store=keep_store)
+        self._notify()
 
     def __enter__(self) -> Orchestrator:
         return self
@@ -233,10 +256,13 @@ class Orchestrator:
                 self._could_not_claim(job_id)
             while record is not None:
                 record = self._run(record, following)
-        except PitstopError as error:
-            # Nobody is above us in a runner's thread: whoever waits for the job must hear of it.
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # Nobody is above us in a runner's thread: whoever waits for the job must hear of it, also of what is no
+            # PitstopError, because a store of somebody else's may raise what it likes.
             self._failure = error
-            logs.report(f"job {job_id} could not be carried through: {error}")
+            logs.report(f"job {job_id} could not be carried through: {type(error).__name__}: {error}")
             self._notify()
 
     def _run(self, record: JobRecord, following: Callable[[], str | None]) -> JobRecord | None:
@@ -244,16 +270,23 @@ class Orchestrator:
         attempt = Attempt.of(record, clock=self.manager.clock)
         self._attempts[record.id] = attempt
         self._watcher.start()
+        finished, then = None, None
         try:
             self._hooks.started(record)
             conclusion = self._execution.run(attempt)
             then = None if conclusion.interrupted else following()
-            finished = self.manager.finish(record, conclusion, lines=attempt.log.drain(last=True), then=then)
+            with self._storing_lines:  # what the watcher has taken is stored before the end is
+                lines = attempt.log.drain(last=True)
+            finished = self.manager.finish(record, conclusion, lines=lines, then=then)
         finally:
             del self._attempts[record.id]
+            if finished is None and then is not None:
+                self.runner.submit(then)  # the runner gave it to us, and would not come back to it
         claimed = None
         if finished is None:
             logs.report(f"job {record.id}: attempt {record.attempt} was given up before it ended; its end is ignored")
+            self._look_again(record.job.resource)
+            self._notify()
         else:
             claimed = finished.claimed
             self._settle(finished, then)
@@ -265,7 +298,9 @@ class Orchestrator:
     def _settle(self, finished: Finished, then: str | None) -> None:
         record = finished.record
         if record.status is JobStatus.PENDING:
-            self.runner.submit(record.id, not_before=record.not_before)
+            # a lost job of a tree that nobody looks after waits until somebody adopts it
+            if self.runner.shared or record.job.correlation_id in self._trees:
+                self.runner.submit(record.id, not_before=record.not_before)
         else:
             self._hooks.finished(record)
         self._announce(finished.closed, finished.cancelled)
@@ -273,6 +308,8 @@ class Orchestrator:
             self._trees.discard(record.id)
         if then is not None and finished.claimed is None:
             self._could_not_claim(then)
+        if finished.cancelled:
+            self._free_what_was_cancelled(record.job.correlation_id)
         if record.job.resource is not None:
             self._wake(record.job.resource)
         self._notify()
@@ -287,30 +324,109 @@ class Orchestrator:
         if closed or cancelled:
             self._notify()
 
-    def _wake(self, resource: str) -> None:
-        """Hand over the first job that waits for a resource which is free now.
+    def _pending(self, root_id: str) -> list[JobRecord]:
+        statuses = (JobStatus.PENDING,)
+        return self.store.select(
+            JobQuery(correlation_id=root_id, statuses=statuses, leaves=True, oldest_first=True, limit=None)
+        )
+
+    def _in_engine(self) -> list[str]:
+        """Return the roots that only the engine looks after, if our runner is one: no process misses what it loses."""
+        if not self.runner.shared:
+            return []
+        live = JobQuery(statuses=(JobStatus.PENDING, JobStatus.RUNNING), roots=True, oldest_first=True, limit=None)
+        return [root.id for root in self.store.select(live) if root.owner is None]
+
+    def _wake(self, resource: str, *, soonest: float = 0.0) -> None:
+        """Hand over the first job that waits for a resource which is free now, or may be at `soonest`.
 
         A runner of this process takes only jobs of trees that were submitted here: another process may have workers
         that this one does not know.
         """
-        for waiting in self.store.waiting(resource):
-            if self.runner.shared or waiting.job.correlation_id in self._trees:
-                self.runner.submit(waiting.id, not_before=waiting.not_before)
+        delayed = set()
+        now = self.manager.clock.now()
+        for waiting in self._waiting(resource):
+            tree = waiting.job.correlation_id
+            if tree in delayed or not (self.runner.shared or tree in self._trees):
+                continue
+            self.runner.submit(waiting.id, not_before=max(waiting.not_before or 0.0, soonest) or None)
+            if waiting.not_before is None or waiting.not_before <= now:
                 return
+            delayed.add(tree)  # until then another tree may have it, but no later job of this one
+
+    def _waiting(self, resource: str) -> Iterator[JobRecord]:
+        found = self.store.waiting(resource)
+        yield from found
+        if self.runner.shared or len(found) < 10:
+            return
+        # more than one answer holds, perhaps all of another process: ask for those of this one
+        me = self.manager.owner.id
+        query = JobQuery(statuses=(JobStatus.PENDING,), resource=resource, owner=me, leaves=True, oldest_first=True)
+        while found:
+            found = self.store.select(evolve(query, beyond=found[-1].seq))
+            yield from found
+
+    def _begin(self, root_id: str, records: Iterable[JobRecord]) -> None:
+        """Hand over what may start, and keep an eye on what waits: for its time, or for what another tree holds."""
+        ready = self.store.ready(root_id, now=self.manager.clock.now())
+        may_start = set(ready)
+        pending = [record for record in records if record.status is JobStatus.PENDING]
+        free = {record.job.resource for record in pending if record.id in may_start}
+        self._look_again(*{record.job.resource for record in pending} - free)
+        for record in pending:
+            if record.not_before is not None and record.id not in may_start:
+                self.runner.submit(record.id, not_before=record.not_before)
+        for job_id in ready:
+            self.runner.submit(job_id)
 
     def _could_not_claim(self, job_id: str) -> None:
-        # purged, taken by another process, or its resource is busy; in the last case its turn comes with a wake
-        if not self.runner.shared:
-            self._blocked.add(job_id)
+        # purged, cancelled, taken by another process, too early, or its resource is busy
+        try:
+            record = self.store.get(job_id)
+        except UnknownJobError:
+            return
+        now = self.manager.clock.now()
+        early = record.status is JobStatus.PENDING and record.not_before is not None and record.not_before > now
+        if early and not self.runner.shared:
+            with self._waits:
+                self._early.add(job_id)
+            self._watcher.start()
+        elif early:
+            # an engine whose clock is ahead of ours would bring it back at once
+            self.runner.submit(job_id, not_before=max(record.not_before or now, now + WATCH_INTERVAL))
+        self._look_again(record.job.resource)
+
+    def _free_what_was_cancelled(self, correlation_id: str) -> None:
+        # it may have been its turn, and then nobody's end wakes the next one
+        cancelled = JobQuery(correlation_id=correlation_id, statuses=(JobStatus.CANCELLED,), leaves=True, limit=None)
+        self._look_again(*{record.job.resource for record in self.store.select(cancelled)})
+
+    def _look_again(self, *resources: str | None) -> None:
+        """See to it that a job gets a resource here although nobody may tell when it is free."""
+        named = {resource for resource in resources if resource is not None}
+        if self.runner.shared:
+            # not now: the engine would bring the id back at once, again and again, for as long as the resource is held
+            for resource in named:
+                self._wake(resource, soonest=self.manager.clock.now() + WATCH_INTERVAL)
+        elif named:
+            with self._waits:
+                self._busy |= named
             self._watcher.start()
 
     def _progressed(self, record: JobRecord, progress: Progress) -> None:
-        self.manager.progress(record, progress)
+        try:
+            self.manager.progress(record, progress)
+        except StoreError as error:
+            logs.report(f"progress was not stored: {error}")  # no reason for the work itself to fail
         self._hooks.progress(record.job, progress)
         self._notify()
 
+    def _closed_error(self) -> StoreError:
+        return StoreError(url=self.store.url, problem="this orchestrator is closed", hint="make another one")
+
     def _look_after(self, root_id: str) -> None:
-        self._trees.add(root_id)
+        if not self.runner.shared:
+            self._trees.add(root_id)
 
     def _notify(self) -> None:
         with self._changed:
@@ -341,31 +457,36 @@ class Orchestrator:
     def _watch(self) -> None:
         if self._attempts:
             self._look_after_attempts()
-        if self._blocked:
-            self._retry_blocked()
+        if (self._busy or self._early) and (self._helper is None or not self._helper.is_alive()):
+            # not in this thread: the inline runner runs a job where it is handed over, and somebody must go on watching
+            self._helper = threading.Thread(target=self._hand_over_again, name="pitstop-helper", daemon=True)
+            self._helper.start()
 
     def _look_after_attempts(self) -> None:
         for attempt in list(self._attempts.values()):
-            self.store.add_lines(attempt.log.drain())
+            with self._storing_lines:
+                self.store.add_lines(attempt.log.drain())
         for job_id in self.manager.heartbeat():
             told = self._attempts.get(job_id)
             if told is not None:
                 told.scope.tell(JobCancelledError(reason="cancelled"))
 
-    def _retry_blocked(self) -> None:
-        self._rescue_lost()
-        blocked, self._blocked = self._blocked, set()
-        for job_id in blocked:
-            record = self._still_pending(job_id)
-            if record is not None:
-                self.runner.submit(job_id, not_before=record.not_before)
-
-    def _still_pending(self, job_id: str) -> JobRecord | None:
+    def _hand_over_again(self) -> None:
+        with self._waits:
+            busy, self._busy = self._busy, set()
+            early, self._early = self._early, set()
         try:
-            record = self.store.get(job_id)
-        except UnknownJobError:
-            return None
-        return record if record.status is JobStatus.PENDING else None
+            self._rescue_lost()
+            held = {attempt.record.job.resource for attempt in list(self._attempts.values())}
+            for resource in busy - held:  # what is held here is handed on when that job ends
+                self._wake(resource)
+            for job_id in early:
+                self.runner.submit(job_id)
+        except Exception as error:
+            with self._waits:
+                self._busy |= busy
+                self._early |= early
+            logs.report(f"jobs that wait could not be handed over, and are again later: {error}")
 
     def _rescue_lost(self) -> list[str]:
         rescued = self.manager.rescue(on_crash=self._on_crash)
@@ -409,5 +530,5 @@ class _Watcher:
         while not self._stop.wait(WATCH_INTERVAL):
             try:
                 self._call()
-            except PitstopError as error:
+            except Exception as error:  # also what a foreign store raises: without heartbeats the jobs would be lost
                 logs.report(f"looking after running jobs failed, and is tried again: {error}")

@@ -6,12 +6,18 @@ For owners on other hosts nobody here can tell; their leases do. Knows no job.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from base64 import b32encode
 from pathlib import Path
+from threading import Lock
+from weakref import WeakValueDictionary
 
 from pitstop.errors import StoreError
+
+#: The owners of this process; a store in memory has no others.
+_here: WeakValueDictionary[str, Owner] = WeakValueDictionary()
 
 
 class Owner:
@@ -29,6 +35,8 @@ class Owner:
         self.id = f"{socket.gethostname().replace(':', '-')}:{os.getpid()}:{random}"
         self._folder = None if store_path is None else store_path.with_name(store_path.name + "-runners")
         self._file: int | None = None
+        self._lock = Lock()
+        _here[self.id] = self
 
     def announce(self) -> None:
         """Take the lock that says that this process is alive. Does nothing the second time.
@@ -38,22 +46,18 @@ class Owner:
         """
         if self._folder is None or self._file is not None:
             return
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = os.open(self._lock_file(self.id), os.O_CREAT | os.O_RDWR, 0o600)
-        except OSError as error:
-            raise StoreError(
-                url=str(self._folder), problem=f"cannot be written: {error.strerror}", hint="choose another --store"
-            ) from error
-        _lock(file)
-        self._file = file
+        with self._lock:
+            if self._file is None:
+                self._file = self._locked_file(self._folder)
 
     def withdraw(self) -> None:
         """Drop the lock: this process looks after nothing any more."""
-        if self._file is not None:
-            os.unlink(self._lock_file(self.id))
-            os.close(self._file)
-            self._file = None
+        _here.pop(self.id, None)
+        with self._lock:
+            if self._file is not None:
+                self._lock_file(self.id).unlink(missing_ok=True)
+                os.close(self._file)
+                self._file = None
 
     def is_dead(self, owner_id: str) -> bool:
         """Return whether another owner is known to have died: only if it ran on this host and its lock is free."""
@@ -61,7 +65,7 @@ class Owner:
         if owner_id == self.id or host != self.id.partition(":")[0]:
             return False
         if self._folder is None:
-            return True  # a store of this process' own memory has no other owners that live
+            return owner_id not in _here  # a store in memory has only owners of this process
         try:
             file = os.open(self._lock_file(owner_id), os.O_RDWR)
         except FileNotFoundError:
@@ -76,6 +80,18 @@ class Owner:
         if self._folder is not None:
             self._lock_file(owner_id).unlink(missing_ok=True)
 
+    def _locked_file(self, folder: Path) -> int:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(self._lock_file(self.id), os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise StoreError(
+                url=str(folder), problem=f"cannot be written: {error.strerror}", hint="choose another --store"
+            ) from error
+        # waits: whoever just looks whether this owner is alive holds the lock for a moment
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return file
+
     def _lock_file(self, owner_id: str) -> Path:
         assert self._folder is not None
         return self._folder / (owner_id.replace(":", "_").replace(os.sep, "_") + ".lock")
@@ -83,8 +99,6 @@ class Owner:
 
 def _lock(file: int) -> bool:
     # flock, not POSIX locks: those belong to the process, and closing any handle on the file would drop them
-    import fcntl
-
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

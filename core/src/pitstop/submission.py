@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from pitstop.errors import InputError, InvalidPlanError, PluginError, UnknownNameError
+from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, PluginError, UnknownNameError
 from pitstop.jobs import Job, Plan, Tolerance
 
 if TYPE_CHECKING:
@@ -44,19 +44,20 @@ def plan_of(registry: Registry, what: str, config: Mapping[str, Any]) -> Plan | 
 
     Raises:
         UnknownNameError: it is neither.
-        InputError: the planner refuses the config.
+        InputError: the planner refuses the config, or fails with it.
         PluginError: the planner cannot be loaded, or returned no plan.
     """
     base = what.rpartition("/")[2]
     if base in registry.planner_names():
-        planned = registry.planner(what)(config)
+        planner = registry.planner(what)
+        planned = _guarded(f"the planner of {what!r}", planner, config)
         if not isinstance(planned, (Plan, Job)):
             raise PluginError(
                 kind="action",
                 name=what,
                 distribution="",
                 version="",
-                target=getattr(registry.planner(what), "__module__", "?"),
+                target=getattr(planner, "__module__", "?"),
                 cause=f"it returned {type(planned).__name__}, not a Plan",
             )
         return planned
@@ -69,6 +70,7 @@ def plan_of(registry: Registry, what: str, config: Mapping[str, Any]) -> Plan | 
 def jobs_of(request: Plan | Job, options: Options | None = None) -> list[Job]:
     """Return the jobs of a tree, parents before their children, each with its parent's and its root's id."""
     options = options or Options()
+    _check_kind(request, "what was submitted")
     root = request.parent if isinstance(request, Plan) else request
     jobs = list(_flatten(request, parent_id=None, correlation_id=root.id, options=options))
     changes: dict[str, Any] = {}
@@ -77,6 +79,13 @@ def jobs_of(request: Plan | Job, options: Options | None = None) -> list[Job]:
     if options.metadata:
         changes["metadata"] = {**jobs[0].metadata, **options.metadata}
     return [evolve(jobs[0], **changes), *jobs[1:]] if changes else jobs
+
+
+def _check_kind(request: object, what: str) -> None:
+    if isinstance(request, Plan):
+        request, what = request.parent, "a plan's parent"
+    if not isinstance(request, Job):
+        raise InvalidJobError(reason=f"{what} is of type {type(request).__name__}", hint="give a Job or a Plan")
 
 
 def checked(jobs: list[Job], registry: Registry) -> list[Job]:
@@ -90,7 +99,7 @@ def checked(jobs: list[Job], registry: Registry) -> list[Job]:
     for job in jobs:
         try:
             accepted.append(job if job.is_parent else _checked(job, registry))
-        except (InputError, PluginError) as error:
+        except PitstopError as error:
             if len(jobs) == 1:
                 raise
             problems.append((job.name, str(error)))
@@ -101,14 +110,42 @@ def checked(jobs: list[Job], registry: Registry) -> list[Job]:
 
 def _checked(job: Job, registry: Registry) -> Job:
     worker = registry.worker(job.type)
-    worker.validate(job)
+    _guarded(f"the worker of {job.type!r}", worker.validate, job)
     name_resource = getattr(worker, "resource", None)
-    if job.resource is None and callable(name_resource):
-        return evolve(job, resource=name_resource(job))
-    return job
+    if job.resource is not None or not callable(name_resource):
+        return job
+    resource = _guarded(f"the worker of {job.type!r}", name_resource, job)
+    if resource is not None and not isinstance(resource, str):
+        raise InvalidJobError(
+            reason=f"the worker of {job.type!r} names the resource {resource!r}", hint="it returns a text or None"
+        )
+    return evolve(job, resource=resource)
+
+
+def _guarded(who: str, function: Callable[..., Any], argument: object) -> Any:
+    """Call what a plugin offers. What it raises that is no error of ours is told as a fault of the plugin.
+
+    Raises:
+        PitstopError: as the function; an InvalidJobError for everything else that it raises.
+    """
+    try:
+        return function(argument)
+    except (PitstopError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        # also SystemExit: a plugin that calls sys.exit must not end its host
+        try:
+            text = f"{type(error).__name__}: {error}"
+        except Exception:
+            text = type(error).__name__
+        raise InvalidJobError(
+            reason=f"{who} failed in {getattr(function, '__qualname__', function)} with {text}",
+            hint="an InvalidJobError would say what is wrong with the config; tell the plugin's author",
+        ) from error
 
 
 def _flatten(request: Plan | Job, *, parent_id: str | None, correlation_id: str, options: Options) -> Iterator[Job]:
+    _check_kind(request, "a plan's child")
     job = request.parent if isinstance(request, Plan) else request
     changes: dict[str, Any] = {}
     if parent_id is not None or job.parent_id is not None or job.correlation_id != correlation_id:

@@ -280,34 +280,30 @@ def test_database_itself_enforces_the_resource_rule(path, store, make):
         ask(path, "UPDATE job SET status = 'done' WHERE id = 'b'")
 
 
-def test_events_tell_the_history_of_a_job(path, store, make):
-    """Every change of status is kept, with its time, its owner and the reason."""
-    store.create(make.family("a"))
-    make.run(store, "a", "pending")
-    store.claim(make.claim("a", now=21.0))
-    store.cancel("p", now=22.0, reason="enough")
-    store.finish(make.end("a", "pending", attempt=2, now=23.0))
-    sql = """SELECT job.id, event.attempt, from_status, to_status, at, event.owner, detail FROM event
-             JOIN job ON job.seq = job_seq ORDER BY at, job.seq DESC"""
-    assert ask(path, sql) == [
-        ("a", 1, "pending", "running", 10.0, "me", None),
-        ("a", 1, "running", "pending", 20.0, "me", "broken"),
-        ("a", 2, "pending", "running", 21.0, "me", None),
-        ("a", 2, "running", "cancelled", 23.0, "me", "broken"),
-        ("p", 0, "running", "cancelled", 23.0, None, None),
-    ]
-
-
-def test_purge_removes_events_and_lines(path, store, make):
+def test_purge_removes_lines(path, store, make):
     """Nothing of a purged tree stays in the file."""
     store.create(make.family("a"))
     make.run(store, "a", lines=(LogLine(job_id="a", correlation_id="p", at=1.0, level="INFO", message="x"),))
     assert store.purge(before=99.0, statuses=list(JobStatus)) == 2
-    for table in ("job", "event", "log"):
+    for table in ("job", "log"):
         assert ask(path, f"SELECT count(*) FROM {table}") == [(0,)]
 
 
-HOT = ("GET", "STANDING", "CLAIM", "END", "RETRY", "CLOSE_PARENT", "PROGRESS", "HEARTBEAT", "ADOPT", "READY", "WAITING")
+HOT = (
+    "GET",
+    "STANDING",
+    "CLAIM",
+    "CLAIM_KNOWN",
+    "END",
+    "END_KNOWN",
+    "RETRY",
+    "CLOSE_PARENT",
+    "PROGRESS",
+    "HEARTBEAT",
+    "ADOPT",
+    "READY",
+    "WAITING",
+)
 WIDE = ("IDS", "CANCEL_PENDING", "STOP_PENDING", "MARK_RUNNING", "MARK_PARENTS", "PURGE_LINES", "PURGE_JOBS")
 
 
@@ -320,7 +316,7 @@ def plan(path: Path, sql: str) -> list[str]:
         stranger.close()
 
 
-@pytest.mark.parametrize("name", [*HOT, *WIDE, "PURGE_EVENTS", "LINES_OF_JOB", "LINES_OF_TREE"])
+@pytest.mark.parametrize("name", [*HOT, *WIDE, "LINES_OF_JOB", "LINES_OF_TREE"])
 def test_statements_search_and_never_scan(path, store, name):
     """No statement that runs often looks at every row, however long the history is."""
     steps = plan(path, getattr(statements, name))
@@ -518,9 +514,6 @@ INVARIANTS = {
     "every end has its lines": """
         SELECT count(*) FROM job WHERE on_error IS NULL
         AND (status = 'completed') <> (SELECT count(*) FROM log WHERE job_id = job.id)""",
-    "every status has its event": """
-        SELECT count(*) FROM job WHERE on_error IS NULL AND status <> 'pending' AND NOT EXISTS (
-            SELECT 1 FROM event WHERE job_seq = job.seq AND to_status = job.status AND event.attempt = job.attempt)""",
 }
 
 

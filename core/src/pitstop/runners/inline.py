@@ -23,9 +23,10 @@ class InlineRunner:
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
+        self._ended = threading.Condition(self._lock)
+        self._thread: int | None = None
         self._queue: list[tuple[float, int, str]] = []
         self._submitted = 0
-        self._draining = False
         self._stopped = False
         self._run_job: RunJob | None = None
 
@@ -36,16 +37,19 @@ class InlineRunner:
     def submit(self, job_id: str, *, not_before: float | None = None) -> None:
         """Run a job; see `Runner`."""
         with self._lock:
+            if self._stopped:
+                return
             self._submitted += 1
             heapq.heappush(self._queue, (not_before or 0.0, self._submitted, job_id))
-            if self._draining or self._stopped:
+            if self._thread is not None:
                 return
-            self._draining = True
+            self._thread = threading.get_ident()
         try:
             self._drain()
-        finally:
+        except BaseException:
             with self._lock:
-                self._draining = False
+                self._end()
+            raise
 
     def cancel(self, job_id: str) -> None:
         """Drop a job that has not started; see `Runner`."""
@@ -58,6 +62,13 @@ class InlineRunner:
         with self._lock:
             self._stopped = True
             self._queue.clear()
+            # from within a job there is nothing to wait for: it would be for itself
+            while wait and self._thread not in (None, threading.get_ident()):
+                self._ended.wait()
+
+    def _end(self) -> None:
+        self._thread = None
+        self._ended.notify_all()
 
     def _drain(self) -> None:
         assert self._run_job is not None, "start() comes before submit()"
@@ -65,7 +76,7 @@ class InlineRunner:
             with self._lock:
                 if not self._queue:
                     # in the same breath as the check, so that no submit of another thread falls between
-                    self._draining = False
+                    self._end()
                     return
                 not_before, order, job_id = heapq.heappop(self._queue)
                 pause = not_before - self._clock.now()

@@ -7,6 +7,7 @@ import heapq
 import os
 import threading
 import weakref
+from contextlib import suppress
 
 from pitstop.clock import Clock, SystemClock
 from pitstop.contracts import RunJob
@@ -52,13 +53,13 @@ class ThreadRunner:
                 return
             self._submitted += 1
             heapq.heappush(self._queue, (not_before or 0.0, self._submitted, job_id))
-            if self._idle == 0 and len(self._threads) < self._limit:
+            # not "if nobody is idle": one that was woken a moment ago is still counted, and takes only one job
+            if self._idle < len(self._queue) and len(self._threads) < self._limit:
                 name = f"pitstop-runner-{len(self._threads) + 1}"
                 thread = threading.Thread(target=self._work, name=name, daemon=True)
                 self._threads.append(thread)
                 thread.start()
-            else:
-                self._changed.notify()
+            self._changed.notify()
 
     def cancel(self, job_id: str) -> None:
         """Drop a job that has not started; see `Runner`."""
@@ -79,7 +80,9 @@ class ThreadRunner:
     def _work(self) -> None:
         assert self._run_job is not None, "start() comes before submit()"
         while (job_id := self._next()) is not None:
-            self._run_job(job_id, self._following)
+            # only the main thread can be interrupted; here a worker raised it, and its job is recorded as cancelled
+            with suppress(KeyboardInterrupt):
+                self._run_job(job_id, self._following)
 
     def _next(self) -> str | None:
         """Return the next job that is due, waiting for it, or None when there will be none."""

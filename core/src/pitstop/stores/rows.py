@@ -5,6 +5,7 @@ from __future__ import annotations
 from json import JSONDecoder, JSONEncoder
 from typing import Any
 
+from pitstop.contracts import Claim, Ending
 from pitstop.jobs import Counts, ErrorRecord, Job, JobRecord, JobStatus, LogLine, Outcome, Progress, Result
 from pitstop.stores.family import NO_COUNTS, Standing, tolerance_of
 
@@ -25,6 +26,12 @@ COLUMNS = (
     "cancel_requested_at, progress, result, error_type, error_message, error_traceback, pending, running, completed, "
     "failed, cancelled"
 )
+#: The columns that `claimed` takes, and those that `ended` takes.
+CLAIMED_COLUMNS = (
+    "seq, attempt, created_at, not_before, cancel_requested_at, progress, result, error_type, error_message, "
+    "error_traceback"
+)
+ENDED_COLUMNS = "cancel_requested_at, progress"
 #: The columns of a parent in the order that `standing` takes them.
 STANDING_COLUMNS = (
     "id, seq, parent_id, name, status, pending, running, completed, failed, cancelled, on_error, max_failures, "
@@ -90,6 +97,45 @@ def record(row: Row) -> JobRecord:
         result=_result(row[23]) if row[23] else None,
         error=ErrorRecord(type=error_type, message=row[25], traceback=row[26]) if error_type is not None else None,
         counts=NO_COUNTS if on_error is None else _counts(row[27:32]),
+    )
+
+
+def claimed(row: Row, claim: Claim, job: Job) -> JobRecord:
+    """Return the record of a claim of a known job, from a row of `CLAIMED_COLUMNS`."""
+    return JobRecord(
+        job=job,
+        status=JobStatus.RUNNING,
+        attempt=row[1],
+        seq=row[0],
+        created_at=row[2],
+        not_before=row[3],
+        started_at=claim.now,
+        owner=claim.owner,
+        lease_until=claim.lease_until,
+        cancel_requested_at=row[4],
+        progress=_progress(row[5]) if row[5] else None,
+        result=_result(row[6]) if row[6] else None,
+        error=ErrorRecord(type=row[7], message=row[8], traceback=row[9]) if row[7] is not None else None,
+        counts=NO_COUNTS,
+    )
+
+
+def ended(row: Row, ending: Ending, before: JobRecord) -> JobRecord:
+    """Return the record of a job that has ended for good, from what it was and a row of `ENDED_COLUMNS`."""
+    return JobRecord(
+        job=before.job,
+        status=ending.status,
+        attempt=before.attempt,
+        seq=before.seq,
+        created_at=before.created_at,
+        started_at=before.started_at,
+        finished_at=ending.now,
+        owner=before.owner,
+        cancel_requested_at=row[0],
+        progress=_progress(row[1]) if row[1] else None,
+        result=ending.result,
+        error=ending.error,
+        counts=NO_COUNTS,
     )
 
 

@@ -37,7 +37,6 @@ CREATE TABLE job (
     not_before REAL,
     started_at REAL,
     finished_at REAL,
-    changed_at REAL NOT NULL,
     owner TEXT,
     lease_until REAL,
     cancel_requested_at REAL,
@@ -52,21 +51,6 @@ CREATE TABLE job (
     failed INTEGER NOT NULL,
     cancelled INTEGER NOT NULL
 )
-"""
-
-# A job moves to each status at most once per attempt, so this key needs no running number, and without a rowid an event
-# is one entry in one tree. The job's `seq` instead of its random id keeps new events on the same page.
-_EVENT = """
-CREATE TABLE event (
-    job_seq INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    to_status TEXT NOT NULL,
-    from_status TEXT NOT NULL,
-    at REAL NOT NULL,
-    owner TEXT,
-    detail TEXT,
-    PRIMARY KEY (job_seq, attempt, to_status)
-) WITHOUT ROWID
 """
 
 _LOG = """
@@ -99,14 +83,10 @@ _INDEXES = (
     "CREATE INDEX log_by_tree ON log (correlation_id, at)",
 )
 
-# What belongs to every change of status, so that no statement can forget it: the event, and the parent's counts.
-_MOVES = """
-CREATE TRIGGER job_moves AFTER UPDATE OF status ON job WHEN old.status <> new.status
+# What belongs to every change of a child's status, so that no statement can forget it: its parent's counts.
+_COUNTS = """
+CREATE TRIGGER job_counts AFTER UPDATE OF status ON job WHEN new.parent_id IS NOT NULL AND old.status <> new.status
 BEGIN
-    INSERT INTO event (job_seq, attempt, to_status, from_status, at, owner, detail) VALUES (
-        new.seq, new.attempt, new.status, old.status, new.changed_at, new.owner,
-        CASE WHEN new.status <> 'running' THEN new.error_message END
-    );
     UPDATE job SET
         pending = pending + (new.status = 'pending') - (old.status = 'pending'),
         running = running + (new.status = 'running') - (old.status = 'running'),
@@ -118,7 +98,7 @@ END
 """
 
 #: The statements that lead from each version to the next, beginning with an empty file.
-MIGRATIONS: tuple[tuple[str, ...], ...] = ((_JOB, _EVENT, _LOG, *_INDEXES, _MOVES),)
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((_JOB, _LOG, *_INDEXES, _COUNTS),)
 #: What this Pitstop reads and writes.
 VERSION = len(MIGRATIONS)
 

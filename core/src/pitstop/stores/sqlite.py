@@ -1,8 +1,8 @@
 """`SQLiteStore`: job records in one file, for many threads and processes. No server, nothing to set up.
 
 Owns which statements make up each method. The texts are in `statements`, the tables in `schema`, what a connection does
-in `connection`, and the rules about parents in `family`. A trigger moves a parent's counts and notes the event with
-every change of status.
+in `connection`, and the rules about parents in `family`. A trigger moves a parent's counts with every change of a
+child's status.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class SQLiteStore:
 
     def create(self, records: Sequence[JobRecord]) -> None:
         """Add records. See `JobStore.create`."""
-        values = [(*rows.job_row(record), record.created_at) for record in records]
+        values = [rows.job_row(record) for record in records]
         if len(values) == 1:
             self._db.query(statements.INSERT, values[0])
         elif values:
@@ -114,7 +114,7 @@ class SQLiteStore:
 
     def claim(self, claim: Claim) -> JobRecord | None:
         """Make a pending job running, if it can be had. See `JobStore.claim`."""
-        return _only(self._db.query(statements.CLAIM, _claim_values(claim)))
+        return _claimed(self._db.query(_claim_statement(claim), _claim_values(claim)), claim)
 
     def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
         """End an attempt, settle its parents, and claim the next job. See `JobStore.finish`.
@@ -124,10 +124,9 @@ class SQLiteStore:
         """
         check_move(ending.job_id, JobStatus.RUNNING, ending.status)
         retry = ending.status is JobStatus.PENDING
-        sql, values = (statements.RETRY, _retry_values(ending)) if retry else (statements.END, _end_values(ending))
         lines = [rows.line_row(line) for line in ending.lines]
         with self._db.transaction() as transaction:
-            record = _only(transaction.run(sql, values))
+            record = _end(transaction, ending)
             if record is None:
                 return None
             settled = Settled((), ())
@@ -138,7 +137,9 @@ class SQLiteStore:
                     record = _only(transaction.run(statements.GET, (record.id,))) or record
             if lines:
                 transaction.run_each(statements.ADD_LINE, lines)
-            claimed = _only(transaction.run(statements.CLAIM, _claim_values(then))) if then is not None else None
+            claimed = None
+            if then is not None:
+                claimed = _claimed(transaction.run(_claim_statement(then), _claim_values(then)), then)
         return Finished(record=record, closed=settled.closed, cancelled=settled.cancelled, claimed=claimed)
 
     def cancel(self, job_id: str, *, now: float, reason: str) -> Cancelled:
@@ -150,7 +151,7 @@ class SQLiteStore:
                 raise UnknownJobError(id=job_id)
             if JobStatus(found[0][0]).terminal:
                 return Cancelled()
-            cancelled = sorted(transaction.run(statements.CANCEL_PENDING, (now, now, *error, job_id)))
+            cancelled = sorted(transaction.run(statements.CANCEL_PENDING, (now, *error, job_id)))
             marked = sorted(transaction.run(statements.MARK_RUNNING, (now, job_id)))
             settled = settle(_Family(transaction), {parent_id for _, _, parent_id in cancelled}, now)
         return Cancelled(
@@ -243,11 +244,11 @@ class _Family:
         return rows.standing(found[0]) if found else None
 
     def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
-        return rows.record(self._transaction.run(statements.CLOSE_PARENT, (status.value, now, now, parent_id))[0])
+        return rows.record(self._transaction.run(statements.CLOSE_PARENT, (status.value, now, parent_id))[0])
 
     def stop_below(self, parent_id: str, now: float, reason: str) -> list[Stopped]:
         error = rows.error_row(cancellation(reason))
-        stopped = self._transaction.run(statements.STOP_PENDING, (now, now, *error, parent_id))
+        stopped = self._transaction.run(statements.STOP_PENDING, (now, *error, parent_id))
         if stopped:
             self._transaction.run(statements.MARK_PARENTS, (now, parent_id))
         return sorted(Stopped(*row) for row in stopped)
@@ -258,7 +259,6 @@ def _purge_some(transaction: Transaction, roots_sql: str, *, before: float, beyo
     removed = 0
     for seq, root_id in transaction.run(roots_sql, (beyond, before, PURGED_AT_ONCE)):
         transaction.change(statements.PURGE_LINES, (root_id,))
-        transaction.change(statements.PURGE_EVENTS, (root_id,))
         removed += transaction.change(statements.PURGE_JOBS, (root_id,))
         beyond = seq
         if removed >= PURGED_AT_ONCE:
@@ -270,18 +270,38 @@ def _only(found: list[Row]) -> JobRecord | None:
     return rows.record(found[0]) if found else None
 
 
+def _end(transaction: Transaction, ending: Ending) -> JobRecord | None:
+    """End or give back an attempt. Returns the job afterwards, or None if it is not running this attempt."""
+    if ending.status is JobStatus.PENDING:
+        return _only(transaction.run(statements.RETRY, _retry_values(ending)))
+    if ending.record is None:
+        return _only(transaction.run(statements.END, _end_values(ending)))
+    found = transaction.run(statements.END_KNOWN, _end_values(ending))
+    return rows.ended(found[0], ending, ending.record) if found else None
+
+
+def _claim_statement(claim: Claim) -> str:
+    return statements.CLAIM if claim.job is None else statements.CLAIM_KNOWN
+
+
+def _claimed(found: list[Row], claim: Claim) -> JobRecord | None:
+    if claim.job is None or not found:
+        return _only(found)
+    return rows.claimed(found[0], claim, claim.job)
+
+
 def _claim_values(claim: Claim) -> Row:
-    return claim.owner, claim.lease_until, claim.now, claim.now, claim.job_id, claim.now
+    return claim.owner, claim.lease_until, claim.now, claim.job_id, claim.now
 
 
 def _end_values(ending: Ending) -> Row:
     result, error = rows.result_json(ending.result), rows.error_row(ending.error)
-    return ending.status.value, ending.now, ending.now, result, *error, ending.job_id, ending.attempt
+    return ending.status.value, ending.now, result, *error, ending.job_id, ending.attempt
 
 
 def _retry_values(ending: Ending) -> Row:
     result, error = rows.result_json(ending.result), rows.error_row(ending.error)
-    return ending.now, ending.not_before, ending.now, result, *error, ending.job_id, ending.attempt
+    return ending.now, ending.not_before, result, *error, ending.job_id, ending.attempt
 
 
 def _check_durability(durability: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pitstop.contracts import JobQuery
 from pitstop.jobs import JobStatus
 from pitstop.stores.family import LIVE
-from pitstop.stores.rows import COLUMNS, LINE_COLUMNS, STANDING_COLUMNS
+from pitstop.stores.rows import CLAIMED_COLUMNS, COLUMNS, ENDED_COLUMNS, LINE_COLUMNS, STANDING_COLUMNS
 
 # ruff: noqa: S608 - only constants of this package and values of JobStatus are put into the texts
 
@@ -29,37 +29,43 @@ _INDEX_OF = {
 # the index `job_by_tree` leaves out the root
 _IN_TREE = "(id = ? AND correlation_id = id OR correlation_id = ? AND correlation_id <> id)"
 
-INSERT = f"INSERT INTO job ({COLUMNS}, changed_at) VALUES ({', '.join('?' * (COLUMNS.count(',') + 2))})"
+INSERT = f"INSERT INTO job ({COLUMNS}) VALUES ({', '.join('?' * (COLUMNS.count(',') + 1))})"
 GET = f"SELECT {COLUMNS} FROM job WHERE id = ?"
 IDS = "SELECT id FROM job WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 STATUS = "SELECT status FROM job WHERE id = ?"
 STANDING = f"SELECT {STANDING_COLUMNS} FROM job WHERE id = ? AND on_error IS NOT NULL"
 
-#: owner, lease_until, started_at, changed_at, id, now
+#: owner, lease_until, started_at, id, now
 CLAIM = f"""
-UPDATE job SET status = 'running', attempt = attempt + 1, owner = ?, lease_until = ?, started_at = ?, changed_at = ?
+UPDATE job SET status = 'running', attempt = attempt + 1, owner = ?, lease_until = ?, started_at = ?
 WHERE id = ? AND {_MAY_START} AND (not_before IS NULL OR not_before <= ?) AND (resource IS NULL OR NOT {_HELD})
 RETURNING {COLUMNS}"""
 
-#: status, finished_at, changed_at, result, the three of the error, id, attempt
+#: The same, for a caller who knows the job: what he cannot know is less to read and to decode.
+CLAIM_KNOWN = CLAIM.replace(COLUMNS, CLAIMED_COLUMNS)
+
+#: status, finished_at, result, the three of the error, id, attempt
 END = f"""
-UPDATE job SET status = ?, finished_at = ?, changed_at = ?, lease_until = NULL, not_before = NULL,
+UPDATE job SET status = ?, finished_at = ?, lease_until = NULL, not_before = NULL,
     result = ?, error_type = ?, error_message = ?, error_traceback = ?
 WHERE {_RUNS} RETURNING {COLUMNS}"""
 
-#: finished_at (if it is cancelled after all), not_before, changed_at, result, the three of the error, id, attempt
+#: The same, for a caller who has the record.
+END_KNOWN = END.replace(COLUMNS, ENDED_COLUMNS)
+
+#: finished_at (if it is cancelled after all), not_before, result, the three of the error, id, attempt
 RETRY = f"""
 UPDATE job SET
     status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
     finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE ? END,
     not_before = CASE WHEN cancel_requested_at IS NULL THEN ? ELSE NULL END,
-    changed_at = ?, lease_until = NULL, result = coalesce(?, result), error_type = coalesce(?, error_type),
+    lease_until = NULL, result = coalesce(?, result), error_type = coalesce(?, error_type),
     error_message = coalesce(?, error_message), error_traceback = coalesce(?, error_traceback)
 WHERE {_RUNS} RETURNING {COLUMNS}"""
 
-#: status, finished_at, changed_at, id
+#: status, finished_at, id
 CLOSE_PARENT = f"""
-UPDATE job SET status = ?, finished_at = ?, changed_at = ?, lease_until = NULL WHERE id = ? RETURNING {COLUMNS}"""
+UPDATE job SET status = ?, finished_at = ?, lease_until = NULL WHERE id = ? RETURNING {COLUMNS}"""
 
 # What is live below a job: nothing below one that has ended is. CROSS JOIN keeps the order, from the top down.
 _BELOW = f"""WITH RECURSIVE below (id) AS (
@@ -71,9 +77,9 @@ _SUBTREE = _BELOW.format(start="?")
 _DESCENDANTS = _BELOW.format(start=f"id FROM job WHERE parent_id = ? AND {_LIVE}")
 
 # The + keeps the planner from walking all that is pending in the whole store.
-#: finished_at, changed_at, the three of the error, id
+#: finished_at, the three of the error, id
 CANCEL_PENDING = f"""
-UPDATE job SET status = 'cancelled', finished_at = ?, changed_at = ?, error_type = ?, error_message = ?,
+UPDATE job SET status = 'cancelled', finished_at = ?, error_type = ?, error_message = ?,
     error_traceback = ?
 WHERE +status = 'pending' AND id IN ({_SUBTREE}) RETURNING seq, id, parent_id"""
 STOP_PENDING = CANCEL_PENDING.replace(_SUBTREE, _DESCENDANTS)
@@ -123,7 +129,6 @@ _WHOLE_TREE = """WITH RECURSIVE tree (id) AS (
     SELECT ? UNION ALL SELECT job.id FROM tree CROSS JOIN job ON job.parent_id = tree.id
 ) SELECT id FROM tree"""
 PURGE_LINES = f"DELETE FROM log WHERE job_id IN ({_WHOLE_TREE})"
-PURGE_EVENTS = f"DELETE FROM event WHERE job_seq IN (SELECT seq FROM job WHERE id IN ({_WHOLE_TREE}))"
 PURGE_JOBS = f"DELETE FROM job WHERE id IN ({_WHOLE_TREE})"
 
 
