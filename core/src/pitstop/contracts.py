@@ -188,6 +188,7 @@ class Ending:
         now: the time, in seconds since 1970.
         result, error: what came of it.
         not_before: when another attempt may start at the earliest.
+        owner: who looks after it until then; None if any process may take it.
         lines: log lines that have not been stored yet.
         record: the record as it was claimed, for a caller who has it; a store may save itself reading it.
     """
@@ -199,6 +200,7 @@ class Ending:
     result: Result | None = None
     error: ErrorRecord | None = None
     not_before: float | None = None
+    owner: str | None = None
     lines: tuple[LogLine, ...] = ()
     record: JobRecord | None = None
 
@@ -318,8 +320,8 @@ class JobStore(Protocol):
     def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
         """End an attempt, settle its parents, store its lines and, in the same transaction, claim the next job.
 
-        A pending status puts the job back for another attempt, without an owner's lease. When a parent that stops at
-        failures has more of them than it tolerates, its pending descendants are cancelled.
+        A pending status puts the job back for another attempt, with the ending's owner and without a lease. When a
+        parent that stops at failures has more of them than it tolerates, its pending descendants are cancelled.
 
         Returns:
             What was done, or None if the job is not running this attempt; then nothing was changed but `then` claimed

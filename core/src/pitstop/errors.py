@@ -230,7 +230,8 @@ class BlockedError(InputError, LookupError):
 class PluginError(PitstopError, RuntimeError):
     """A plugin cannot be loaded, or what it offers is not what its group asks for.
 
-    Fields: `kind` and `name`, what was asked; `distribution`, `version` and `target`, who is at fault; `cause`.
+    Fields: `kind` and `name`, what was asked; `distribution`, `version` and `target`, who is at fault ("" for what was
+    added by hand); `cause`; `once_loaded`, whether it was loaded, and is at fault since.
     """
 
     kind: str
@@ -239,14 +240,18 @@ class PluginError(PitstopError, RuntimeError):
     version: str
     target: str
     cause: str
+    once_loaded: bool = False
 
     def text(self) -> str:
         """Return who is at fault, the cause, and how to go on without it."""
+        fault = "is at fault" if self.once_loaded else "could not be loaded"
+        if not self.distribution:
+            return f"{self.kind or 'plugin'} {self.name!r}, added by hand ({self.target}), {fault}: {self.cause}"
         others = f" Other {self.kind}s still work." if self.kind else ""
+        where = "in" if self.once_loaded else "from"
         return (
-            f"{self.name!r} could not be loaded from {self.distribution} {self.version} ({self.target}): "
-            f"{self.cause}.{others} Reinstall {self.distribution}, or switch it off: "
-            f"PITSTOP_BLOCK={self.distribution}"
+            f"{self.name!r} {fault} {where} {self.distribution} {self.version} ({self.target}): {self.cause}.{others} "
+            f"Reinstall {self.distribution}, or switch it off: PITSTOP_BLOCK={self.distribution}"
         )
 
 

@@ -134,7 +134,10 @@ class Execution:
         if isinstance(error, KeyboardInterrupt):
             record = ErrorRecord(type="JobCancelledError", message="interrupted")
             return Conclusion(kind="cancelled", error=record, interrupted=True)
-        if told is not None and (isinstance(error, JobCancelledError) or error.__cause__ is told):
+        if told is not None:
+            # what a job raises after it was told to stop is how it stops, be it a driver's own "interrupted"
+            if not isinstance(error, JobCancelledError):
+                attempt.log.logger.warning(f"when it was told to stop it raised {_described(error)}")
             kind: Literal["failed", "cancelled"] = "failed" if isinstance(told, DeadlineExceededError) else "cancelled"
             return Conclusion(kind=kind, error=_error_record(told, secrets))
         if isinstance(error, TransientError):

@@ -112,6 +112,7 @@ class JobManager:
         *,
         lines: Sequence[LogLine] = (),
         then: str | None = None,
+        shared: bool = False,
     ) -> Finished | None:
         """Store how an attempt ended: for good, or for another attempt if it may succeed and attempts remain.
 
@@ -120,6 +121,7 @@ class JobManager:
             conclusion: how it ended.
             lines: log lines to store with it.
             then: the id of a job to claim in the same transaction.
+            shared: whether any process may take another attempt, as with an engine.
 
         Returns:
             What was done, or None if the job was no longer this attempt's, because it was rescued meanwhile.
@@ -134,6 +136,7 @@ class JobManager:
             result=conclusion.result,
             error=conclusion.error,
             not_before=now + self._wait_before(record.attempt + 1) if retry else None,
+            owner=None if shared else record.owner,
             lines=tuple(lines),
             record=record,
         )

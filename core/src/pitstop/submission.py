@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
+from pitstop.contracts import JobQuery, JobStore
 from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, PluginError, UnknownNameError
-from pitstop.jobs import Job, Plan, Tolerance
+from pitstop.jobs import Job, JobRecord, JobStatus, Plan, Tolerance
 
 if TYPE_CHECKING:
     from pitstop.registry import Registry
@@ -59,6 +60,7 @@ def plan_of(registry: Registry, what: str, config: Mapping[str, Any]) -> Plan | 
                 version="",
                 target=getattr(planner, "__module__", "?"),
                 cause=f"it returned {type(planned).__name__}, not a Plan",
+                once_loaded=True,
             )
         return planned
     if base in registry.worker_types():
@@ -71,6 +73,8 @@ def jobs_of(request: Plan | Job, options: Options | None = None) -> list[Job]:
     """Return the jobs of a tree, parents before their children, each with its parent's and its root's id."""
     options = options or Options()
     _check_kind(request, "what was submitted")
+    if isinstance(request, Job) and (options.on_error is not None or options.max_failures is not None):
+        raise InvalidJobError("on_error and max_failures say how a parent treats its children; a single job has none")
     root = request.parent if isinstance(request, Plan) else request
     jobs = list(_flatten(request, parent_id=None, correlation_id=root.id, options=options))
     changes: dict[str, Any] = {}
@@ -106,6 +110,32 @@ def checked(jobs: list[Job], registry: Registry) -> list[Job]:
     if problems:
         raise InvalidPlanError(problems=tuple(problems))
     return accepted
+
+
+def remainder(store: JobStore, record: JobRecord) -> Job | Plan | None:
+    """Return as a new request what is left to do of a job or tree, or None if all of it completed.
+
+    Args:
+        store: where its children are.
+        record: a job that has ended.
+    """
+    job = record.job
+    fresh = Job(
+        type=job.type,
+        config=job.config,
+        name=job.name,
+        resource=job.resource,
+        metadata=job.metadata,
+        timeout=job.timeout,
+        max_attempts=job.max_attempts,
+        tolerance=job.tolerance,
+    )
+    if not job.is_parent:
+        return None if record.status is JobStatus.COMPLETED else fresh
+    query = JobQuery(parent_id=record.id, oldest_first=True, limit=None)
+    children = [remainder(store, child) for child in store.select(query)]
+    left = [child for child in children if child is not None]
+    return Plan(parent=fresh, children=left) if left else None
 
 
 def _checked(job: Job, registry: Registry) -> Job:
@@ -151,6 +181,11 @@ def _flatten(request: Plan | Job, *, parent_id: str | None, correlation_id: str,
     if parent_id is not None or job.parent_id is not None or job.correlation_id != correlation_id:
         changes = {"parent_id": parent_id, "correlation_id": correlation_id}
     if isinstance(request, Job):
+        if request.is_parent:
+            raise InvalidJobError(
+                f"job {request.name!r} has a tolerance, so that it is a parent",
+                hint="submit it as the parent of a Plan",
+            )
         if options.timeout is not None:
             changes["timeout"] = options.timeout
         if options.max_attempts is not None:

@@ -17,6 +17,7 @@ from pitstop.errors import (
     PitstopError,
     TransientError,
 )
+from pitstop.execution import Attempt, Execution
 from pitstop.jobs import Conclusion, Job, JobRecord, JobStatus, Outcome, Progress, Result
 from pitstop.registry import Registry
 
@@ -370,3 +371,25 @@ def test_execution_finds_a_worker_through_the_registry(registry: Registry, execu
     conclusion = execute(None)
     assert conclusion.error is not None
     assert conclusion.error.type == "UnknownNameError"
+
+
+STOPS = [(JobCancelledError("stop"), "cancelled"), (DeadlineExceededError("late"), "failed")]
+
+
+@pytest.mark.parametrize(("told", "kind"), STOPS)
+def test_execution_takes_what_a_told_job_raises_as_its_stop(
+    registry: Registry, actor: Actor, told: Any, kind: str
+) -> None:
+    """A driver's own "interrupted" is how a job stops that was told to; its log keeps what it was."""
+    attempt = Attempt.of(JobRecord(job=Job(type="act"), status=JobStatus.RUNNING, attempt=1))
+
+    def interrupted(context: Any) -> None:
+        attempt.scope.tell(told)
+        raise OSError("interrupted system call")
+
+    actor.acts["*"] = interrupted
+    conclusion = Execution(registry).run(attempt)
+    assert conclusion.kind == kind
+    assert conclusion.error is not None
+    assert conclusion.error.message == str(told)
+    assert any("interrupted system call" in line.message for line in attempt.log.drain())

@@ -262,3 +262,26 @@ def test_submit_keeps_variables_unexpanded(
     record = orchestrator.run("act", {"password": "${LIFE_SECRET}", "literal": "$${LIFE_SECRET}"})
     assert record.job.config == {"password": "${LIFE_SECRET}", "literal": "$${LIFE_SECRET}"}
     assert actor.configs == [{"password": "hunter2-long", "literal": "${LIFE_SECRET}"}]
+
+
+@pytest.mark.parametrize("options", [Options(on_error="stop"), Options(max_failures=1)])
+def test_submission_refuses_a_tolerance_for_a_single_job(options: Options) -> None:
+    """What would do nothing is refused: a single job has no children to tolerate."""
+    with pytest.raises(InvalidJobError, match="a single job has none"):
+        jobs_of(job("a"), options)
+
+
+def test_submission_refuses_a_parent_outside_of_a_plan() -> None:
+    """A job with a tolerance would have no children, and complete without doing anything."""
+    with pytest.raises(InvalidJobError, match="'a' has a tolerance, so that it is a parent; submit it as the parent"):
+        jobs_of(plan(job("a", tolerance=Tolerance())))
+
+
+def test_plugin_error_of_what_was_added_by_hand_names_no_distribution(registry: Registry) -> None:
+    """There is no distribution to reinstall or to block, and the text does not say so."""
+    registry.add_planner("nonsense", lambda config: None)
+    with pytest.raises(
+        PluginError, match=r"action 'nonsense', added by hand .* is at fault: it returned NoneType"
+    ) as told:
+        plan_of(registry, "nonsense", {})
+    assert "PITSTOP_BLOCK" not in str(told.value)

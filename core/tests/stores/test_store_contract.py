@@ -297,11 +297,11 @@ def test_finish_without_its_parent_in_the_store_works(store, make):
 
 
 def test_finish_as_pending_puts_the_job_back(store, make):
-    """A retry waits for its time, keeps the error and the owner, and has no lease."""
+    """A retry waits for its time, keeps the error, has no lease, and is looked after by whom the end names."""
     store.create(make.family("a", resource="db"))
-    record = make.run(store, "a", "pending", not_before=50.0).record
+    record = make.run(store, "a", "pending", not_before=50.0, owner="keeper").record
     assert record == store.get("a")
-    assert (record.status, record.attempt, record.not_before, record.owner) == (P, 1, 50.0, "me")
+    assert (record.status, record.attempt, record.not_before, record.owner) == (P, 1, 50.0, "keeper")
     assert (record.lease_until, record.finished_at, record.error.message) == (None, None, "broken")
     assert store.get("p").counts == Counts(pending=1)
     assert store.claim(make.claim("a", now=49.0)) is None

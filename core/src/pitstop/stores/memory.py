@@ -337,6 +337,7 @@ class MemoryStore:
         self._move(entry, status)
         entry.lease_until = None
         if ending.status is _PENDING:
+            entry.owner = ending.owner
             entry.result = ending.result or entry.result
             entry.error = ending.error or entry.error
         else:

@@ -301,7 +301,7 @@ def _end_values(ending: Ending) -> Row:
 
 def _retry_values(ending: Ending) -> Row:
     result, error = rows.result_json(ending.result), rows.error_row(ending.error)
-    return ending.now, ending.not_before, result, *error, ending.job_id, ending.attempt
+    return ending.now, ending.not_before, ending.owner, result, *error, ending.job_id, ending.attempt
 
 
 def _check_durability(durability: str) -> None:

@@ -53,13 +53,13 @@ WHERE {_RUNS} RETURNING {COLUMNS}"""
 #: The same, for a caller who has the record.
 END_KNOWN = END.replace(COLUMNS, ENDED_COLUMNS)
 
-#: finished_at (if it is cancelled after all), not_before, result, the three of the error, id, attempt
+#: finished_at (if it is cancelled after all), not_before, owner, result, the three of the error, id, attempt
 RETRY = f"""
 UPDATE job SET
     status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
     finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE ? END,
     not_before = CASE WHEN cancel_requested_at IS NULL THEN ? ELSE NULL END,
-    lease_until = NULL, result = coalesce(?, result), error_type = coalesce(?, error_type),
+    owner = ?, lease_until = NULL, result = coalesce(?, result), error_type = coalesce(?, error_type),
     error_message = coalesce(?, error_message), error_traceback = coalesce(?, error_traceback)
 WHERE {_RUNS} RETURNING {COLUMNS}"""
 
