@@ -59,6 +59,12 @@ class Entry(_Record):
         self.version = version
         self.location = location
 
+    __eq__ = _Record.__eq__
+
+    def __hash__(self) -> int:
+        # an entry is looked up for every job: what nearly always tells two of them apart is enough
+        return hash((self.group, self.name, self.distribution))
+
     @property
     def origin(self) -> str:
         """Who offers it, such as "acme-freeze 0.1"; "" when it was added by hand."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from math import isfinite
@@ -208,8 +207,8 @@ def parent_status(counts: Counts, tolerance: Tolerance, *, cancel_requested: boo
 
 
 def new_id() -> str:
-    """Return a new job id: 16 lower-case letters and digits, 80 random bits."""
-    return b32encode(urandom(10)).decode("ascii").lower()
+    """Return a new job id: 16 hexadecimal digits, 64 random bits."""
+    return urandom(8).hex()
 
 
 def json_object(value: object, *, what: str) -> dict[str, Any]:
@@ -268,7 +267,7 @@ class Job:
         type: the worker type that carries it out; for a parent, a text of the planner's.
         config: a JSON object, checked by the worker before anything runs; stored in full, `${NAME}` unexpanded.
         name: what to call it in listings; the type if empty.
-        id: 16 letters and digits; made anew if not given.
+        id: 16 hexadecimal digits; made anew if not given.
         parent_id: the parent's id, set by the orchestrator.
         correlation_id: the root job's id, on every log line of the whole tree; set by the orchestrator.
         resource: what the job needs alone, such as one database; None if nothing. Two running jobs never share one.

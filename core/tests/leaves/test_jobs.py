@@ -227,7 +227,7 @@ def test_tolerance_refuses_what_it_does_not_know() -> None:
         Tolerance(max_failures=True)
 
 
-def test_new_id_is_sixteen_letters_and_digits() -> None:
+def test_new_id_is_sixteen_hexadecimal_digits() -> None:
     """Ids are short enough to type, and no two are alike."""
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
