@@ -111,6 +111,7 @@ class Hooks:
     def __init__(self, plugins: Iterable[tuple[str, object]] = ()) -> None:
         self._manager = _new_manager()
         self.failures: list[str] = []
+        self._any = False  # with no plugin, which is most often, a hook costs next to nothing
         for name, plugin in plugins:
             self.add(name, plugin)
 
@@ -121,6 +122,7 @@ class Hooks:
             fault = "it, or another one of this name, is registered already"
         if fault is None:
             self._manager.register(plugin, name)
+            self._any = True
         else:
             self._note(f"hook plugin {name!r} was not registered: {fault}")
         return fault is None
@@ -152,7 +154,7 @@ class Hooks:
         Raises:
             BaseException: what `execute` raised, unless a wrapper turned it into a result.
         """
-        impls = self._manager.hook.pitstop_around_execute.get_hookimpls()
+        impls = self._manager.hook.pitstop_around_execute.get_hookimpls() if self._any else []
         if not impls:
             return execute()
         entered = self._enter(impls, {"job": job, "context": context})
@@ -212,6 +214,8 @@ class Hooks:
         return result, error
 
     def _call(self, hook: str, **arguments: Any) -> None:
+        if not self._any:
+            return
         for impl in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             try:
                 impl.function(*(arguments[name] for name in impl.argnames))

@@ -105,6 +105,10 @@ class Offers:
         added = [name for of, name in list(self._added) if of == group]
         return sorted({*self._declared().offers.get(group, ()), *added})
 
+    def has(self, group: str, name: str) -> bool:
+        """Whether a group offers a name."""
+        return (group, name) in self._added or name in self._declared().offers.get(group, ())
+
     def problems(self) -> list[Problem]:
         """Return what is wrong with the declarations, with the names and with the lists, in no order."""
         declared = self._declared()

@@ -99,6 +99,10 @@ class Registry:
         """Return the actions that have a planner, sorted; nothing is imported."""
         return self.names(PLANNERS)
 
+    def has(self, group: str, name: str) -> bool:
+        """Whether a group offers a name; nothing is imported."""
+        return self._offers.has(group, name)
+
     # -- one of them --------------------------------------------------------------------------------------------------
 
     def load(self, group: str, name: str) -> Any:
@@ -118,6 +122,14 @@ class Registry:
             PluginError: it cannot be imported; the next call tries again.
         """
         return self._loaded(self._offers.find(group, name))
+
+    def entry(self, group: str, name: str) -> Entry:
+        """Return who offers a name, or a "distribution/name"; nothing is imported.
+
+        Raises:
+            UnknownNameError, ConflictError, BlockedError: there is not exactly one.
+        """
+        return self._offers.find(group, name)
 
     def worker(self, worker_type: str) -> Worker:
         """Return the worker of a job type: one instance for every call, made without arguments.

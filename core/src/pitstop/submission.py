@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from pitstop.contracts import JobQuery, JobStore
 from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, PluginError, UnknownNameError
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan, Tolerance
+from pitstop.offers import PLANNERS, WORKERS
 
 if TYPE_CHECKING:
     from pitstop.registry import Registry
@@ -49,21 +50,22 @@ def plan_of(registry: Registry, what: str, config: Mapping[str, Any]) -> Plan | 
         PluginError: the planner cannot be loaded, or returned no plan.
     """
     base = what.rpartition("/")[2]
-    if base in registry.planner_names():
+    if registry.has(PLANNERS, base):
         planner = registry.planner(what)
         planned = _guarded(f"the planner of {what!r}", planner, config)
         if not isinstance(planned, (Plan, Job)):
+            entry = registry.entry(PLANNERS, what)
             raise PluginError(
                 kind="action",
                 name=what,
-                distribution="",
-                version="",
-                target=getattr(planner, "__module__", "?"),
+                distribution=entry.distribution,
+                version=entry.version,
+                target=entry.target,
                 cause=f"it returned {type(planned).__name__}, not a Plan",
                 once_loaded=True,
             )
         return planned
-    if base in registry.worker_types():
+    if registry.has(WORKERS, base):
         return Job(type=base, config=config)
     known = (*registry.planner_names(), *registry.worker_types())
     raise UnknownNameError(kind="action or worker type", name=what, known=known)
