@@ -8,6 +8,7 @@ code = run_request("database_maintenance", config, settings=Settings(**options))
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -124,7 +125,7 @@ def follow(
         output.print_json({"job": record_document(run.record), "jobs": [record_document(job) for job in run.jobs]})
     else:
         (show or show_run)(run)
-        _say_where(run.record, orchestrator)
+        _say_where(run.record, orchestrator, settings)
     return exit_code(run.record)
 
 
@@ -139,13 +140,12 @@ def show_run(run: Run) -> None:
         click.echo(line)
 
 
-def _say_where(record: JobRecord, orchestrator: Orchestrator) -> None:
+def _say_where(record: JobRecord, orchestrator: Orchestrator, settings: Settings) -> None:
     path = orchestrator.store.path
     if path is None:
         return
-    from pitstop.api import default_store_path
-
-    option = "" if path == default_store_path() else f" --store {path}"
+    # `settings.store` holds what PITSTOP_STORE says, too
+    option = "" if settings.store is None else f" --store {shlex.quote(str(path))}"
     click.echo(click.style(f"record: pitstop jobs show {record.id}{option}", dim=True))
     click.echo(click.style(f"log:    pitstop jobs logs {record.id}{option}", dim=True))
 
