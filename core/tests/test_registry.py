@@ -719,3 +719,17 @@ def test_check_names_operations_of_a_worker_type_that_nobody_offers(site) -> Non
     (problem,) = site.registry().check()
     assert (problem.distribution, problem.name) == ("lost-plug", "hello")
     assert "no installed plugin offers the worker type 'greting'; did you mean 'greeting'?" in str(problem)
+
+
+def test_check_names_a_misspelt_group(site) -> None:
+    """A group that nothing reads, one letter off a known one, is told with the one that was meant."""
+    site.add("typo-plug", groups={"pitstop.worker": {"w": "typo:W"}}, modules={"typo": "W = 1\n"})
+    (problem,) = site.registry().check()
+    assert "nothing reads the group 'pitstop.worker'; did you mean 'pitstop.workers'?" in str(problem)
+
+
+def test_hook_plugins_refuse_a_class(site) -> None:
+    """A class has no `self` to give its hooks; the text says what to name instead."""
+    registry = site.registry()
+    with pytest.raises(InvalidValueError, match="it is the class Watcher; give an instance, or a module"):
+        registry.add_hooks(Watcher)

@@ -1,8 +1,10 @@
 """`pitstop maintain`, `run` and `jobs`, as an operator uses them."""
 
+import os
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing
 
@@ -321,3 +323,82 @@ def test_store_none_records_nothing(pitstop, database, tmp_path):
     """With --store none the work is done and no file is made for it."""
     assert pitstop("maintain", "app.db", "--store", "none").code == 0
     assert not (tmp_path / "state").exists()
+
+
+def test_a_closed_output_does_not_keep_the_work_from_being_done(pitstop, database):
+    """With stdout closed, or read no further, the job runs and the exit code is the job's."""
+    program = f"{sys.executable} -m pitstop maintain app.db --operations analyze"
+    for end in (">&-", "| true"):
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", f"{program} {end}"],
+            cwd=pitstop.folder,
+            env=pitstop.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, "fault" in done.stderr) == (0, False), done.stderr
+    assert pitstop("jobs", "list", "--status", "completed", "--json").json["total"] == 2
+
+
+def test_an_output_that_cannot_be_written_is_told_and_the_work_is_done(pitstop, database):
+    """On a full disk the program says so with an exit code of its own; the record is there."""
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m pitstop maintain app.db --operations analyze > /dev/full"],
+        cwd=pitstop.folder,
+        env=pitstop.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 74
+    assert "could not be written" in done.stderr
+    assert pitstop("jobs", "list", "--status", "completed", "--json").json["total"] == 1
+
+
+def test_odd_file_names_are_maintained_and_shown(pitstop, database):
+    """A name that is no UTF-8, or that the terminal has no letters for, keeps nothing from being done or told."""
+    odd = pitstop.folder / os.fsdecode(b"nu\xff.db")
+    odd.write_bytes(database.read_bytes())
+    assert pitstop("maintain", str(odd), "--operations", "analyze").code == 0
+    smile = pitstop.folder / "smile\N{GRINNING FACE}.db"
+    smile.write_bytes(database.read_bytes())
+    answer = pitstop("maintain", smile.name, "--operations", "analyze", PYTHONIOENCODING="latin-1")
+    assert answer.code == 0
+    assert "smile" in answer.out
+    assert pitstop("jobs", "list", "--status", "completed", "--json").json["total"] == 2
+
+
+def test_what_a_plugin_prints_does_not_spoil_the_document(pitstop):
+    """With --json stdout holds one document, whatever a worker prints."""
+    pitstop.package(
+        "chatter",
+        {"pitstop.workers": {"chatter": "chatter:Chatter"}},
+        {
+            "chatter": (
+                "class Chatter:\n    worker_type = 'chatter'\n    def validate(self, job): pass\n"
+                "    def execute(self, job, context): print('chatter')\n"
+            )
+        },
+    )
+    answer = pitstop("run", "chatter", "--json")
+    assert answer.json["job"]["status"] == "completed"
+    assert "chatter\n" in answer.err
+
+
+def test_a_job_that_nobody_looks_after_is_told(pitstop, database, tmp_path):
+    """After kill -9 in mid-plan, listing and the next command say how to go on; rescue runs what is left."""
+    pitstop.package(
+        "slow-operation",
+        {"pitstop.operations.database_maintenance_operation": {"sqlite.hold": "hold:hold"}},
+        {"hold": ("import pathlib, time\ndef hold(db):\n    pathlib.Path('held').touch()\n    time.sleep(50)\n")},
+    )
+    process = pitstop.start("maintain", "app.db", "--operations", "hold,analyze")
+    wait_for(tmp_path / "held")
+    process.kill()
+    process.communicate(timeout=20)
+    assert "1 job left unfinished by a process that died; 'pitstop jobs rescue'" in pitstop("jobs", "list").err
+    answer = pitstop("jobs", "rescue", "--json")
+    assert answer.code == 1
+    assert [job["status"] for job in answer.json["jobs"]] == ["failed", "failed", "completed"]
+    assert "left unfinished" not in pitstop("jobs", "list").err

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from pitstop.contracts import JobQuery, JobStore, Runner
-from pitstop.errors import InvalidValueError
+from pitstop.errors import InvalidValueError, PluginError
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan
 from pitstop.logs import LogLine
+from pitstop.offers import STORES
 from pitstop.orchestrator import Orchestrator
 from pitstop.registry import Registry
 from pitstop.submission import Options
@@ -95,6 +96,17 @@ def open_store(url: str | os.PathLike[str] | None = None, *, registry: Registry 
         return SQLiteStore(Path(text))
     registry = registry or Registry()
     store: JobStore = registry.store(scheme)(text)
+    if not callable(getattr(store, "claim", None)):
+        entry = registry.entry(STORES, scheme)
+        raise PluginError(
+            kind="store",
+            name=scheme,
+            distribution=entry.distribution,
+            version=entry.version,
+            target=entry.target,
+            cause=f"it returned {type(store).__name__}, which is no job store",
+            once_loaded=True,
+        )
     return store
 
 

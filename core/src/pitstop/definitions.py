@@ -21,7 +21,7 @@ from typing import Any
 
 from attrs import frozen
 
-from pitstop.errors import InputError, InvalidValueError, UnknownKeyError, UnknownNameError
+from pitstop.errors import InvalidJobError, InvalidValueError, UnknownKeyError, UnknownNameError
 from pitstop.jobs import Tolerance
 
 DEFAULT_FILE = "pitstop.toml"
@@ -134,8 +134,9 @@ def _check_limits(definition: Definition, *, where: str) -> None:
         raise InvalidValueError(where=where, name="max_attempts", problem="give a whole number from 1")
     try:
         Tolerance(on_error=definition.on_error or "continue", max_failures=definition.max_failures or 0)  # type: ignore[arg-type]
-    except InputError as error:
-        raise InvalidValueError(where=where, name="on_error, max_failures", problem=str(error)) from None
+    except InvalidJobError as error:
+        key = "on_error" if error.reason.startswith("on_error") else "max_failures"
+        raise InvalidValueError(where=where, name=key, problem=str(error)) from None
 
 
 def _typed(table: Mapping[str, Any], key: str, kind: type, *, where: str) -> Any:

@@ -65,6 +65,8 @@ def fault_of(plugin: object) -> str | None:
     It must have functions marked with `@pitstop.hookimpl`, each named as one of `Specifications` with none but its
     arguments, and only `pitstop_around_execute` is a wrapper, and always is.
     """
+    if isinstance(plugin, type):
+        return f"it is the class {plugin.__name__}; give an instance, or a module"
     manager = _new_manager()
     try:
         manager.register(plugin, "plugin")

@@ -259,6 +259,13 @@ def _as_metadata(value: object) -> dict[str, Any]:
     return json_object(value, what="metadata")
 
 
+def _storable(value: str | None) -> str | None:
+    # a file name may hold bytes that are no UTF-8, which no database and no terminal takes
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 @frozen(kw_only=True)
 class Job:
     """An immutable request.
@@ -282,11 +289,11 @@ class Job:
 
     type: str
     config: Mapping[str, Any] = field(factory=dict, converter=_as_config)
-    name: str = field(default="")
+    name: str = field(default="", converter=_storable)
     id: str = field(factory=new_id)
     parent_id: str | None = None
     correlation_id: str = field(default=Factory(lambda job: job.id, takes_self=True))
-    resource: str | None = None
+    resource: str | None = field(default=None, converter=_storable)
     metadata: Mapping[str, Any] = field(factory=dict, converter=_as_metadata)
     timeout: float | None = field(default=None)
     max_attempts: int = field(default=3)

@@ -94,7 +94,7 @@ class Orchestrator:
             raise self._closed_error()
         if isinstance(what, str):
             what = plan_of(self.registry, what, {} if config is None else config)
-        elif config is not None:
+        elif isinstance(what, (Job, Plan)) and config is not None:
             raise InvalidJobError(reason="a job or plan was given together with a config", hint="put it into the job")
         jobs = checked(jobs_of(what, options), self.registry)
         records = self.manager.create(jobs, shared=self.runner.shared)

@@ -195,6 +195,22 @@ class Registry:
         """
         return sorted([*self._offers.problems(), *list(self._failures.values())])
 
+    def _misspelt_groups(self) -> Iterator[Problem]:
+        # plugins have groups of their own, so that only what is nearly a known one can be told to be wrong
+        known = [WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, OPERATIONS.rstrip(".")]
+        for entry in self.entries():
+            meant = [group for group in known if entry.group == group.rstrip("s")]
+            if meant:
+                yield Problem(
+                    distribution=entry.distribution,
+                    version=entry.version,
+                    where=entry.target,
+                    group=entry.group,
+                    name=entry.name,
+                    cause=f"nothing reads the group {entry.group!r}",
+                    hint=f"did you mean {meant[0]!r}?",
+                )
+
     def _stray_operations(self) -> Iterator[Problem]:
         known = self.worker_types()
         for entry in self.entries():
@@ -223,7 +239,7 @@ class Registry:
                 self._made(entry)
             except PluginError:
                 continue  # _made has noted it
-        return sorted([*self.problems, *self._stray_operations()])
+        return sorted([*self.problems, *self._stray_operations(), *self._misspelt_groups()])
 
     # -- added by hand ------------------------------------------------------------------------------------------------
 

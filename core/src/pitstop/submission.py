@@ -52,9 +52,10 @@ def plan_of(registry: Registry, what: str, config: Mapping[str, Any]) -> Plan | 
     base = what.rpartition("/")[2]
     if registry.has(PLANNERS, base):
         planner = registry.planner(what)
-        planned = _guarded(f"the planner of {what!r}", planner, config)
+        entry = registry.entry(PLANNERS, what)
+        origin = f" ({entry.origin})" if entry.distribution else ""
+        planned = _guarded(f"the planner of {what!r}{origin}", planner, config)
         if not isinstance(planned, (Plan, Job)):
-            entry = registry.entry(PLANNERS, what)
             raise PluginError(
                 kind="action",
                 name=what,

@@ -91,7 +91,7 @@ def test_open_url_refuses_unknown_parameters_and_values(path):
         open_url(f"sqlite:///{path}?durabilty=full")
     with pytest.raises(InvalidValueError, match="'fulll' is not a durability; did you mean 'full'"):
         open_url(f"sqlite:///{path}?durability=fulll")
-    with pytest.raises(InvalidValueError, match="There are: full, process"):
+    with pytest.raises(InvalidValueError, match="it is one of: full, process"):
         SQLiteStore(path, durability="")
     assert not path.exists()
 
@@ -596,8 +596,17 @@ def test_value_that_cannot_be_stored_is_refused_in_words(store, make):
     with pytest.raises(StoreError, match="a number is too large to be stored"):
         store.create([make.leaf("a", max_attempts=10**30)])
     with pytest.raises(StoreError, match="surrogates not allowed"):
-        store.create([make.leaf("a", name="caf\udce9")])
+        store.create([make.leaf("caf\udce9")])
     assert store.ids("") == []
+
+
+def test_name_of_a_file_that_is_no_utf_8_is_stored_escaped(store, make):
+    """Such a file can be worked on, and its resource is still told from every other."""
+    store.create([make.leaf("a", name="caf\udce9", resource="sqlite:caf\udce9", config={"database": "caf\udce9"})])
+    record = store.claim(make.claim("a"))
+    assert (record.job.name, record.job.resource) == ("caf\\udce9", "sqlite:caf\\udce9")
+    assert record.job.config["database"] == "caf\udce9"
+    assert [waiting.id for waiting in store.waiting(record.job.resource)] == []
 
 
 def test_damaged_file_is_said_to_be_damaged(path, make):

@@ -125,7 +125,7 @@ def take(store: JobStore, step: tuple[str, int, str], at: float) -> Any:
     if kind == "claim":
         return store.claim(claim)
     if kind == "cancel":
-        return store.cancel(job_id, now=at, reason="why") if job_id in store.ids("") else None
+        return store.cancel(job_id, now=at, reason="why") if job_id in store.ids(job_id) else None
     attempt = store.get(job_id).attempt if job_id in store.ids(job_id) else 1
     error = ErrorRecord(type="E", message="m") if status in ("failed", "pending") else None
     ending = Ending(job_id=job_id, attempt=attempt, status=JobStatus(status), now=at, error=error)

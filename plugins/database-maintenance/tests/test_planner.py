@@ -102,7 +102,7 @@ def test_plan_notes_that_it_changed_the_order() -> None:
         ({"database": "a", "operations": None}, InvalidValueError, "expected a list"),
         ({"database": "a", "operations": {"vacuum": 1}}, InvalidValueError, "expected a list"),
         ({"database": "a", "operations": ["vacuum", 5]}, InvalidValueError, r"one is 5 \(int\)"),
-        ({"database": "a", "operations": ["vacuum", ""]}, InvalidValueError, "one is ''"),
+        ({"database": "a", "operations": ["vacuum", ""]}, InvalidValueError, "one is empty"),
         ({"database": "a", "operations": ["vacuum", "vacuum"]}, InvalidValueError, "'vacuum' is given twice"),
         ({"databases": "a,b.db"}, InvalidValueError, r'write \["a,b.db"\]'),
         ({"databases": []}, InvalidValueError, "empty list"),

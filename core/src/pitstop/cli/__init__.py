@@ -1,7 +1,7 @@
 """The command line. Thin: it parses, asks the layers below, and prints. `main` is the program `pitstop`.
 
 Exit codes: 0 all completed, 1 a job failed (or `doctor` found a problem), 2 the input was wrong and nothing was
-started, 70 a fault of Pitstop's own, 130 interrupted or cancelled.
+started, 70 a fault of Pitstop's own, 74 the output could not be written, 130 interrupted or cancelled.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-COMPLETED, FAILED, WRONG_INPUT, INTERNAL_FAULT, INTERRUPTED = 0, 1, 2, 70, 130
+COMPLETED, FAILED, WRONG_INPUT, INTERNAL_FAULT, OUTPUT_FAILED, INTERRUPTED = 0, 1, 2, 70, 74, 130
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -27,10 +27,16 @@ def _exit_code(arguments: list[str] | None) -> int:
     from pitstop.cli.app import app
     from pitstop.errors import PitstopError
 
+    _prepare_streams()
     try:
-        code = app.main(arguments, prog_name="pitstop", standalone_mode=False)
+        # not app.main, which answers a closed pipe with 1, as if a job had failed
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        with app.make_context("pitstop", given, color=_wants_colour()) as context:
+            code = app.invoke(context)
         sys.stdout.flush()
         return code if isinstance(code, int) else COMPLETED
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         error.show()
         return WRONG_INPUT
@@ -41,9 +47,12 @@ def _exit_code(arguments: list[str] | None) -> int:
         click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # whoever read our output has enough; keep the interpreter from complaining when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         return COMPLETED
+    except OSError as error:
+        click.echo(f"Error: the output could not be written: {error.strerror}; what ran is recorded", err=True)
+        silence()
+        return OUTPUT_FAILED
     except Exception as error:
         if os.environ.get("PITSTOP_DEBUG"):
             raise
@@ -53,3 +62,23 @@ def _exit_code(arguments: list[str] | None) -> int:
             err=True,
         )
         return INTERNAL_FAULT
+
+
+def silence() -> None:
+    """Write to nowhere from now on: whoever read our output has enough, or it has no room."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us, which is no reason not to do the work
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the end of the process
+        elif hasattr(stream, "reconfigure"):
+            # a name that the terminal has no letters for is shown escaped instead of ending the report
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _wants_colour() -> bool | None:
+    # no-color.org; None leaves it to click, which colours only in a terminal
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None

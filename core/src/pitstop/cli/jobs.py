@@ -10,11 +10,12 @@ import click
 
 from pitstop.cli import output, report
 from pitstop.cli.options import Duration, json_option, open_store_for_reading, run_options, store_option
-from pitstop.cli.session import Settings, follow, session
+from pitstop.cli.session import Settings, follow, say_left_behind, session
 from pitstop.contracts import JobQuery, JobStore
 from pitstop.errors import InvalidValueError, UnknownJobError
 from pitstop.jobs import JobRecord, JobStatus
 from pitstop.logs import as_text, line_document
+from pitstop.owners import Owner
 
 STATUSES = [status.value for status in JobStatus]
 ENDED = [status.value for status in JobStatus if status.terminal]
@@ -48,6 +49,8 @@ def list_jobs(
     with _opened(store) as opened:
         records = opened.select(query)
         total = opened.count(query).total
+        me = Owner(opened.path)
+        orphans = sum(1 for r in records if not r.status.terminal and r.owner and me.is_dead(r.owner))
     if as_json:
         output.print_json({"total": total, "jobs": [report.record_document(record) for record in records]})
         return
@@ -57,6 +60,7 @@ def list_jobs(
     output.table(("ID", "STATUS", "NAME", "CREATED", "TOOK", ""), [_row(record) for record in records])
     if total > len(records):
         click.echo(f"{len(records)} of {total}; --limit shows more")
+    say_left_behind(orphans)
 
 
 @jobs.command()

@@ -12,7 +12,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import click
@@ -20,11 +20,12 @@ from attrs import frozen
 
 from pitstop import logs
 from pitstop.api import Run, open_store
-from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, output
+from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, output, silence
 from pitstop.cli.display import Display, LiveDisplay, PlainDisplay, QuietDisplay
 from pitstop.cli.report import record_document, tree_lines
 from pitstop.contracts import Runner
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan
+from pitstop.offers import HOOKS
 from pitstop.orchestrator import Orchestrator
 from pitstop.registry import Registry
 from pitstop.runners.thread import ThreadRunner
@@ -91,8 +92,18 @@ def session(
     registry = registry or Registry()
     store = open_store(settings.store, registry=registry)
     with Orchestrator(store, registry=registry, runner=runner or ThreadRunner(settings.threads)) as orchestrator:
-        orchestrator.rescue(adopt=False)
+        for problem in registry.problems:
+            if problem.group == HOOKS:
+                click.echo(f"warning: {problem}", err=True)
+        say_left_behind(len(orchestrator.rescue(adopt=False)))
         yield orchestrator
+
+
+def say_left_behind(trees: int) -> None:
+    """Tell of trees that wait for ever because the process that looked after them died."""
+    if trees:
+        these = "1 job" if trees == 1 else f"{trees} jobs"
+        click.echo(f"{these} left unfinished by a process that died; 'pitstop jobs rescue' goes on with it", err=True)
 
 
 def follow(
@@ -107,7 +118,9 @@ def follow(
     The first Ctrl-C or SIGTERM cancels cleanly; a second one leaves at once.
     """
     display = _display(settings)
-    with display, _signals() as signals:
+    # what a plugin prints must not stand before the one document that --json promises
+    aside = redirect_stdout(sys.stderr) if settings.as_json else nullcontext()
+    with display, _signals() as signals, aside:
         _show_logs(settings, display)
         try:
             root = submit()
@@ -120,13 +133,20 @@ def follow(
                 display.update(orchestrator.store, root)
         finally:
             logs.disable()
-    run = Run.of(orchestrator.store, root.id)
+    try:
+        _show_outcome(Run.of(orchestrator.store, root.id), orchestrator, settings, show)
+    except BrokenPipeError:
+        silence()
+    return exit_code(root)
+
+
+def _show_outcome(run: Run, orchestrator: Orchestrator, settings: Settings, show: Callable[[Run], None] | None) -> None:
     if settings.as_json:
         output.print_json({"job": record_document(run.record), "jobs": [record_document(job) for job in run.jobs]})
     else:
         (show or show_run)(run)
         _say_where(run.record, orchestrator, settings)
-    return exit_code(run.record)
+    sys.stdout.flush()
 
 
 def exit_code(record: JobRecord) -> int:
@@ -170,7 +190,8 @@ class _Signals:
     def handle(self, number: int, _: object) -> None:
         if self.received:
             # the terminal may be without a cursor while the live display runs
-            os.write(2, b"\x1b[?25h\n" if os.isatty(2) else b"\n")
+            show_cursor = b"\x1b[?25h" if os.isatty(2) else b""
+            os.write(2, show_cursor + b"\nleft at once; 'pitstop jobs rescue' takes up what was running\n")
             os._exit(INTERRUPTED)
         self.received = signal.Signals(number).name
 

@@ -8,11 +8,13 @@ nobody can hold it, and what is inside a file is read through SQLite.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import unquote
 
 from pitstop.errors import StoreError
 from pitstop.stores import schema
@@ -20,6 +22,8 @@ from pitstop.stores import schema
 Row = tuple[Any, ...]
 #: Seconds that a statement waits for another process's lock.
 BUSY_TIMEOUT = 10.0
+#: A file system with less room than this, in bytes, counts as full: SQLite's shared memory alone takes 32 kB.
+FULL_BELOW = 65_536
 #: How SQLite calls the two promises.
 SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
 _RELAXED = "PRAGMA synchronous = NORMAL"
@@ -241,6 +245,9 @@ def problem(url: str, error: Exception) -> StoreError:
         error: what SQLite, the system or the conversion of a value raised.
     """
     name = _name(error)
+    # on a full disk SQLite cannot make what it needs to read, and says that the file is damaged
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_IOERR", "SQLITE_CANTOPEN")) and _is_full(url):
+        name = "SQLITE_FULL"
     for prefix, words, hint in _PROBLEMS:
         if name.startswith(prefix):
             return StoreError(url=url, problem=f"{words} ({name}: {error})", hint=hint)
@@ -249,6 +256,14 @@ def problem(url: str, error: Exception) -> StoreError:
     if isinstance(error, OverflowError):
         return StoreError(url=url, problem=f"a number is too large to be stored ({error})")
     return StoreError(url=url, problem=f"{error} ({name or type(error).__name__})")
+
+
+def _is_full(url: str) -> bool:
+    folder = os.path.dirname(unquote(url.removeprefix("sqlite:///").partition("?")[0]))
+    try:
+        return shutil.disk_usage(folder or ".").free < FULL_BELOW
+    except OSError:
+        return False  # the folder is gone, which is another problem
 
 
 def _name(error: Exception) -> str:

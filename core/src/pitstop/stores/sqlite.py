@@ -308,5 +308,5 @@ def _check_durability(durability: str) -> None:
     if durability not in SYNCHRONOUS:
         close = nearest(durability, SYNCHRONOUS)
         meant = f"did you mean {close!r}? " if close else ""
-        problem = f"{durability!r} is not a durability; {meant}There are: {', '.join(SYNCHRONOUS)}"
+        problem = f"{durability!r} is not a durability; {meant}it is one of: {', '.join(SYNCHRONOUS)}"
         raise InvalidValueError(where=_WHERE, name="durability", problem=problem)

@@ -170,7 +170,8 @@ def _texts(key: str, value: object, *, example: str) -> tuple[str, ...]:
         raise _invalid(key, f"is an empty list; give at least one, such as {example}")
     for item in value:
         if not isinstance(item, str) or not item.strip():
-            raise _invalid(key, f"each item is a text, but one is {item!r} ({type(item).__name__})")
+            got = "empty" if item == "" else f"{item!r} ({type(item).__name__})"
+            raise _invalid(key, f"each item is a name, but one is {got}")
     return tuple(value)
 
 

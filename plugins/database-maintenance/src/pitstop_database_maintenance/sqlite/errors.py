@@ -85,7 +85,10 @@ def explained(error: sqlite3.Error, *, path: str, waited: float) -> PitstopError
     """
     code = code_of(error)
     if code in _BUSY:
-        return TransientError(reason=f"{path} was locked by another connection for more than {waited:g} s")
+        return TransientError(
+            f"{path} was locked by another connection for more than {waited:g} s; "
+            "let whoever holds it end its transaction, or try again later"
+        )
     missing = _missing(str(error))
     if missing:
         return MissingFeature(
