@@ -18,6 +18,9 @@ from pitstop.jobs import JobRecord, JobStatus
 from pitstop.manager import JobManager
 from pitstop.watcher import WATCH_INTERVAL
 
+#: So many jobs that wait for one resource are looked at first; mostly the first of them is the one.
+WAITING = 10
+
 
 class Handover:
     """What waits in one process, and its way to the runner. Safe to use from any thread.
@@ -94,9 +97,9 @@ class Handover:
             delayed.add(tree)  # until then another tree may have it, but no later job of this one
 
     def _waiting(self, resource: str) -> Iterator[JobRecord]:
-        found = self._store.waiting(resource)
+        found = self._store.waiting(resource, limit=WAITING)
         yield from found
-        if self._runner.shared or len(found) < 10:
+        if self._runner.shared or len(found) < WAITING:
             return
         # more than one answer holds, perhaps all of another process: ask for those of this one
         me = self._owner_id

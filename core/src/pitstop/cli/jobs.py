@@ -82,7 +82,7 @@ def show(job_id: str, store: str | None, as_json: bool) -> None:
         click.echo(f"{name + ':':<12}{value}")
 
 
-@jobs.command()
+@jobs.command(short_help="Show the log of a job or of a whole tree.")
 @click.argument("job_id", metavar="ID")
 @store_option
 @json_option
@@ -96,7 +96,7 @@ def logs(job_id: str, store: str | None, as_json: bool) -> None:
             click.echo(json.dumps(line_document(line), ensure_ascii=False) if as_json else as_text(line))
 
 
-@jobs.command()
+@jobs.command(short_help="Cancel a job and all below it, in whichever process it runs.")
 @click.argument("job_id", metavar="ID")
 @store_option
 def cancel(job_id: str, store: str | None) -> None:
@@ -110,7 +110,7 @@ def cancel(job_id: str, store: str | None) -> None:
     click.echo(f"{len(done.cancelled)} cancelled, {len(done.told)} running told to stop")
 
 
-@jobs.command()
+@jobs.command(short_help="Run again what failed or was cancelled, as a new job.")
 @click.argument("job_id", metavar="ID")
 @run_options
 def retry(job_id: str, **settings: Any) -> int:
@@ -121,7 +121,7 @@ def retry(job_id: str, **settings: Any) -> int:
         return follow(orchestrator, lambda: orchestrator.retry(record.id), settings=chosen)
 
 
-@jobs.command()
+@jobs.command(short_help="Take up what processes that died have left behind.")
 @run_options
 def rescue(**settings: Any) -> int:
     """Take up jobs that were left by processes that died, and run what remains of them here."""
