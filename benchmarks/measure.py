@@ -128,6 +128,8 @@ def timed(
         stdin.write(given.encode())
         stdin.seek(0)
         variables = {**os.environ, **(environment or {})}
+        # what is installed has its bytecode; without it every start would compile, Pitstop's and its peers' alike
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)
         began = time.perf_counter()
         process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=ROOT, env=variables)
         _, status, usage = os.wait4(process.pid, 0)

@@ -24,7 +24,7 @@ from pitstop.jobs import Conclusion, ErrorRecord, Job, JobRecord, Outcome, Progr
 from pitstop.logs import JobLog, Logger
 from pitstop.masking import mask, mask_value
 
-#: Progress is passed on at most once in so many seconds (RUNNERS: four writes a second).
+#: Progress is passed on at most once in so many seconds: more than four times a second nobody can read.
 PROGRESS_INTERVAL = 0.25
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 from base64 import b32encode
 from pathlib import Path
 from threading import Lock
@@ -32,7 +31,7 @@ class Owner:
 
     def __init__(self, store_path: Path | None) -> None:
         random = b32encode(os.urandom(5)).decode().lower()
-        self.id = f"{socket.gethostname().replace(':', '-')}:{os.getpid()}:{random}"
+        self.id = f"{os.uname().nodename.replace(':', '-')}:{os.getpid()}:{random}"
         self._folder = None if store_path is None else store_path.with_name(store_path.name + "-runners")
         self._file: int | None = None
         self._lock = Lock()

@@ -745,7 +745,7 @@ def built(tree: Any, names: list[str]) -> Plan | Job:
 
 
 def model(records: dict[str | None, list[JobRecord]], record: JobRecord) -> str:
-    """Return a record's status by the rule of DESIGN, worked out from the leaves alone."""
+    """Return a record's status by the parent rule, worked out from the leaves alone."""
     if record.job.tolerance is None:
         return record.status.value
     below = [model(records, child) for child in records.get(record.id, [])]

@@ -67,7 +67,7 @@ CREATE TABLE log (
 """
 
 # Every index ends with the rowid, that is `seq`: each also gives its rows in order of creation. None is partial on the
-# primary key itself, which the planner would walk past all finished rows (RUNNERS, section 4b). A commit costs about as
+# primary key itself, which the planner would walk past all finished rows. A commit costs about as
 # much as the pages that it touches, so there is none that two others can replace.
 _INDEXES = (
     # children of a parent; and, where it is NULL, the roots

@@ -47,8 +47,8 @@ def _check_no_transaction(db: SQLiteDatabase) -> None:
 def _check_room(db: SQLiteDatabase, before: SQLiteMeasure) -> None:
     """Refuse to begin what would end on a full disk.
 
-    Measured (DATABASES 2.2): at its peak VACUUM takes the size of its result twice, once as a temporary file, once as
-    the journal or write-ahead log beside the database.
+    Measured on files of 300 MB and 1 GB: at its peak VACUUM takes the size of its result twice, once as a temporary
+    file, once as the journal or write-ahead log beside the database.
     """
     used = before.bytes - before.free_bytes
     beside = os.path.dirname(os.path.realpath(db.path))
