@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from pitstop.contracts import JobQuery, JobStore, Runner
-from pitstop.errors import InvalidValueError, PluginError
+from pitstop.errors import InvalidValueError
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan
 from pitstop.logs import LogLine
 from pitstop.offers import STORES
@@ -97,16 +97,7 @@ def open_store(url: str | os.PathLike[str] | None = None, *, registry: Registry 
     registry = registry or Registry()
     store: JobStore = registry.store(scheme)(text)
     if not callable(getattr(store, "claim", None)):
-        entry = registry.entry(STORES, scheme)
-        raise PluginError(
-            kind="store",
-            name=scheme,
-            distribution=entry.distribution,
-            version=entry.version,
-            target=entry.target,
-            cause=f"it returned {type(store).__name__}, which is no job store",
-            once_loaded=True,
-        )
+        raise registry.fault(STORES, scheme, f"it returned {type(store).__name__}, which is no job store")
     return store
 
 

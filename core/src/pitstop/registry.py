@@ -9,7 +9,8 @@ from __future__ import annotations
 from _thread import RLock
 
 from pitstop.declarations import Entry, Problem
-from pitstop.errors import InvalidValueError, PluginError, nearest
+from pitstop.diagnosis import problem_with, strays
+from pitstop.errors import InvalidValueError, PluginError
 from pitstop.loading import (
     Slot,
     UnfitError,
@@ -25,7 +26,7 @@ from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from pitstop.contracts import JobStore, Planner, Runner, Worker
@@ -131,6 +132,19 @@ class Registry:
         """
         return self._offers.find(group, name)
 
+    def fault(self, group: str, name: str, cause: str) -> PluginError:
+        """Return the error that says what is wrong with something that was loaded and then did not do what it must."""
+        entry = self._offers.find(group, name)
+        return PluginError(
+            kind=kind_of(group),
+            name=name,
+            distribution=entry.distribution,
+            version=entry.version,
+            target=entry.target,
+            cause=cause,
+            once_loaded=True,
+        )
+
     def worker(self, worker_type: str) -> Worker:
         """Return the worker of a job type: one instance for every call, made without arguments.
 
@@ -195,39 +209,6 @@ class Registry:
         """
         return sorted([*self._offers.problems(), *list(self._failures.values())])
 
-    def _misspelt_groups(self) -> Iterator[Problem]:
-        # plugins have groups of their own, so that only what is nearly a known one can be told to be wrong
-        known = [WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, OPERATIONS.rstrip(".")]
-        for entry in self.entries():
-            meant = [group for group in known if entry.group == group.rstrip("s")]
-            if meant:
-                yield Problem(
-                    distribution=entry.distribution,
-                    version=entry.version,
-                    where=entry.target,
-                    group=entry.group,
-                    name=entry.name,
-                    cause=f"nothing reads the group {entry.group!r}",
-                    hint=f"did you mean {meant[0]!r}?",
-                )
-
-    def _stray_operations(self) -> Iterator[Problem]:
-        known = self.worker_types()
-        for entry in self.entries():
-            worker_type = entry.group.removeprefix(OPERATIONS)
-            if not entry.group.startswith(OPERATIONS) or worker_type in known:
-                continue
-            close = nearest(worker_type, known)
-            yield Problem(
-                distribution=entry.distribution,
-                version=entry.version,
-                where=entry.target,
-                group=entry.group,
-                name=entry.name,
-                cause=f"no installed plugin offers the worker type {worker_type!r}",
-                hint=f"did you mean {close!r}?" if close else "install the package that does",
-            )
-
     def check(self) -> list[Problem]:
         """Load and check everything that may be used; one that is broken costs only itself.
 
@@ -239,7 +220,7 @@ class Registry:
                 self._made(entry)
             except PluginError:
                 continue  # _made has noted it
-        return sorted([*self.problems, *self._stray_operations(), *self._misspelt_groups()])
+        return sorted([*self.problems, *strays(self.entries(), self.worker_types())])
 
     # -- added by hand ------------------------------------------------------------------------------------------------
 
@@ -367,15 +348,8 @@ class Registry:
         try:
             value = function()
         except PluginError as error:
-            self._failures[entry] = Problem(
-                distribution=entry.distribution,
-                version=entry.version,
-                where=entry.target,
-                group=entry.group,
-                name=entry.name,
-                cause=mask(error.cause),
-                hint=f"reinstall {entry.distribution}, or switch it off: PITSTOP_BLOCK={entry.distribution}",
-            )
+            hint = f"reinstall {entry.distribution}, or switch it off: PITSTOP_BLOCK={entry.distribution}"
+            self._failures[entry] = problem_with(entry, mask(error.cause), hint)
             raise
         if whole and self._failures:
             self._failures.pop(entry, None)

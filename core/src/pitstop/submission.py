@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from pitstop.contracts import JobQuery, JobStore
-from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, PluginError, UnknownNameError
+from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, UnknownNameError
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan, Tolerance
 from pitstop.offers import PLANNERS, WORKERS
 
@@ -56,15 +56,7 @@ def plan_of(registry: Registry, what: str, config: Mapping[str, Any]) -> Plan | 
         origin = f" ({entry.origin})" if entry.distribution else ""
         planned = _guarded(f"the planner of {what!r}{origin}", planner, config)
         if not isinstance(planned, (Plan, Job)):
-            raise PluginError(
-                kind="action",
-                name=what,
-                distribution=entry.distribution,
-                version=entry.version,
-                target=entry.target,
-                cause=f"it returned {type(planned).__name__}, not a Plan",
-                once_loaded=True,
-            )
+            raise registry.fault(PLANNERS, what, f"it returned {type(planned).__name__}, not a Plan")
         return planned
     if registry.has(WORKERS, base):
         return Job(type=base, config=config)

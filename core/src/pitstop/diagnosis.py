@@ -1,0 +1,47 @@
+"""What is wrong with declarations that can be read and loaded all the same. Loads nothing."""
+
+from __future__ import annotations
+
+from pitstop.declarations import Entry, Problem
+from pitstop.errors import nearest
+from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, WORKERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_KNOWN = (WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, OPERATIONS.rstrip("."))
+
+
+def problem_with(entry: Entry, cause: str, hint: str) -> Problem:
+    """Return a problem that names an entry and its distribution."""
+    return Problem(
+        distribution=entry.distribution,
+        version=entry.version,
+        where=entry.target,
+        group=entry.group,
+        name=entry.name,
+        cause=cause,
+        hint=hint,
+    )
+
+
+def strays(entries: Iterable[Entry], worker_types: Sequence[str]) -> Iterator[Problem]:
+    """Yield what nobody will ever use: operations of a worker type that nobody offers, and groups that are misspelt.
+
+    Args:
+        entries: all that may be used.
+        worker_types: those that somebody offers.
+    """
+    for entry in entries:
+        if entry.group.startswith(OPERATIONS):
+            worker_type = entry.group.removeprefix(OPERATIONS)
+            if worker_type not in worker_types:
+                close = nearest(worker_type, worker_types)
+                hint = f"did you mean {close!r}?" if close else "install the package that does"
+                yield problem_with(entry, f"no installed plugin offers the worker type {worker_type!r}", hint)
+            continue
+        # plugins have groups of their own, so that only what is a letter off a known one can be told to be wrong
+        meant = [group for group in _KNOWN if entry.group == group.rstrip("s")]
+        if meant:
+            yield problem_with(entry, f"nothing reads the group {entry.group!r}", f"did you mean {meant[0]!r}?")
