@@ -35,6 +35,9 @@ CREATE TABLE "order" (
     "group" TEXT NOT NULL, placed TEXT NOT NULL, note TEXT
 );
 CREATE TABLE "event log" (id INTEGER PRIMARY KEY, order_id INTEGER, kind TEXT NOT NULL, payload TEXT);
+"""
+#: Made after the rows, which is several times faster.
+INDEXES = """
 CREATE INDEX "order-status" ON "order" (status);
 CREATE INDEX "index" ON "order" ("group", placed);
 CREATE INDEX "order by customer" ON "order" (customer_id);
@@ -111,7 +114,7 @@ def make_database(path: Path) -> None:
         connection.executemany("INSERT INTO customer VALUES (?, ?, ?, ?)", customers)
         connection.executemany('INSERT INTO "order" VALUES (?, ?, ?, ?, ?, ?)', _orders(rng))
         connection.executemany('INSERT INTO "event log" VALUES (?, ?, ?, ?)', _events(rng))
-        connection.commit()
+        connection.executescript(INDEXES)
         # what retention does: old orders, and the events of all but the latest
         connection.execute('DELETE FROM "event log" WHERE order_id < ? OR id % 3 = 0', (ORDERS * 2 // 3,))
         connection.execute('DELETE FROM "order" WHERE id % 5 < 2 AND id < ?', (ORDERS * 3 // 4,))
