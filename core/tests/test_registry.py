@@ -347,7 +347,8 @@ except RuntimeError as error:
     sys.acme_registry = site.registry()
     try:
         assert sys.acme_registry.operation("demo", "optimize").name == "optimize"
-        assert "partially initialized module 'acme' has no attribute 'run'" in sys.modules["acme"].itself
+        # what follows differs from one Python to the next
+        assert "partially initialized module 'acme'" in sys.modules["acme"].itself
         assert sys.modules["acme"].other.name == "other"
     finally:
         del sys.acme_registry
