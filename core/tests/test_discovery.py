@@ -103,6 +103,10 @@ def test_discover_reads_a_long_file_to_its_end(site):
         ("[pitstop.hooks", "'[pitstop.hooks' is no group"),
         ("[pitstop.]", "'[pitstop.]' is no group"),
         ("[pitstop.a b]", "'[pitstop.a b]' is no group"),
+        ("[pitstop.a\x1b[0m]", "'[pitstop.a\\x1b[0m]' is no group"),
+        ("[other", "'[other' is no group"),
+        ("[other] = a:b", "'[other] = a:b' is no group"),
+        ("\x1b[2J = a:b", "the name '\\x1b[2J' holds what cannot be shown"),
     ],
 )
 def test_discover_reports_a_malformed_line_and_keeps_the_rest(site, line, cause):

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pitstop.orchestrator import Orchestrator as Orchestrator
     from pitstop.registry import Registry as Registry
     from pitstop.runners.inline import InlineRunner as InlineRunner
+    from pitstop.runners.process import ProcessRunner as ProcessRunner
     from pitstop.runners.thread import ThreadRunner as ThreadRunner
     from pitstop.submission import Options as Options
     from pitstop.workers import OperationWorker as OperationWorker
@@ -88,6 +89,7 @@ _HOME = {
     "orchestrator": ("Orchestrator",),
     "registry": ("Registry",),
     "runners.inline": ("InlineRunner",),
+    "runners.process": ("ProcessRunner",),
     "runners.thread": ("ThreadRunner",),
     "submission": ("Options",),
     "workers": ("OperationWorker",),

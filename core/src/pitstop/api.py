@@ -16,6 +16,7 @@ from pitstop.logs import LogLine
 from pitstop.offers import STORES
 from pitstop.orchestrator import Orchestrator
 from pitstop.registry import Registry
+from pitstop.runners.thread import ThreadRunner
 from pitstop.submission import Options
 
 if TYPE_CHECKING:
@@ -79,10 +80,16 @@ def open_store(url: str | os.PathLike[str] | None = None, *, registry: Registry 
         registry: finds the plugin for the scheme.
 
     Raises:
+        InvalidValueError: it is no path and no URL.
         UnknownNameError: no plugin handles the scheme.
         StoreError: the store cannot be opened, or was written by a newer version.
     """
+    registry = _checked_registry(registry, where="open_store")
+    if url is not None and not isinstance(url, (str, os.PathLike)):
+        raise _wrong("open_store", "url", url, "a path or a URL")
     text = os.fspath(url) if url is not None else os.environ.get(STORE_VARIABLE) or str(default_store_path())
+    if not isinstance(text, str):
+        text = os.fsdecode(text)  # a path object may be made of bytes
     if not text.strip():
         raise InvalidValueError(where="job store", name="url", problem="is empty; give a path or a URL")
     if text in ("none", "memory", "memory:"):
@@ -94,17 +101,34 @@ def open_store(url: str | os.PathLike[str] | None = None, *, registry: Registry 
         from pitstop.stores.sqlite import SQLiteStore
 
         return SQLiteStore(Path(text))
-    registry = registry or Registry()
     store: JobStore = registry.store(scheme)(text)
     if not callable(getattr(store, "claim", None)):
         raise registry.fault(STORES, scheme, f"it returned {type(store).__name__}, which is no job store")
     return store
 
 
-def make_runner(name: str, *, registry: Registry) -> Runner:
-    """Return a new runner of a registered name, such as "inline" or "thread"."""
-    runner: Runner = registry.runner(name)()
-    return runner
+def make_runner(name: str, *, registry: Registry, at_a_time: int | None = None) -> Runner:
+    """Return a new runner of a registered name.
+
+    Args:
+        name: "inline", "thread", "process", or what a plugin offers in the group `pitstop.runners`.
+        registry: finds it.
+        at_a_time: how many jobs it runs side by side; None leaves that to the runner.
+
+    Raises:
+        UnknownNameError, ConflictError, BlockedError, PluginError: there is no one runner of this name to use.
+        InvalidValueError: `at_a_time` was given to a runner that does not take it.
+    """
+    made = registry.runner(name)
+    if at_a_time is None:
+        return made()
+    if not (isinstance(made, type) and issubclass(made, ThreadRunner)):
+        raise InvalidValueError(
+            where=f"the runner {name!r}",
+            name="threads",
+            problem="only the thread and the process runner take how many jobs run side by side",
+        )
+    return made(at_a_time)
 
 
 def run(
@@ -138,7 +162,8 @@ def run(
         PluginError: what it needs cannot be loaded.
         StoreError: it could not be recorded.
     """
-    registry = registry or Registry()
+    registry = _checked_registry(registry, where="run")
+    _check_arguments(what, config, store, runner)
     options = Options(
         name=name, timeout=timeout, max_attempts=max_attempts, on_error=on_error, max_failures=max_failures
     )
@@ -155,6 +180,32 @@ def run(
 
 def _is_store(value: object) -> bool:
     return value is not None and not isinstance(value, (str, os.PathLike))
+
+
+def _check_arguments(what: object, config: object, store: object, runner: object) -> None:
+    """Refuse what is of the wrong type before anything is opened: a type checker would have said so, if one ran."""
+    if not isinstance(what, (str, Job, Plan)):
+        raise _wrong("run", "what", what, "the name of an action or worker type, a Job or a Plan")
+    if config is not None and not isinstance(config, Mapping):
+        raise _wrong("run", "config", config, "a mapping")
+    if _is_store(store) and not callable(getattr(store, "claim", None)):
+        raise _wrong("run", "store", store, "a path, a URL or an open job store")
+    if not isinstance(runner, str) and (isinstance(runner, type) or not callable(getattr(runner, "submit", None))):
+        raise _wrong("run", "runner", runner, "the name of a runner, or a runner")
+
+
+def _checked_registry(registry: Registry | None, *, where: str) -> Registry:
+    if registry is None:
+        return Registry()
+    if isinstance(registry, type) or not callable(getattr(registry, "worker", None)):
+        raise _wrong(where, "registry", registry, "a Registry")
+    return registry
+
+
+def _wrong(where: str, name: str, value: object, expected: str) -> InvalidValueError:
+    # the type and not the value, which may be a config with a password in it
+    got = f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
+    return InvalidValueError(where=where, name=name, problem=f"expected {expected}, got {got}")
 
 
 __all__ = ["Run", "default_store_path", "make_runner", "open_store", "run"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from attrs import frozen
 
 from pitstop.jobs import (
+    Conclusion,
     Counts,
     ErrorRecord,
     Job,
@@ -19,6 +20,7 @@ from pitstop.jobs import (
     Plan,
     Progress,
     Result,
+    StatusChange,
 )
 from pitstop.operations import Operation
 
@@ -26,8 +28,9 @@ from pitstop.operations import Operation
 class JobLogger(Protocol):
     """Writes lines to a job's log. `{}` in the message is filled from the arguments, as loguru does.
 
-    Without arguments the message is taken as it is, so that a brace in it does no harm. Keyword arguments are also kept
-    with the line as its `extra`.
+    Without arguments the message is taken as it is, so that a brace in it does no harm. A field is a name or a number:
+    one that reaches into its argument, such as `{0.attribute}`, is not filled in, because a part of the message may
+    come from a user. Keyword arguments are also kept with the line as its `extra`.
     """
 
     def debug(self, message: str, /, *args: object, **extra: object) -> None:
@@ -159,8 +162,11 @@ class Lookup(Protocol):
         """Return the names of the operations of a worker type, sorted; nothing is imported."""
 
 
-@frozen(kw_only=True)
-class Claim:
+# Tuples, where other records are attrs classes: each job makes several of these, and a frozen attrs class takes three
+# times as long to make.
+
+
+class Claim(NamedTuple):
     """Who asks to run a job.
 
     Args:
@@ -178,8 +184,7 @@ class Claim:
     job: Job | None = None
 
 
-@frozen(kw_only=True)
-class Ending:
+class Ending(NamedTuple):
     """How one attempt of a running job ended, for `JobStore.finish`.
 
     Args:
@@ -205,8 +210,7 @@ class Ending:
     record: JobRecord | None = None
 
 
-@frozen(kw_only=True)
-class Finished:
+class Finished(NamedTuple):
     """What `JobStore.finish` did.
 
     Args:
@@ -235,6 +239,19 @@ class Cancelled:
     cancelled: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     closed: tuple[JobRecord, ...] = ()
+
+
+class Running(NamedTuple):
+    """A job that an owner runs, as its store sees it.
+
+    Args:
+        job_id, attempt: which attempt of which job; the owner's own older attempts of it are stale.
+        stop: why it is to stop, or None if it may go on.
+    """
+
+    job_id: str
+    attempt: int
+    stop: str | None = None
 
 
 @frozen(kw_only=True)
@@ -270,11 +287,12 @@ class JobQuery:
 class JobStore(Protocol):
     """Keeps job records and log lines. Used by many threads; one that is durable also by many processes.
 
-    Every method but `purge` is one transaction: it happens whole or not at all, also when the process dies in it. The
-    store enforces what only it can see: a status changes by compare-and-set on status and attempt; two running jobs
-    never share a resource; and with each child's change the parent's counts, and with the last child's end the
-    parent's status (by `pitstop.jobs.parent_status`), change in the same transaction, up to the root. It makes no
-    other decision, reads no clock and runs nothing.
+    Every method but `purge` is one transaction: it happens whole or not at all, also when the process dies in it.
+    Callers in several threads may share one commit; each still succeeds or fails alone. The store enforces what only it
+    can see: a status changes by compare-and-set on status and attempt; two running jobs never share a resource; with
+    each child's change the parent's counts, and with the last child's end the parent's status (by
+    `pitstop.jobs.parent_status`), change in the same transaction, up to the root; and every change of a status is
+    appended to the job's history in that transaction too. It makes no other decision, reads no clock and runs nothing.
 
     Every method raises `StoreError` when the store cannot be read or written.
     """
@@ -287,8 +305,15 @@ class JobStore(Protocol):
     def path(self) -> Path | None:
         """The file, if it is one; runner processes keep their lock files beside it."""
 
-    def create(self, records: Sequence[JobRecord]) -> None:
+    def create(self, records: Sequence[JobRecord], *, then: Claim | None = None) -> JobRecord | None:
         """Add records, parents before their children, whose counts are already right. `seq` is given here.
+
+        Args:
+            records: the records.
+            then: a claim of one of them, in the same transaction.
+
+        Returns:
+            The running record, if `then` was given and the job can be had; as `claim`.
 
         Raises:
             StoreError: one has an id that is taken; then none was added.
@@ -338,8 +363,17 @@ class JobStore(Protocol):
     def adopt(self, job_ids: Sequence[str], *, owner: str, lease_until: float) -> None:
         """Make `owner` the one who looks after these pending jobs and running parents."""
 
-    def heartbeat(self, owner: str, *, lease_until: float) -> list[str]:
-        """Extend the lease of all that `owner` runs, and return the ids of those that are marked to stop."""
+    def heartbeat(self, owner: str, *, lease_until: float) -> list[Running]:
+        """Extend the lease of all that `owner` runs, and return the leaf jobs among it."""
+
+    def running(self, owner: str) -> list[Running]:
+        """Return the leaf jobs that `owner` runs; changes nothing."""
+
+    def version(self) -> int:
+        """Return a number that is another one after another process has changed something. Cheap: it is asked often.
+
+        A store that no other process can use always returns the same.
+        """
 
     def progress(self, job_id: str, attempt: int, progress: Progress) -> None:
         """Note how far a job is, if it is still running this attempt."""
@@ -359,8 +393,14 @@ class JobStore(Protocol):
     def lines(self, job_id: str, *, tree: bool = False) -> Iterable[LogLine]:
         """Return the lines of a job, or of all jobs with this correlation id, in order of time."""
 
+    def history(self, job_id: str, *, tree: bool = False) -> Iterable[StatusChange]:
+        """Return every change of status of a job, or of all jobs with this correlation id, in the order they happened.
+
+        The first change of each job is its creation.
+        """
+
     def purge(self, *, before: float, statuses: Sequence[JobStatus]) -> int:
-        """Remove whole trees whose root ended in one of `statuses` before a time, with their logs.
+        """Remove whole trees whose root ended in one of `statuses` before a time, with their logs and histories.
 
         Each tree goes in one transaction, but not all trees in one: others may write in between.
 
@@ -379,6 +419,11 @@ class Runner(Protocol):
     remembers. But somebody must then call `Orchestrator.rescue()`: a local process at its next start; with an engine, a
     periodic task of the engine's.
 
+    Optional methods, for a runner that only executes elsewhere what is claimed and finished here:
+        remote_execution: `remote_execution(local, *, registry, owner) -> Executes`, called once, before `start`, with the
+            execution that would run jobs in this process; what it returns is used instead.
+        check: `check(job) -> None` raises InvalidJobError for a job that could not be executed there.
+
     Attributes:
         shared: whether what was handed over outlives this process and may run in another one, as with an engine.
     """
@@ -396,6 +441,30 @@ class Runner(Protocol):
 
     def stop(self, *, wait: bool = True) -> None:
         """Take no more jobs; with `wait`, return only when none is running here."""
+
+
+class ReservingRunner(Runner, Protocol):
+    """A runner that can say beforehand that a job will start at once; optional, found by its method `reserve`.
+
+    Such a job is created and claimed in one transaction, which saves a commit. Each reservation is used once: by
+    `submit_reserved` or `release`.
+    """
+
+    def reserve(self) -> bool:
+        """Keep a place free for a job that is about to be submitted by this thread. Returns whether there is one."""
+
+    def release(self) -> None:
+        """Give the place back: there will be no job."""
+
+    def submit_reserved(self, job_id: str) -> None:
+        """Call `run_job(job_id)` at once in the place that was kept, also after `stop`: the job is running already."""
+
+
+class Executes(Protocol):
+    """Carries out attempts; see `pitstop.execution`."""
+
+    def run(self, attempt: Any, /) -> Conclusion:
+        """Carry out an `Attempt`. Raises nothing: whatever happens is in the conclusion."""
 
 
 class RunJob(Protocol):
@@ -419,6 +488,7 @@ __all__ = [
     "Cancelled",
     "Claim",
     "Ending",
+    "Executes",
     "Finished",
     "JobContext",
     "JobLogger",
@@ -426,7 +496,9 @@ __all__ = [
     "JobStore",
     "Lookup",
     "Planner",
+    "ReservingRunner",
     "RunJob",
     "Runner",
+    "Running",
     "Worker",
 ]

@@ -188,9 +188,11 @@ def parse(data: bytes, source: Source) -> tuple[list[Entry], list[Problem]]:
         if not line or line[0] in "#;":
             continue
         if line[0] == "[":
-            group = line.strip("[]").strip()
+            ours, group = bool(group), line.strip("[]").strip()
             if not group.startswith(PREFIX):
                 group = ""
+                if ours and line[-1] != "]":
+                    problems.append(source.problem(_flaw_of_header(line, PREFIX)))
             elif cause := _flaw_of_header(line, group):
                 problems.append(source.problem(cause))
                 group = ""
@@ -217,7 +219,8 @@ def parse(data: bytes, source: Source) -> tuple[list[Entry], list[Problem]]:
 def _flaw_of_header(line: str, group: str) -> str:
     if _undecodable(line):
         return f"the group {_shown(line)} is not UTF-8; it is left out"
-    if line[-1] != "]" or group == PREFIX or len(group.split()) != 1 or "]" in group or "[" in group:
+    one_word = len(group.split()) == 1 and group.isprintable()
+    if line[-1] != "]" or group == PREFIX or not one_word or "]" in group or "[" in group:
         return f"{line!r} is no group; expected a line such as [pitstop.workers]. It is left out"
     return ""
 
@@ -229,6 +232,8 @@ def _flaw(line: str, name: str, value: str, target: str) -> str:
         return f"the line {line!r} has no '='; expected 'name = module:attribute'"
     if not name:
         return f"the line {line!r} has no name; expected 'name = module:attribute'"
+    if not name.isprintable():
+        return f"the name {name!r} holds what cannot be shown"
     if not _is_target(target) or ("[" in value and value[-1] != "]"):
         return f"{value!r} is not 'module:attribute'"
     return ""

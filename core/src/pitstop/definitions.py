@@ -60,16 +60,28 @@ def load(path: Path) -> dict[str, Definition]:
         InputError: the file cannot be read, is no TOML, or holds something else; it says where.
     """
     try:
-        document = tomllib.loads(path.read_bytes().decode("utf-8"))
+        document = parse_toml(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise InvalidValueError(where=str(path), name="file", problem=f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # also what is no UTF-8, and a path that can be none
         raise InvalidValueError(where=str(path), name="file", problem=f"is not valid TOML: {error}") from None
     _refuse_unknown(document, ("jobs",), where=str(path))
     jobs = document.get("jobs", {})
     if not isinstance(jobs, dict):
         raise InvalidValueError(where=str(path), name="jobs", problem="expected tables such as [jobs.nightly]")
     return {name: _definition(name, table, where=f"{path} [jobs.{name}]") for name, table in jobs.items()}
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return what a TOML document says.
+
+    Raises:
+        ValueError: it is none, or holds a number or a nesting that Python does not read.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def find(name: str, path: Path) -> Definition:

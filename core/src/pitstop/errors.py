@@ -7,7 +7,7 @@ this module, so it must not load attrs (see docs/decisions/errors-without-attrs.
 
 from __future__ import annotations
 
-from pitstop.masking import mask
+from pitstop.masking import mask, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,6 +84,25 @@ class PitstopError(Exception):
 
 def _rebuild(cls: type[PitstopError], fields: dict[str, Any]) -> PitstopError:
     return cls(**fields)
+
+
+def without_secrets(error: PitstopError, secrets: Iterable[tuple[str, str]]) -> PitstopError:
+    """Return an error whose texts hold none of the given secrets: itself if they hold none.
+
+    Args:
+        error: as it was raised.
+        secrets: as for `pitstop.masking.mask`.
+    """
+    secrets = tuple(secrets)
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            return replace(value, secrets)
+        return tuple(clean(entry) for entry in value) if isinstance(value, tuple) else value
+
+    fields = {name: getattr(error, name) for name in error._fields}
+    cleaned = {name: clean(value) for name, value in fields.items()}
+    return error if cleaned == fields else _rebuild(type(error), cleaned)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -258,12 +277,14 @@ class PluginError(PitstopError, RuntimeError):
 class StoreError(PitstopError, RuntimeError):
     """The job store cannot be used.
 
-    Fields: `url`, the store; `problem`; `hint`, the next step.
+    Fields: `url`, the store; `problem`; `hint`, the next step; `lasting`, whether the same call can never succeed, such
+    as one with a value that is too big.
     """
 
     url: str
     problem: str
     hint: str = ""
+    lasting: bool = False
 
     def text(self) -> str:
         """Return which store, what is wrong, and what to do."""

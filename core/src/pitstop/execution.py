@@ -50,13 +50,20 @@ class Attempt:
     log: JobLog = field(repr=False)
 
     @classmethod
-    def of(cls, record: JobRecord, *, clock: Clock | None = None) -> Attempt:
-        """Return the attempt that a claimed record stands for; its deadline starts now."""
+    def of(cls, record: JobRecord, *, clock: Clock | None = None, make_log: Callable[..., JobLog] = JobLog) -> Attempt:
+        """Return the attempt that a claimed record stands for; its deadline starts now.
+
+        Args:
+            record: the claimed record.
+            clock: the time of its log's lines.
+            make_log: `JobLog`, or what takes the same arguments.
+        """
         job = record.job
         bound: dict[str, Any] = {"worker_type": job.type}
         if isinstance(job.config.get("operation"), str):
             bound["operation"] = job.config["operation"]
-        log = JobLog(job_id=job.id, correlation_id=job.correlation_id, bound=bound, now=(clock or SystemClock()).now)
+        now = (clock or SystemClock()).now
+        log = make_log(job_id=job.id, correlation_id=job.correlation_id, bound=bound, now=now)
         scope = CancelScope(
             timeout=job.timeout,
             on_error=lambda error: log.logger.error("an on_cancel callback raised {}", _described(error)),
@@ -86,8 +93,8 @@ class Execution:
     ) -> None:
         self._workers = workers
         self._hooks = hooks or Hooks()
-        self._on_progress = on_progress
-        self._environment = environment
+        self.on_progress = on_progress
+        self.environment = environment
         self._clock = clock or SystemClock()
 
     def run(self, attempt: Attempt) -> Conclusion:
@@ -95,7 +102,7 @@ class Execution:
         job, log = attempt.record.job, attempt.log
         with log.capture():
             try:
-                expanded = expand(job.config, self._environment)
+                expanded = expand(job.config, self.environment)
                 log.secrets = expanded.secrets
                 worker = self._workers.worker(job.type)
                 conclusion = self._completed(attempt, self._execute(attempt, worker, expanded))
@@ -103,19 +110,21 @@ class Execution:
                 conclusion = self._ended_by(error, attempt)
             finally:
                 attempt.scope.close()
-            self._log_end(conclusion, attempt)
+            note_end(conclusion, attempt)
         return conclusion
 
     def _execute(self, attempt: Attempt, worker: Worker, expanded: Expanded) -> object:
         job = attempt.record.job
         if expanded.config != job.config:
             job = evolve(job, config=expanded.config)
-        context = Context(attempt, job, on_progress=self._on_progress, clock=self._clock)
+        context = Context(attempt, job, on_progress=self.on_progress, clock=self._clock)
         attempt.scope.check()
         worker.validate(job)
         return self._hooks.around(job, context, lambda: worker.execute(job, context))
 
     def _completed(self, attempt: Attempt, returned: object) -> Conclusion:
+        if returned is None and attempt.scope.error is None:
+            return Conclusion(kind="completed", result=Result())
         result = _result_of(returned, attempt.record.job)
         secrets = attempt.log.secrets
         warnings = [mask(str(warning), secrets) for warning in result.warnings]
@@ -143,20 +152,6 @@ class Execution:
         if isinstance(error, TransientError):
             return Conclusion(kind="transient", error=_error_record(error, secrets))
         return Conclusion(kind="failed", error=_error_record(error, secrets))
-
-    def _log_end(self, conclusion: Conclusion, attempt: Attempt) -> None:
-        logger, record = attempt.log.logger, attempt.record
-        for warning in conclusion.result.warnings if conclusion.result else ():
-            logger.warning(warning)
-        if conclusion.error is None:
-            return
-        if conclusion.kind == "transient":
-            tried = f"attempt {record.attempt} of {record.job.max_attempts} failed"
-            logger.warning(f"{tried}: {conclusion.error.message}")
-        elif conclusion.kind == "cancelled":
-            logger.warning(f"cancelled: {conclusion.error.message}")
-        else:
-            logger.error(f"failed: {conclusion.error.message}")
 
 
 class Context:
@@ -205,6 +200,22 @@ class Context:
     def on_cancel(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
         """Have `callback` called when the job must stop; see `JobContext`."""
         return self._attempt.scope.calling(callback)
+
+
+def note_end(conclusion: Conclusion, attempt: Attempt) -> None:
+    """Write into an attempt's log how it ended."""
+    logger, record = attempt.log.logger, attempt.record
+    for warning in conclusion.result.warnings if conclusion.result else ():
+        logger.warning(warning)
+    if conclusion.error is None:
+        return
+    if conclusion.kind == "transient":
+        tried = f"attempt {record.attempt} of {record.job.max_attempts} failed"
+        logger.warning(f"{tried}: {conclusion.error.message}")
+    elif conclusion.kind == "cancelled":
+        logger.warning(f"cancelled: {conclusion.error.message}")
+    else:
+        logger.error(f"failed: {conclusion.error.message}")
 
 
 def _result_of(returned: object, job: Job) -> Result:

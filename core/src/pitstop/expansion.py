@@ -8,7 +8,9 @@ from typing import Any
 
 from attrs import field, frozen
 
+from pitstop.credentials import secrets_of
 from pitstop.errors import InvalidJobError
+from pitstop.masking import names_secret
 
 _REFERENCE = re.compile(r"\$(?P<escaped>\$)?\{(?P<name>[^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -20,39 +22,45 @@ class Expanded:
 
     Args:
         config: the config, expanded.
-        secrets: pairs of each value that was put in and what stood there, for `pitstop.masking.mask`.
+        secrets: what to mask in all that is said of it, for `pitstop.masking.mask`: pairs of a secret and what to write
+            instead, which is `${NAME}` for a value of the environment. `pitstop.credentials` says what is a secret.
     """
 
-    config: dict[str, Any] = field(repr=False)
+    config: Mapping[str, Any] = field(repr=False)
     secrets: tuple[tuple[str, str], ...] = field(repr=False)
 
 
 def expand(config: Mapping[str, Any], environment: Mapping[str, str]) -> Expanded:
     """Return a config with each `${NAME}` in its texts replaced. `$${NAME}` stands for the text `${NAME}`.
 
-    Keys are left alone, and what was put in is not looked at again.
+    Keys are left alone, and what was put in is not looked at again. A config without a reference comes back itself.
 
     Raises:
         InvalidJobError: a variable is not set, or a name is none.
     """
-    secrets: dict[str, str] = {}
+    # a look at all of it as one text, which costs a fraction of a walk, and nearly every job ends here
+    shown = repr(config)
+    if "${" not in shown:
+        return Expanded(config=config, secrets=secrets_of(config) if names_secret(shown) else ())
+    filled_in: dict[str, str] = {}
 
-    def replace(match: re.Match[str]) -> str:
+    def put_in(match: re.Match[str]) -> str:
         if match["escaped"]:
             return match[0][1:]
-        check_name(match["name"])
-        value = environment.get(match["name"])
+        name = match["name"]
+        check_name(name)
+        value = environment.get(name)
         if value is None:
             raise InvalidJobError(
-                reason=f"the config uses {match[0]}, and the environment has no variable {match['name']!r}",
+                reason=f"the config uses {match[0]}, and the environment has no variable {name!r}",
                 hint="set it where the job runs",
             )
-        secrets[value] = match[0]
+        filled_in[name] = value
         return value
 
     def walk(value: Any) -> Any:
         if isinstance(value, str):
-            return _REFERENCE.sub(replace, value)
+            return _REFERENCE.sub(put_in, value)
         if isinstance(value, Mapping):
             return {key: walk(entry) for key, entry in value.items()}
         if isinstance(value, list):
@@ -60,7 +68,22 @@ def expand(config: Mapping[str, Any], environment: Mapping[str, str]) -> Expande
         return value
 
     expanded = {key: walk(value) for key, value in config.items()}
-    return Expanded(config=expanded, secrets=tuple(sorted(secrets.items(), key=lambda item: -len(item[0]))))
+    return Expanded(config=expanded, secrets=secrets_of(expanded, filled_in))
+
+
+def names_in(config: Mapping[str, Any]) -> set[str]:
+    """Return the variables that a config's texts mention, be they set or not."""
+    found: set[str] = set()
+
+    def walk(value: Any) -> None:
+        if isinstance(value, str):
+            found.update(match["name"] for match in _REFERENCE.finditer(value) if not match["escaped"])
+        elif isinstance(value, (Mapping, list)):
+            for entry in value.values() if isinstance(value, Mapping) else value:
+                walk(entry)
+
+    walk(config)
+    return found
 
 
 def check_name(name: str) -> None:

@@ -47,6 +47,11 @@ class Handover:
         """Whether anything waits for what nobody will tell."""
         return bool(self._busy or self._early)
 
+    @property
+    def looks_after(self) -> bool:
+        """Whether this process has trees of its own that have not ended."""
+        return bool(self._trees)
+
     def look_after(self, root_id: str) -> None:
         """Take a tree as this process's own."""
         if not self._runner.shared:

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from math import isfinite
-from os import urandom
+from os import register_at_fork
+from random import Random
 from typing import Any, Final, Literal
 
 from attrs import Factory, evolve, field, frozen
 
 from pitstop.errors import InvalidJobError
 from pitstop.logs import LogLine as LogLine
+from pitstop.logs import printable
+from pitstop.masking import MASK, is_secret_name, mask
 
 OnError = Literal["continue", "stop"]
+#: How many levels a config, metadata or a result's data may have: whoever walks it comes far from Python's own limit.
+DEEPEST = 100
+#: Python refuses to write a number of more than 4300 digits.
+_LARGEST = 10**4000
 
 
 class JobStatus(StrEnum):
@@ -50,7 +57,13 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
 
 
+def _outcome(value: Outcome | str) -> Outcome:
+    return value if type(value) is Outcome else Outcome(value)
+
+
 def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    if type(values) is tuple:
+        return values
     # a text is iterable too, and one warning is not many of one letter
     return (values,) if isinstance(values, str) else tuple(values)
 
@@ -66,7 +79,7 @@ class Result:
         warnings: what went wrong without making the job fail, one line each.
     """
 
-    outcome: Outcome = field(default=Outcome.CHANGED, converter=Outcome)
+    outcome: Outcome = field(default=Outcome.CHANGED, converter=_outcome)
     summary: str = ""
     data: Mapping[str, Any] = Factory(dict)
     warnings: tuple[str, ...] = field(default=(), converter=_texts)
@@ -100,6 +113,11 @@ class ErrorRecord:
     type: str
     message: str
     traceback: str = ""
+
+
+def cancellation(reason: str) -> ErrorRecord:
+    """Return what the record of a cancelled job says."""
+    return ErrorRecord(type="JobCancelledError", message=reason)
 
 
 @frozen(kw_only=True)
@@ -206,9 +224,15 @@ def parent_status(counts: Counts, tolerance: Tolerance, *, cancel_requested: boo
     return JobStatus.COMPLETED
 
 
+# of our own: an application that seeds Python's would get the same ids again; seeded anew after a fork, because a child
+# must not go on with its parent's numbers; and not the system's at each call, which costs more than the rest of an id
+_random = Random()
+register_at_fork(after_in_child=_random.seed)
+
+
 def new_id() -> str:
     """Return a new job id: 16 hexadecimal digits, 64 random bits."""
-    return urandom(8).hex()
+    return f"{_random.getrandbits(64):016x}"
 
 
 def json_object(value: object, *, what: str) -> dict[str, Any]:
@@ -219,28 +243,46 @@ def json_object(value: object, *, what: str) -> dict[str, Any]:
         what: names it in errors, such as "config".
 
     Raises:
-        InvalidJobError: it is not a mapping, or something in it is not JSON (NaN and infinity are not); it says where.
+        InvalidJobError: it is not a mapping, something in it is not JSON (NaN and infinity are not), or it is nested
+            deeper than `DEEPEST`; it says where.
     """
     if not isinstance(value, Mapping):
         raise InvalidJobError(reason=f"{what} is {type(value).__name__}, not an object", hint="give a mapping")
-    try:
-        return {_json_key(key, what): _json_value(entry, what, key) for key, entry in value.items()}
-    except RecursionError:
-        raise InvalidJobError(reason=f"{what} is nested too deeply", hint="it may contain itself") from None
+    return _json_entries(value, what, 1) if value else {}
 
 
-def _json_value(value: object, where: str, key: object) -> Any:
-    if value is None or isinstance(value, (str, bool, int)):
+def _json_entries(value: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
+    # the exact types of JSON first, and no call for them: every job pays for this, twice
+    return {
+        key if type(key) is str else _json_key(key, where): entry
+        if type(entry) in _JSON_ATOMS or (type(entry) is int and -_LARGEST < entry < _LARGEST)
+        else _json_value(entry, where, key, depth)
+        for key, entry in value.items()
+    }
+
+
+_JSON_ATOMS = frozenset({str, bool, type(None)})
+
+
+def _json_value(value: object, where: str, key: object, depth: int) -> Any:
+    if value is None or isinstance(value, (str, bool)) or (isinstance(value, int) and -_LARGEST < value < _LARGEST):
         return value
     if isinstance(value, float) and isfinite(value):
         return value
     where = f"{where}[{key!r}]"
-    if isinstance(value, (list, tuple)):
-        return [_json_value(entry, where, index) for index, entry in enumerate(value)]
-    if isinstance(value, Mapping):
-        return {_json_key(inner, where): _json_value(entry, where, inner) for inner, entry in value.items()}
+    if isinstance(value, (list, tuple, Mapping)):
+        if depth >= DEEPEST:
+            what = where.partition("[")[0]
+            raise InvalidJobError(
+                f"{what} is nested too deeply", hint=f"it may contain itself; {DEEPEST} levels are taken"
+            )
+        if isinstance(value, Mapping):
+            return _json_entries(value, where, depth + 1)
+        return [_json_value(entry, where, index, depth + 1) for index, entry in enumerate(value)]
+    secret, large = is_secret_name(where), isinstance(value, int)
+    shown = MASK if secret else "a number of thousands of digits" if large else repr(value)
     raise InvalidJobError(
-        reason=f"{where} is {value!r} ({type(value).__name__}), which JSON cannot hold",
+        reason=f"{where} is {shown} ({type(value).__name__}), which JSON cannot hold",
         hint="use texts, finite numbers, booleans, null, lists and objects",
     )
 
@@ -259,11 +301,15 @@ def _as_metadata(value: object) -> dict[str, Any]:
     return json_object(value, what="metadata")
 
 
-def _storable(value: str | None) -> str | None:
-    # a file name may hold bytes that are no UTF-8, which no database and no terminal takes
-    if not isinstance(value, str) or value.isascii():
+def _storable(value: Any) -> Any:
+    # A name and a resource are shown in every listing. A file name may hold bytes that are no UTF-8, which no database
+    # and no terminal takes.
+    if value is None or value == "":
         return value
-    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if not isinstance(value, str):
+        raise InvalidJobError(reason=f"a job's name or resource is {value!r}", hint="give a text, or leave it out")
+    value = printable(mask(value))
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @frozen(kw_only=True)
@@ -273,7 +319,7 @@ class Job:
     Args:
         type: the worker type that carries it out; for a parent, a text of the planner's.
         config: a JSON object, checked by the worker before anything runs; stored in full, `${NAME}` unexpanded.
-        name: what to call it in listings; the type if empty.
+        name: what to call it in listings; the type if empty. Passwords in it are masked, as in `resource`.
         id: 16 hexadecimal digits; made anew if not given.
         parent_id: the parent's id, set by the orchestrator.
         correlation_id: the root job's id, on every log line of the whole tree; set by the orchestrator.
@@ -295,32 +341,31 @@ class Job:
     correlation_id: str = field(default=Factory(lambda job: job.id, takes_self=True))
     resource: str | None = field(default=None, converter=_storable)
     metadata: Mapping[str, Any] = field(factory=dict, converter=_as_metadata)
-    timeout: float | None = field(default=None)
-    max_attempts: int = field(default=3)
+    timeout: float | None = None
+    max_attempts: int = 3
     tolerance: Tolerance | None = None
 
     def __attrs_post_init__(self) -> None:
+        # in one place, because a validator of attrs for each field costs a call more
         if not self.type or not isinstance(self.type, str):
             raise InvalidJobError(reason=f"a job's type is {self.type!r}", hint="name a worker type")
         if not self.name:
             object.__setattr__(self, "name", self.type)
-
-    @timeout.validator
-    def _check_timeout(self, _: object, value: object) -> None:
-        if value is None:
-            return
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-            raise InvalidJobError(reason=f"timeout is {value!r}", hint="give seconds, more than 0")
-
-    @max_attempts.validator
-    def _check_max_attempts(self, _: object, value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InvalidJobError(reason=f"max_attempts is {value!r}", hint="give a whole number from 1")
+        if self.timeout is not None:
+            _check_timeout(self.timeout)
+        attempts = self.max_attempts
+        if type(attempts) is not int or attempts < 1:
+            raise InvalidJobError(reason=f"max_attempts is {attempts!r}", hint="give a whole number from 1")
 
     @property
     def is_parent(self) -> bool:
         """Whether it stands for its children instead of being carried out by a worker."""
         return self.tolerance is not None
+
+
+def _check_timeout(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise InvalidJobError(reason=f"timeout is {value!r}", hint="give seconds, more than 0")
 
 
 def _children(values: Iterable[Job | Plan]) -> tuple[Job | Plan, ...]:
@@ -340,6 +385,29 @@ class Plan:
     parent: Job
     children: tuple[Job | Plan, ...] = field(default=(), converter=_children)
     notes: tuple[str, ...] = field(default=(), converter=_texts)
+
+
+@frozen(kw_only=True)
+class StatusChange:
+    """One step in the life of a job.
+
+    Args:
+        job_id: whose.
+        at: when, in seconds since 1970, UTC.
+        old: the status before; None for the creation.
+        new: the status after.
+        attempt: how often it had been started by then.
+        owner: who made it run or looked after it; None if nobody did.
+        reason: why it failed, was cancelled or was put back, in a few words; "" for what needs none.
+    """
+
+    job_id: str
+    at: float
+    old: JobStatus | None
+    new: JobStatus
+    attempt: int = 0
+    owner: str | None = None
+    reason: str = ""
 
 
 @frozen(kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ from attrs import Factory, frozen
 
 from pitstop.capture import LEVELS, be_exclusive, catch, current, forwarding, shown
 from pitstop.errors import InvalidValueError
-from pitstop.masking import mask, mask_value
+from pitstop.masking import mask, mask_value, replace
 
 Format = Literal["text", "json"]
 
@@ -106,8 +107,11 @@ class JobLog:
                 has handlers of its own for.
         """
         length = len(message)
-        # masked before it is cut, because half a password is not recognised
-        message = mask(message[: 2 * MAX_MESSAGE], self.secrets)
+        if length > 2 * MAX_MESSAGE:
+            # masked before it is cut, because half a password is not recognised; and cut between two words
+            message = replace(message, self.secrets)[: 2 * MAX_MESSAGE]
+            message = message[: max(message.rfind(" "), message.rfind("\n")) + 1] or message
+        message = mask(message, self.secrets)
         if length > MAX_MESSAGE:
             message = f"{message[:MAX_MESSAGE]}... ({length - MAX_MESSAGE} more characters)"
         line = LogLine(
@@ -119,6 +123,10 @@ class JobLog:
             source=source,
             extra=_plain({**self.bound, **extra}, self.secrets) if extra else self.bound,
         )
+        self.keep(line, own=own)
+
+    def keep(self, line: LogLine, *, own: bool) -> None:
+        """Keep a line just as it is, and send it on; `own` as for `add`."""
         with self._lock:
             self._written += 1
             if self._written <= MAX_LINES:
@@ -142,6 +150,11 @@ class JobLog:
                 ),
             )
         return lines
+
+    def put_back(self, lines: tuple[LogLine, ...]) -> None:
+        """Take lines back that `drain` gave and that could not be stored."""
+        with self._lock:
+            self._lines = [*lines, *self._lines]
 
     def capture(self) -> AbstractContextManager[None]:
         """Return a context manager that catches every line of this thread, and of tasks started from it."""
@@ -187,11 +200,30 @@ class Logger:
         text = str(message)
         if args or extra:
             try:
-                text = text.format(*args, **extra)
+                text = _filled_in(text, args, extra)
             except Exception as error:
                 # a line with a wrong template is still worth more than a job that fails for it
                 text = f"{text} {shown(args)} ({type(error).__name__} in the message: {error})"
         self._log.add(level, text + trace, source="pitstop", extra={**self._extra, **extra}, own=True)
+
+
+#: A field that reaches into its argument ({0.__class__}, {user[password]}), or one padded to a huge width.
+_REACHING = re.compile(r"\{[^{}:!]*[.\[]|\{[^{}]*:[^{}]*\d{5}")
+
+
+def _filled_in(template: str, args: tuple[object, ...], extra: Mapping[str, Any]) -> str:
+    # Part of a template may come from a user, such as the name of a table in an f-string: it must not be able to read
+    # what an argument is made of, as `str.format` would let it.
+    if _REACHING.search(template.replace("{{", "")):
+        raise ValueError("a field of a message is a name or a number, and nothing of what that is made of")
+    return template.format(*args, **extra)
+
+
+#: What terminals obey, and what turns the direction of a text: each written out.
+_COMMANDS = {
+    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    for code in (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 
 
 # -- where lines go besides the store ------------------------------------------------------------------------------
@@ -277,7 +309,15 @@ def as_text(line: LogLine) -> str:
     at = datetime.fromtimestamp(line.at, UTC).astimezone()
     operation = line.extra.get("operation") or line.extra.get("worker_type") or ""
     time_of_day = f"{at:%H:%M:%S}.{int(line.at * 1000) % 1000:03}"
-    return f"{time_of_day} {line.level:<7} {line.job_id[:8]} {operation}: {line.message}"
+    return f"{time_of_day} {line.level:<7} {line.job_id[:8]} {printable(str(operation))}: {printable(line.message)}"
+
+
+def printable(text: str) -> str:
+    """Return a text in which what could command a terminal is written out, such as `\\x1b`; line breaks and tabs stay.
+
+    A name in a database of a stranger's must not clear the screen of whoever looks at it, or write what was never said.
+    """
+    return text if text.isprintable() else text.translate(_COMMANDS)
 
 
 def as_json(line: LogLine) -> str:

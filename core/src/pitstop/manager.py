@@ -12,7 +12,7 @@ from typing import Literal
 from attrs import evolve, frozen
 
 from pitstop.clock import Clock, SystemClock
-from pitstop.contracts import Cancelled, Claim, Ending, Finished, JobQuery, JobStore
+from pitstop.contracts import Cancelled, Claim, Ending, Finished, JobQuery, JobStore, Running
 from pitstop.jobs import (
     Conclusion,
     Counts,
@@ -25,11 +25,9 @@ from pitstop.jobs import (
     parent_status,
 )
 from pitstop.logs import LogLine
+from pitstop.owners import LEASE as LEASE
 from pitstop.owners import Owner
 
-#: Seconds that a running job is its owner's without a sign of life. Long enough for a stopped or swapping machine; on
-#: the same host a death is seen at once, by the owner's lock. River and pgqueuer wait as long.
-LEASE = 30.0
 #: A retry waits a random time up to BACKOFF * 2 ** (attempt - 1) seconds, at most BACKOFF_LIMIT: exponential backoff
 #: with full jitter, as in M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 BACKOFF = 1.0
@@ -100,6 +98,20 @@ class JobManager:
             self._known[record.id] = record.job
         return records
 
+    def create_running(self, job: Job) -> tuple[JobRecord, JobRecord | None]:
+        """Store a job without relatives and claim it, in one transaction, because it starts at once.
+
+        Returns:
+            The record as it was created, and as it was claimed; None for the latter if its resource is in use.
+
+        Raises:
+            StoreError: it could not be stored.
+        """
+        self.owner.announce()
+        claim = self._claim(job.id, job)
+        record = JobRecord(job=job, created_at=claim.now, owner=claim.owner)
+        return record, self.store.create((record,), then=claim)
+
     def claim(self, job_id: str) -> JobRecord | None:
         """Make a pending job this process's to run. Returns its record, or None if it cannot be had now."""
         self.owner.announce()
@@ -153,9 +165,15 @@ class JobManager:
             self._known.pop(cancelled, None)
         return done
 
-    def heartbeat(self) -> list[str]:
-        """Extend the leases of what this process runs. Returns the ids of jobs that were told to stop."""
-        return self.store.heartbeat(self.owner.id, lease_until=self.clock.now() + LEASE)
+    def heartbeat(self) -> list[Running]:
+        """Give a sign of life: extend the leases of what this process runs. Returns what that is."""
+        now = self.clock.now()
+        self.owner.beat(now)
+        return self.store.heartbeat(self.owner.id, lease_until=now + LEASE)
+
+    def running(self) -> list[Running]:
+        """Return what this process runs, as the store sees it."""
+        return self.store.running(self.owner.id)
 
     def adopt(self, root_ids: Sequence[str]) -> None:
         """Look after trees that nobody looks after."""
@@ -174,22 +192,18 @@ class JobManager:
         Returns:
             The ends of lost jobs, and the roots that nobody looks after any more (their status is left alone).
         """
-        lost, dead = [], set()
+        lost = []
         running = JobQuery(statuses=(JobStatus.RUNNING,), leaves=True, limit=None)
         for record in self.store.select(running):
             if not self._is_lost(record):
                 continue
-            dead.add(record.owner or "")
             conclusion = _lost(record, on_crash(record.job.type))
             finished = self.finish(record, conclusion, lines=[_lost_line(record, conclusion, self.clock.now())])
             if finished is not None:
                 lost.append(finished)
         open_roots = JobQuery(statuses=(JobStatus.PENDING, JobStatus.RUNNING), roots=True, limit=None)
-        orphans = [r for r in self.store.select(open_roots) if r.owner and self.owner.is_dead(r.owner)]
-        for owner in dead.union(root.owner or "" for root in orphans):
-            # one whose lease has run out may still be alive, and without its file it would seem dead for good
-            if owner and self.owner.is_dead(owner):
-                self.owner.forget(owner)
+        orphans = [r for r in self.store.select(open_roots) if r.owner and self._is_dead(r.owner)]
+        self.owner.forget_dead(now=self.clock.now())
         return Rescued(lost=tuple(lost), orphans=tuple(r.id for r in reversed(orphans)))
 
     def close(self, *, keep_store: bool = False) -> None:
@@ -202,11 +216,14 @@ class JobManager:
         if record.owner is None or record.owner == self.owner.id:
             return False
         expired = record.lease_until is not None and record.lease_until < self.clock.now()
-        return expired or self.owner.is_dead(record.owner)
+        return expired or self._is_dead(record.owner)
 
-    def _claim(self, job_id: str) -> Claim:
+    def _is_dead(self, owner_id: str) -> bool:
+        return self.owner.is_dead(owner_id, now=self.clock.now())
+
+    def _claim(self, job_id: str, job: Job | None = None) -> Claim:
         now = self.clock.now()
-        job = self._known.pop(job_id, None)
+        job = job or self._known.pop(job_id, None)
         return Claim(job_id=job_id, owner=self.owner.id, now=now, lease_until=now + LEASE, job=job)
 
     def _wait_before(self, attempt: int) -> float:

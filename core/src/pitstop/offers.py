@@ -139,6 +139,19 @@ class Offers:
         with self._lock:
             self._added[entry.group, entry.name] = entry
 
+    def added(self) -> list[Entry]:
+        """Return what was added by hand, in the order in which it was."""
+        with self._lock:
+            return list(self._added.values())
+
+    @property
+    def arguments(self) -> dict[str, list[str] | None]:
+        """The arguments that it was made with, as lists."""
+        allow, block = (
+            names.replace(",", " ").split() if isinstance(names, str) else names for names in (self._allow, self._block)
+        )
+        return {"allow": allow, "block": block, "path": None if self._path is None else list(self._path)}
+
     def remove(self, group: str, name: str) -> Entry:
         """Take back what was added by hand, and return it.
 

@@ -1,24 +1,54 @@
-"""Operations and their parameters: read from a function's signature, checked with cattrs. Loads and finds nothing."""
+"""Operations and their parameters: read from a function's signature, checked with cattrs. Loads and finds nothing.
+
+A number can have bounds: `limit: Annotated[int, Bounds(ge=1)]`, or any other metadata with an attribute `ge`, `gt`,
+`le` or `lt`, such as that of the package annotated-types.
+"""
 
 from __future__ import annotations
 
 import inspect
+import operator
 import types
 import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
+from pitstop.credentials import secrets_of
 from pitstop.errors import InvalidValueError, UnknownKeyError
+from pitstop.masking import mask, mask_value
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 REQUIRED: Any = inspect.Parameter.empty
 Schema = dict[str, Any]
+#: How many characters of a refused value are shown.
+_SHOWN = 60
+#: Attribute of a bound -> how a person writes it, how JSON Schema does, and whether a value keeps to it.
+_BOUNDS: Mapping[str, tuple[str, str, Callable[[Any, Any], bool]]] = {
+    "ge": (">=", "minimum", operator.ge),
+    "gt": (">", "exclusiveMinimum", operator.gt),
+    "le": ("<=", "maximum", operator.le),
+    "lt": ("<", "exclusiveMaximum", operator.lt),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """What a parameter's value must keep to, in an annotation: `Annotated[int, Bounds(ge=1, le=100)]`.
+
+    Args:
+        ge, gt, le, lt: at least, more than, at most, less than; None for no such bound.
+    """
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -171,6 +201,8 @@ def type_name(kind: Any) -> str:
         return "..."
     origin: Any = get_origin(kind)
     arguments = get_args(kind)
+    if origin is Annotated:
+        return " ".join([type_name(arguments[0]), *(f"{_BOUNDS[key][0]} {limit}" for key, limit in _bounds(kind))])
     if _is_union(kind):
         return " | ".join(type_name(a) for a in arguments)
     if origin is Literal:
@@ -198,7 +230,7 @@ def _underlying(function: Callable[..., Any]) -> Any:
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(_underlying(function), include_extras=False)
+        return typing.get_type_hints(_underlying(function), include_extras=True)
     except Exception as error:
         # A name that exists only for the type checker: nothing can be checked against it.
         raise TypeError(f"its annotations cannot be resolved: {error}") from error
@@ -216,7 +248,10 @@ def _structure(where: str, parameter: Parameter, value: Any) -> Any:
             _without_own_path(line, parameter.name)
             for line in transform_error(error, path=parameter.name, format_exception=_text_of)
         ]
-        raise InvalidValueError(where=where, name=parameter.name, problem="; ".join(problems)) from error
+        # a long value is shown cut, so that its beginning counts as well
+        secrets = [(form[: _SHOWN - 4], text) for form, text in secrets_of({parameter.name: value})]
+        problem = mask("; ".join(problems), secrets)
+        raise InvalidValueError(where=where, name=parameter.name, problem=problem) from (None if secrets else error)
 
 
 def _text_of(error: BaseException, kind: type | None) -> str:
@@ -233,8 +268,9 @@ def _without_own_path(line: str, name: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+    # what is no JSON cannot be masked by its keys
+    text = repr(mask_value(value) if isinstance(value, (str, dict, list)) else value)
+    return f"{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'} ({type(value).__name__})"
 
 
 @cache
@@ -323,6 +359,18 @@ def _converter() -> Converter:
     def record(kind: Any) -> Callable[[Any, Any], Any]:
         return from_object(converter.gen_structure_attrs_fromdict(kind))
 
+    def annotated(kind: Any) -> Callable[[Any, Any], Any]:
+        inner, bounds = get_args(kind)[0], _bounds(kind)
+
+        def hook(value: Any, _: Any) -> Any:
+            taken = value if inner is Any else converter.structure(value, inner)
+            if taken is not None and not all(_BOUNDS[key][2](taken, limit) for key, limit in bounds):
+                raise ValueError(f"expected {type_name(kind)}, got {_shown(value)}")
+            return taken
+
+        return hook
+
+    converter.register_structure_hook_factory(_is_annotated, annotated)
     converter.register_structure_hook_func(_is_union, one_of)
     converter.register_structure_hook_func(_is_literal, literal)
     converter.register_structure_hook_func(lambda k: isinstance(k, type) and issubclass(k, Enum), member)
@@ -335,6 +383,16 @@ def _converter() -> Converter:
 def _is_union(kind: Any) -> bool:
     origin: Any = get_origin(kind)
     return origin is Union or origin is types.UnionType
+
+
+def _is_annotated(kind: Any) -> bool:
+    return get_origin(kind) is Annotated
+
+
+def _bounds(kind: Any) -> list[tuple[str, Any]]:
+    """Return the bounds of an annotated type, such as `[("ge", 1)]`; other metadata says nothing to us."""
+    found = [(key, getattr(noted, key, None)) for noted in kind.__metadata__ for key in _BOUNDS]
+    return [(key, limit) for key, limit in found if isinstance(limit, (int, float))]
 
 
 def _is_literal(kind: Any) -> bool:
@@ -358,6 +416,8 @@ _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", 
 def _schema(kind: Any) -> Schema:
     origin: Any = get_origin(kind)
     arguments = get_args(kind)
+    if origin is Annotated:
+        return {**_schema(arguments[0]), **{_BOUNDS[key][1]: limit for key, limit in _bounds(kind)}}
     if kind in _JSON_TYPES:
         return {"type": _JSON_TYPES[kind]}
     if kind is None:

@@ -9,22 +9,31 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from pitstop import logs
-from pitstop.contracts import Cancelled, Finished, JobStore, Runner
-from pitstop.errors import InvalidJobError, JobCancelledError, PitstopError, StoreError
+from pitstop.contracts import Cancelled, Executes, Finished, JobStore, ReservingRunner, Runner
+from pitstop.ends import Ends
+from pitstop.errors import InputError, InvalidJobError, InvalidPlanError, PitstopError, StoreError
 from pitstop.execution import Attempt, Execution
 from pitstop.handover import Handover
 from pitstop.hooks import Hooks
-from pitstop.jobs import Job, JobRecord, JobStatus, Plan, Progress
+from pitstop.jobs import Conclusion, ErrorRecord, Job, JobRecord, JobStatus, Plan, Progress, cancellation
+from pitstop.logs import LogLine
+from pitstop.lookout import Lookout
 from pitstop.manager import JobManager, OnCrash
+from pitstop.owners import LEASE
 from pitstop.registry import Registry
 from pitstop.runners.inline import InlineRunner
 from pitstop.submission import Options, checked, jobs_of, plan_of, remainder
-from pitstop.watcher import WATCH_INTERVAL, Watcher
+from pitstop.supervisor import Supervisor, given_up
+
+#: Seconds between two attempts to store an end that the store refuses, at first and at most; and after how many those
+#: who wait for the job are told, while it is still tried now and then.
+REPEAT_SOON, REPEAT_LATE = 0.05, 2.0
+END_PATIENCE = 10.0
 
 
 class Orchestrator:
@@ -48,17 +57,29 @@ class Orchestrator:
         self.manager = store if isinstance(store, JobManager) else JobManager(store)
         self.registry = registry = Registry() if registry is None else registry
         self.runner: Runner = InlineRunner(clock=self.manager.clock) if runner is None else runner
+        self._reserving = cast("ReservingRunner", self.runner) if hasattr(self.runner, "reserve") else None
         self._hooks = Hooks(registry.hook_plugins())
-        self._execution = Execution(registry, hooks=self._hooks, on_progress=self._progressed, clock=self.manager.clock)
-        self._changed = threading.Condition()
-        self._changes = 0
-        self._attempts: dict[str, Attempt] = {}
+        local = Execution(registry, hooks=self._hooks, on_progress=self._progressed, clock=self.manager.clock)
+        elsewhere = getattr(self.runner, "remote_execution", None)
+        self._execution: Executes = (
+            local if elsewhere is None else elsewhere(local, registry=registry, owner=self.manager.owner)
+        )
+        self._supervisor = Supervisor(self.manager)
+        self._ends = Ends.of(self.store)
+        self._claimed: dict[str, JobRecord] = {}
         self._failures: dict[str, BaseException] = {}
-        self._closed = False
-        self._storing_lines = threading.Lock()
-        self._watcher = Watcher(self._watch)
-        self._handover = Handover(self.manager, self.runner, on_wait=self._watcher.start)
-        self._helper: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._unstored: list[_End] = []
+        self._has_rescued = False
+        self._lookout = Lookout(
+            self.store,
+            self._supervisor,
+            self._ends,
+            waits=lambda: self._handover.waits or bool(self._unstored),
+            again=self._again,
+            looks_after=lambda: self._handover.looks_after,
+        )
+        self._handover = Handover(self.manager, self.runner, on_wait=self._lookout.look_soon)
         self.runner.start(self.run_job)
 
     @property
@@ -90,27 +111,55 @@ class Orchestrator:
             PluginError: what it needs cannot be loaded; nothing was stored.
             StoreError: it could not be stored, or the orchestrator is closed.
         """
-        if self._closed:
-            raise self._closed_error()
-        if isinstance(what, str):
-            what = plan_of(self.registry, what, {} if config is None else config)
-        elif isinstance(what, (Job, Plan)) and config is not None:
-            raise InvalidJobError(reason="a job or plan was given together with a config", hint="put it into the job")
-        jobs = checked(jobs_of(what, options), self.registry)
+        self._check_open()
+        self._rescue_first()
+        jobs = self._jobs_of(what, config, options)
+        if len(jobs) == 1 and not jobs[0].is_parent:
+            return self._submit_one(jobs[0])
         records = self.manager.create(jobs, shared=self.runner.shared)
-        for record in records:
-            self._hooks.created(record)
-        for record in reversed(records):
-            if record.status.terminal:  # a parent without children
-                self._hooks.finished(record)
-        root = records[0]
-        if not root.status.terminal:
-            self._handover.look_after(root.id)
-            if root.job.is_parent:
-                self._handover.begin(root.id, records)
-            else:
-                self.runner.submit(root.id)
-        return root
+        self._created(records)
+        self._begin(records)
+        return records[0]
+
+    def submit_many(
+        self,
+        requests: Iterable[str | Job | Plan | tuple[str, Mapping[str, Any]]],
+        *,
+        options: Options | None = None,
+    ) -> list[JobRecord]:
+        """Check many requests, store them in one transaction, and let their first jobs start.
+
+        A hundred in one transaction take a twentieth of the time that they take one by one.
+
+        Args:
+            requests: each as for `submit`; an action or worker type with its config is a pair.
+            options: what applies to each tree.
+
+        Returns:
+            The roots' records in the order of the requests.
+
+        Raises:
+            InvalidPlanError: something in some of them is wrong, each told with its number; nothing was stored.
+            PluginError, StoreError: as `submit`; nothing was stored.
+        """
+        self._check_open()
+        self._rescue_first()
+        trees, problems = [], []
+        for number, request in enumerate(requests, 1):
+            what, config = request if isinstance(request, tuple) else (request, None)
+            try:
+                trees.append(self._jobs_of(what, config, options))
+            except InputError as error:
+                problems.append((f"request {number}", str(error)))
+        if problems:
+            raise InvalidPlanError(problems=tuple(problems))
+        records = iter(self.manager.create([job for tree in trees for job in tree], shared=self.runner.shared))
+        stored = [[next(records) for _ in tree] for tree in trees]
+        for tree in stored:
+            self._created(tree)
+        for tree in stored:
+            self._begin(tree)
+        return [tree[0] for tree in stored]
 
     def run(
         self,
@@ -129,25 +178,31 @@ class Orchestrator:
             UnknownJobError: there is no such job.
             StoreError: the store failed under a job that ran here, or the orchestrator was closed before the end.
         """
+        record = self.store.get(job_id)
+        if record.status.terminal:
+            return record
+        if isinstance(self.runner, InlineRunner):
+            self.runner.run_queued()  # a job that waits for another would else keep it from starting
         ends_at = None if timeout is None else time.monotonic() + timeout
-        pause = 0.002
-        while True:
-            seen = self._changes
-            record = self.store.get(job_id)
-            if record.status.terminal:
-                return record
-            failure = self._failures.get(record.job.correlation_id)
-            if failure is not None:
-                raise failure
-            if self._closed:
-                raise self._closed_error()
-            left = WATCH_INTERVAL if ends_at is None else min(WATCH_INTERVAL, ends_at - time.monotonic())
-            if left <= 0:
-                return record
-            # what runs elsewhere tells nobody here; what runs here wakes us
-            pause = min(pause * 1.5, left) if self.runner.shared else left
-            with self._changed:
-                self._changed.wait_for(lambda seen=seen: self._changes != seen, pause)  # type: ignore[misc]
+        if self.runner.shared or not self._handover.is_ours(record.job.correlation_id):
+            self._lookout.look_soon()  # it may end in another process, which tells nobody here
+        else:
+            self._lookout.start()
+        with self._ends.waiting(job_id) as ended:
+            while True:
+                ended.clear()
+                record = self.store.get(job_id)
+                if record.status.terminal:
+                    return record
+                failure = self._failures.get(record.job.correlation_id)
+                if failure is not None:
+                    raise failure
+                self._check_open()
+                # a net under what wakes us, no clock to go by
+                left = LEASE if ends_at is None else min(LEASE, ends_at - time.monotonic())
+                if left <= 0:
+                    return record
+                ended.wait(left)
 
     def cancel(self, job_id: str, *, reason: str = "cancelled") -> Cancelled:
         """Cancel a job and all below it: pending ones at once; running ones are told.
@@ -157,9 +212,7 @@ class Orchestrator:
         """
         done = self.manager.cancel(job_id, reason=reason)
         for told in done.told:
-            attempt = self._attempts.get(told)
-            if attempt is not None:
-                attempt.scope.tell(JobCancelledError(reason=reason))
+            self._supervisor.tell(told, reason)
         for cancelled in done.cancelled:
             self.runner.cancel(cancelled)
             self._handover.forget(cancelled)
@@ -213,14 +266,11 @@ class Orchestrator:
 
     def close(self, *, wait: bool = True, keep_store: bool = False) -> None:
         """Stop the runner (with `wait`, when its jobs have ended) and, unless told otherwise, close the store."""
-        self._closed = True
+        self._closing.set()
         self.runner.stop(wait=wait)
-        self._watcher.stop()
-        helper = self._helper
-        if wait and helper is not None and helper is not threading.current_thread():
-            helper.join()
+        self._lookout.stop(wait=wait)
         self.manager.close(keep_store=keep_store)
-        self._notify()
+        self._ends.tell_all()
 
     def __enter__(self) -> Orchestrator:
         return self
@@ -231,6 +281,54 @@ class Orchestrator:
         self.close()
 
     # -- what happens on the way -----------------------------------------------------------------------------------
+
+    def _jobs_of(self, what: str | Job | Plan, config: Mapping[str, Any] | None, options: Options | None) -> list[Job]:
+        if isinstance(what, str):
+            what = plan_of(self.registry, what, {} if config is None else config)
+        elif isinstance(what, (Job, Plan)) and config is not None:
+            raise InvalidJobError(reason="a job or plan was given together with a config", hint="put it into the job")
+        return checked(jobs_of(what, options), self.registry, also=getattr(self.runner, "check", None))
+
+    def _submit_one(self, job: Job) -> JobRecord:
+        """Store a job without relatives; where the runner can start it at once, claimed already: one commit less."""
+        reserving = self._reserving
+        if reserving is None or not reserving.reserve():
+            (record,) = self.manager.create([job], shared=self.runner.shared)
+            self._hooks.created(record)
+            self._handover.look_after(job.id)
+            self.runner.submit(job.id)
+            return record
+        claimed = None
+        try:
+            record, claimed = self.manager.create_running(job)
+            self._hooks.created(record)
+        except BaseException:
+            reserving.release()
+            if claimed is not None:  # interrupted in a hook: it will not start any more
+                self.manager.finish(claimed, Conclusion(kind="cancelled", error=cancellation("interrupted")))
+            raise
+        self._handover.look_after(job.id)
+        if claimed is not None:
+            self._claimed[job.id] = claimed
+        reserving.submit_reserved(job.id)
+        return record
+
+    def _created(self, records: list[JobRecord]) -> None:
+        for record in records:
+            self._hooks.created(record)
+        for record in reversed(records):
+            if record.status.terminal:  # a parent without children
+                self._hooks.finished(record)
+
+    def _begin(self, records: list[JobRecord]) -> None:
+        root = records[0]
+        if root.status.terminal:
+            return
+        self._handover.look_after(root.id)
+        if root.job.is_parent:
+            self._handover.begin(root.id, records)
+        else:
+            self.runner.submit(root.id)
 
     def advance(self, parent_id: str) -> None:
         """Hand over every job of a tree that may start. Doing it twice is harmless, because the claim decides."""
@@ -244,7 +342,7 @@ class Orchestrator:
         """
         # Nobody is above us in a runner's thread, and a store of somebody else's may raise what it likes.
         try:
-            record = self.manager.claim(job_id)
+            record = self._claimed.pop(job_id, None) or self.manager.claim(job_id)
             if record is None:
                 self._handover.could_not_claim(job_id)
         except KeyboardInterrupt:
@@ -267,25 +365,23 @@ class Orchestrator:
     def _run(self, record: JobRecord, following: Callable[[], str | None]) -> JobRecord | None:
         """Run a claimed job to its end, and return the next one if it was claimed with that end."""
         attempt = Attempt.of(record, clock=self.manager.clock)
-        self._attempts[record.id] = attempt
-        self._watcher.start()
+        self._supervisor.begin(attempt)
+        self._lookout.start()
         finished, then = None, None
         try:
             self._hooks.started(record)
             conclusion = self._execution.run(attempt)
             then = None if conclusion.interrupted else following()
-            with self._storing_lines:  # what the watcher has taken is stored before the end is
-                lines = attempt.log.drain(last=True)
-            finished = self.manager.finish(record, conclusion, lines=lines, then=then, shared=self.runner.shared)
+            finished = self._finish(record, conclusion, self._supervisor.last_lines(attempt), then)
         finally:
-            del self._attempts[record.id]
+            self._supervisor.end(attempt)
             if finished is None and then is not None:
                 self.runner.submit(then)  # the runner gave it to us, and would not come back to it
         claimed = None
         if finished is None:
-            logs.report(f"job {record.id}: attempt {record.attempt} was given up before it ended; its end is ignored")
+            logs.report(given_up(record))
             self._handover.look_again(record.job.resource)
-            self._notify()
+            self._ends.tell_all()
         else:
             claimed = finished.claimed
             self._settle(finished, then)
@@ -294,6 +390,40 @@ class Orchestrator:
             raise KeyboardInterrupt
         return claimed
 
+    def _finish(
+        self, record: JobRecord, conclusion: Conclusion, lines: tuple[LogLine, ...], then: str | None
+    ) -> Finished | None:
+        """Store an end. One that the store refuses is stored again, and again later: it must not be lost."""
+        pause, gives_up_at = REPEAT_SOON, time.monotonic() + END_PATIENCE
+        while True:
+            try:
+                return self.manager.finish(record, conclusion, lines=lines, then=then, shared=self.runner.shared)
+            except StoreError as error:
+                if error.lasting and conclusion.kind != "failed":
+                    conclusion, lines = _unstorable(conclusion, error), ()
+                    continue
+                if error.lasting:
+                    raise
+                if self._closing.is_set() or time.monotonic() > gives_up_at:
+                    self._unstored.append(_End(record, conclusion, lines))
+                    self._lookout.look_soon()
+                    raise
+                logs.report(f"the end of job {record.id} could not be stored, and is stored again: {error}")
+            self._closing.wait(pause)
+            pause = min(2 * pause, REPEAT_LATE)
+
+    def _store_late(self, end: _End) -> None:
+        """Store an end that the store has refused for long."""
+        record = end.record
+        try:
+            finished = self.manager.finish(record, end.conclusion, lines=end.lines, shared=self.runner.shared)
+        except Exception:  # it was reported when it failed first
+            self._unstored.append(end)
+            return
+        self._failures.pop(record.job.correlation_id, None)
+        if finished is not None:
+            self._settle(finished, None)
+
     def _failed(self, job_id: str, error: BaseException) -> None:
         """Tell whoever waits for a job's tree that the store fails under it."""
         logs.report(f"job {job_id} could not be carried through: {type(error).__name__}: {error}")
@@ -301,7 +431,7 @@ class Orchestrator:
             self._failures[self.store.get(job_id).job.correlation_id] = error
         except Exception as second:  # then `wait`, which reads the store too, raises by itself
             logs.report(f"job {job_id} cannot be read: {type(second).__name__}: {second}")
-        self._notify()
+        self._ends.tell_all()
 
     def _settle(self, finished: Finished, then: str | None) -> None:
         record = finished.record
@@ -320,7 +450,7 @@ class Orchestrator:
             self._handover.after_cancel(record.job.correlation_id)
         if record.job.resource is not None:
             self._handover.wake(record.job.resource)
-        self._notify()
+        self._ends.tell(record.id)
 
     def _announce(self, closed: tuple[JobRecord, ...], cancelled: tuple[str, ...]) -> None:
         if self._hooks.wants_finished:
@@ -329,8 +459,8 @@ class Orchestrator:
         for parent in closed:
             self._hooks.finished(parent)
             self._handover.forget(parent.id)
-        if closed or cancelled:
-            self._notify()
+            self._ends.tell(parent.id)
+        self._ends.tell(*cancelled)
 
     def _progressed(self, record: JobRecord, progress: Progress) -> None:
         try:
@@ -338,43 +468,35 @@ class Orchestrator:
         except StoreError as error:
             logs.report(f"progress was not stored: {error}")  # no reason for the work itself to fail
         self._hooks.progress(record.job, progress)
-        self._notify()
 
-    def _closed_error(self) -> StoreError:
-        return StoreError(url=self.store.url, problem="this orchestrator is closed", hint="make another one")
-
-    def _notify(self) -> None:
-        with self._changed:
-            self._changes += 1
-            self._changed.notify_all()
+    def _check_open(self) -> None:
+        if self._closing.is_set():
+            raise StoreError(url=self.store.url, problem="this orchestrator is closed", hint="make another one")
 
     # -- what no call tells ----------------------------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        if self._attempts:
-            self._look_after_attempts()
-        if self._handover.waits and (self._helper is None or not self._helper.is_alive()):
-            # not in this thread: the inline runner runs a job where it is handed over, and somebody must go on watching
-            self._helper = threading.Thread(target=self._hand_over_again, name="pitstop-helper", daemon=True)
-            self._helper.start()
-
-    def _look_after_attempts(self) -> None:
-        for attempt in list(self._attempts.values()):
-            with self._storing_lines:
-                self.store.add_lines(attempt.log.drain())
-        for job_id in self.manager.heartbeat():
-            told = self._attempts.get(job_id)
-            if told is not None:
-                told.scope.tell(JobCancelledError(reason="cancelled"))
-
-    def _hand_over_again(self) -> None:
+    def _again(self) -> None:
+        """See to what waits for something that nobody tells."""
+        unstored, self._unstored = self._unstored, []
+        for end in unstored:
+            self._store_late(end)
         try:
             self._rescue_lost()
         except Exception as error:  # also what a foreign store raises: others still get their turn
             logs.report(f"jobs of processes that died could not be looked for, and are again later: {error}")
-        self._handover.again(held={attempt.record.job.resource for attempt in list(self._attempts.values())})
+        self._handover.again(held=self._supervisor.held())
+
+    def _rescue_first(self) -> None:
+        """Before the first job of this process: mark what others lost, so that nothing waits for what they held."""
+        if self._has_rescued or self.store.path is None:
+            return
+        try:
+            self._rescue_lost()
+        except PitstopError as error:
+            logs.report(f"jobs of processes that died could not be looked for: {error}")
 
     def _rescue_lost(self) -> list[str]:
+        self._has_rescued = True
         rescued = self.manager.rescue(on_crash=self._on_crash)
         for finished in rescued.lost:
             self._settle(finished, None)
@@ -387,3 +509,16 @@ class Orchestrator:
             logs.report(f"lost jobs of {worker_type!r} are not tried again: {error}")
             return "fail"
         return "retry" if getattr(worker, "on_crash", "fail") == "retry" else "fail"
+
+
+class _End(NamedTuple):
+    """An end that is not stored yet."""
+
+    record: JobRecord
+    conclusion: Conclusion
+    lines: tuple[LogLine, ...]
+
+
+def _unstorable(conclusion: Conclusion, error: StoreError) -> Conclusion:
+    message = f"it {conclusion.kind}, but its end cannot be stored: {error}"
+    return Conclusion(kind="failed", error=ErrorRecord(type="StoreError", message=message))

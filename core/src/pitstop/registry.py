@@ -57,6 +57,8 @@ class Registry:
         self._lock = RLock()
         self._slots: dict[Entry, Slot] = {}
         self._failures: dict[Entry, Problem] = {}
+        self._changes = 0
+        self._quick: dict[tuple[str, str], tuple[int, Any]] = {}
 
     # -- what there is ------------------------------------------------------------------------------------------------
 
@@ -67,6 +69,7 @@ class Registry:
         importlib.invalidate_caches()
         self._offers.refresh()
         self._failures.clear()
+        self._changes += 1
 
     def entries(self, group: str | None = None) -> list[Entry]:
         """Return what may be used, sorted by group, name and distribution; nothing is imported.
@@ -151,7 +154,7 @@ class Registry:
         Raises:
             UnknownNameError, ConflictError, BlockedError, PluginError: as `load`, also when it is no worker.
         """
-        worker: Worker = self._made(self._offers.find(WORKERS, worker_type))
+        worker: Worker = self._quickly_made(WORKERS, worker_type)
         return worker
 
     def operation(self, worker_type: str, name: str) -> Operation:
@@ -160,7 +163,7 @@ class Registry:
         Raises:
             UnknownNameError, ConflictError, BlockedError, PluginError: as `load`, also when it can be no operation.
         """
-        operation: Operation = self._made(self._offers.find(OPERATIONS + worker_type, name))
+        operation: Operation = self._quickly_made(OPERATIONS + worker_type, name)
         return operation
 
     def planner(self, action: str) -> Planner:
@@ -329,6 +332,29 @@ class Registry:
         """
         self._remove(HOOKS, _hooks_name(plugin))
 
+    # -- for another process ------------------------------------------------------------------------------------------
+
+    @property
+    def changes(self) -> int:
+        """How often something was added, removed or read again: while it stays the same, so do the answers."""
+        return self._changes
+
+    @property
+    def arguments(self) -> dict[str, list[str] | None]:
+        """What it was made with, as plain JSON: one made with the same, elsewhere, finds the same distributions."""
+        return self._offers.arguments
+
+    def added(self) -> list[tuple[Entry, Any]]:
+        """Return what was added by hand: the entry of each, and the thing as it was given."""
+        with self._lock:
+            return [(entry, self._slots[entry].load()) for entry in self._offers.added()]
+
+    def add_entry(self, entry: Entry) -> None:
+        """Add by hand what an entry names, imported only when it is asked for, as that of a distribution is."""
+        with self._lock:
+            self._offers.add(entry)
+            self._changes += 1
+
     # -- within -------------------------------------------------------------------------------------------------------
 
     def _slot(self, entry: Entry) -> Slot:
@@ -342,6 +368,16 @@ class Registry:
     def _made(self, entry: Entry) -> Any:
         maker = self._maker(entry.group)
         return self._noting(entry, lambda: self._slot(entry).make(maker), whole=True)
+
+    def _quickly_made(self, group: str, name: str) -> Any:
+        """Return what was made before under a name, unless anything has changed: each job asks twice."""
+        found = self._quick.get((group, name))
+        if found is not None and found[0] == self._changes:
+            return found[1]
+        changes = self._changes  # before the look-up: what changes meanwhile makes the answer old
+        made = self._made(self._offers.find(group, name))
+        self._quick[group, name] = changes, made
+        return made
 
     def _noting(self, entry: Entry, function: Callable[[], Any], *, whole: bool) -> Any:
         """Call what loads an entry; note its failure among the problems, and strike it out once the whole succeeds."""
@@ -380,10 +416,12 @@ class Registry:
                 give_lookup(made, self)
             self._slots[entry] = Slot(entry, kind_of(group), loaded=thing, made=made)
             self._offers.add(entry)
+            self._changes += 1
 
     def _remove(self, group: str, name: str) -> None:
         with self._lock:
             self._slots.pop(self._offers.remove(group, name), None)
+            self._changes += 1
 
 
 def _as_it_is(_entry: Entry, loaded: Any) -> Any:

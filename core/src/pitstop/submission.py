@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from pitstop.contracts import JobQuery, JobStore
-from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, UnknownNameError
+from pitstop.credentials import secrets_of
+from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, UnknownNameError, without_secrets
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan, Tolerance
+from pitstop.masking import replace
 from pitstop.offers import PLANNERS, WORKERS
 
 if TYPE_CHECKING:
@@ -54,11 +56,13 @@ def plan_of(registry: Registry, what: str, config: Mapping[str, Any]) -> Plan | 
         planner = registry.planner(what)
         entry = registry.entry(PLANNERS, what)
         origin = f" ({entry.origin})" if entry.distribution else ""
-        planned = _guarded(f"the planner of {what!r}{origin}", planner, config)
+        planned = _guarded(f"the planner of {what!r}{origin}", planner, config, config)
         if not isinstance(planned, (Plan, Job)):
             raise registry.fault(PLANNERS, what, f"it returned {type(planned).__name__}, not a Plan")
         return planned
     if registry.has(WORKERS, base):
+        if what != base:
+            registry.entry(WORKERS, what)  # the distribution that is named must be one that offers it
         return Job(type=base, config=config)
     known = (*registry.planner_names(), *registry.worker_types())
     raise UnknownNameError(kind="action or worker type", name=what, known=known)
@@ -66,6 +70,8 @@ def plan_of(registry: Registry, what: str, config: Mapping[str, Any]) -> Plan | 
 
 def jobs_of(request: Plan | Job, options: Options | None = None) -> list[Job]:
     """Return the jobs of a tree, parents before their children, each with its parent's and its root's id."""
+    if type(request) is Job and options is None and request.tolerance is None and _is_root(request):
+        return [request]  # most are, and are as they must be
     options = options or Options()
     _check_kind(request, "what was submitted")
     if isinstance(request, Job) and (options.on_error is not None or options.max_failures is not None):
@@ -80,6 +86,10 @@ def jobs_of(request: Plan | Job, options: Options | None = None) -> list[Job]:
     return [evolve(jobs[0], **changes), *jobs[1:]] if changes else jobs
 
 
+def _is_root(job: Job) -> bool:
+    return job.parent_id is None and job.correlation_id == job.id
+
+
 def _check_kind(request: object, what: str) -> None:
     if isinstance(request, Plan):
         request, what = request.parent, "a plan's parent"
@@ -87,8 +97,13 @@ def _check_kind(request: object, what: str) -> None:
         raise InvalidJobError(reason=f"{what} is of type {type(request).__name__}", hint="give a Job or a Plan")
 
 
-def checked(jobs: list[Job], registry: Registry) -> list[Job]:
+def checked(jobs: list[Job], registry: Registry, *, also: Callable[[Job], None] | None = None) -> list[Job]:
     """Return the jobs with the resources that their workers name, after each worker has accepted its jobs.
+
+    Args:
+        jobs: of one tree or of many.
+        registry: knows the workers.
+        also: refuses jobs that their worker accepts: the runner's check, if it has one.
 
     Raises:
         InvalidPlanError: at least one is refused; it tells them all.
@@ -97,7 +112,7 @@ def checked(jobs: list[Job], registry: Registry) -> list[Job]:
     accepted, problems = [], []
     for job in jobs:
         try:
-            accepted.append(job if job.is_parent else _checked(job, registry))
+            accepted.append(job if job.is_parent else _checked(job, registry, also))
         except PitstopError as error:
             if len(jobs) == 1:
                 raise
@@ -133,13 +148,15 @@ def remainder(store: JobStore, record: JobRecord) -> Job | Plan | None:
     return Plan(parent=fresh, children=left) if left else None
 
 
-def _checked(job: Job, registry: Registry) -> Job:
+def _checked(job: Job, registry: Registry, also: Callable[[Job], None] | None) -> Job:
     worker = registry.worker(job.type)
-    _guarded(f"the worker of {job.type!r}", worker.validate, job)
+    _guarded(f"the worker of {job.type!r}", worker.validate, job, job.config)
+    if also is not None:
+        also(job)
     name_resource = getattr(worker, "resource", None)
     if job.resource is not None or not callable(name_resource):
         return job
-    resource = _guarded(f"the worker of {job.type!r}", name_resource, job)
+    resource = _guarded(f"the worker of {job.type!r}", name_resource, job, job.config)
     if resource is not None and not isinstance(resource, str):
         raise InvalidJobError(
             reason=f"the worker of {job.type!r} names the resource {resource!r}", hint="it returns a text or None"
@@ -147,22 +164,28 @@ def _checked(job: Job, registry: Registry) -> Job:
     return evolve(job, resource=resource)
 
 
-def _guarded(who: str, function: Callable[..., Any], argument: object) -> Any:
+def _guarded(who: str, function: Callable[..., Any], argument: object, config: Mapping[str, Any]) -> Any:
     """Call what a plugin offers. What it raises that is no error of ours is told as a fault of the plugin.
 
     Raises:
-        PitstopError: as the function; an InvalidJobError for everything else that it raises.
+        PitstopError: as the function, without the config's secrets; an InvalidJobError for everything else it raises.
     """
     try:
         return function(argument)
-    except (PitstopError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise
+    except PitstopError as error:
+        masked = without_secrets(error, secrets_of(config))
+        if masked is error:
+            raise
+        raise masked from None
     except BaseException as error:
         # also SystemExit: a plugin that calls sys.exit must not end its host
         try:
             text = f"{type(error).__name__}: {error}"
         except Exception:
             text = type(error).__name__
+        text = replace(text, secrets_of(config))
         raise InvalidJobError(
             reason=f"{who} failed in {getattr(function, '__qualname__', function)} with {text}",
             hint="an InvalidJobError would say what is wrong with the config; tell the plugin's author",

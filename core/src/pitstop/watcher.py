@@ -1,4 +1,4 @@
-"""A thread that looks, again and again, for what no call tells. Knows no job."""
+"""A thread that looks for what no call tells, and sleeps when there is nothing to look for. Knows no job."""
 
 from __future__ import annotations
 
@@ -7,43 +7,63 @@ from collections.abc import Callable
 
 from pitstop import logs
 
-#: How often a process looks for what no call tells it: a cancel from another process, a resource that another process
-#: has freed, the death of an owner. In seconds.
+#: How often a process looks for what leaves no trace in the store: the death of an owner, lines of a running job that
+#: are not stored yet. In seconds.
 WATCH_INTERVAL = 0.5
 
 
 class Watcher:
-    """A thread that calls a function every WATCH_INTERVAL seconds.
+    """Calls a function again and again from a thread of its own.
 
     Args:
-        watch: what to call; what it raises is reported, and it is called again.
+        watch: what to call; it returns the seconds until the next call, or None to be called only after `wake`. What it
+            raises is reported, and it is called again.
     """
 
-    def __init__(self, watch: Callable[[], None]) -> None:
+    def __init__(self, watch: Callable[[], float | None]) -> None:
         self._call = watch
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._stopped = False
+        self._asleep = False
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, unless it has begun or was stopped. Cheap."""
-        if self._thread is not None:
-            return
-        with self._lock:
-            if self._thread is None and not self._stop.is_set():
-                self._thread = threading.Thread(target=self._run, name="pitstop-watcher", daemon=True)
-                self._thread.start()
+        """See to it that the function is called: begin, or go on after a None. Cheap when it is being called anyway."""
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None and not self._stopped:
+                    self._thread = threading.Thread(target=self._run, name="pitstop-watcher", daemon=True)
+                    self._thread.start()
+        elif self._asleep:
+            self._wake.set()
+
+    def hurry(self) -> None:
+        """Have the function called now."""
+        self.start()
+        self._wake.set()
 
     def stop(self) -> None:
         """End; returns when no call is under way."""
-        self._stop.set()
+        with self._lock:
+            self._stopped = True
+        self._wake.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(WATCH_INTERVAL):
+        pause: float | None = WATCH_INTERVAL
+        while True:
+            self._wake.wait(pause)
+            self._wake.clear()
+            if self._stopped:
+                return
+            # before the call: what begins while it looks may be missed by it, and must find us asleep or looking again
+            self._asleep = True
             try:
-                self._call()
+                pause = self._call()
             except Exception as error:  # also what a foreign store raises: without heartbeats the jobs would be lost
                 logs.report(f"looking after running jobs failed, and is tried again: {error}")
+                pause = WATCH_INTERVAL
+            self._asleep = pause is None

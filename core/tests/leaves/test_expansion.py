@@ -69,8 +69,67 @@ def test_expand_refuses_what_is_no_name(name: str) -> None:
 
 def test_expand_lists_secrets_longest_first() -> None:
     """A secret that is part of another one must not tear that one apart when both are masked."""
-    expanded = expand({"a": "${S}", "b": "${L}"}, {"S": "pass", "L": "password"})
-    assert expanded.secrets == (("password", "${L}"), ("pass", "${S}"))
+    expanded = expand({"a": "${S}", "b": "${L}"}, {"S": "pass-word", "L": "pass-word-long"})
+    assert expanded.secrets == (("pass-word-long", "${L}"), ("pass-word", "${S}"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "masked"),
+    [
+        ("X", "1", False),
+        ("X", "db", False),
+        ("X", "hunter2", False),
+        ("X", "hunter22", True),
+        ("X", "123456789", False),
+        ("X", "-1234.5678", False),
+        ("X", "/var/lib/app.db", False),
+        ("X", "./data/app.db", False),
+        ("X", "sqlite:////var/lib/app.db", False),
+        ("X", "/path/a@b", True),
+        ("X", "/path/a=b", True),
+        ("X", "db.example.com", True),
+        ("X", "https://hooks.example/T0/secret", True),
+        ("X_TOKEN", "hunter2", True),
+        ("DB_PASS", "1234", True),
+        ("PATH_SECRET", "/var/lib/app.db", True),
+        ("API_KEY", "123", False),
+    ],
+)
+def test_expand_masks_what_is_not_plainly_harmless(name: str, value: str, masked: bool) -> None:
+    """A path, a number and a short word are shown, unless the variable's name says that it is a secret."""
+    secrets = dict(expand({"note": f"${{{name}}}"}, {name: value}).secrets)
+    assert (secrets.get(value) == f"${{{name}}}") is masked
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"password": "${X}"},
+        {"db": {"auth": ["${X}"]}},
+        {"url": "pg://u:${X}@h/d"},
+        {"url": "pg://h/d?password=${X}"},
+        {"dsn": "host=h password=${X}"},
+        {"password": "salt${X}"},
+    ],
+)
+def test_expand_masks_what_stands_where_a_secret_belongs(config: dict[str, object]) -> None:
+    """The place decides, whatever the value looks like."""
+    assert dict(expand(config, {"X": "/etc"}).secrets)["/etc"] == "${X}"
+
+
+def test_expand_lists_the_secrets_that_stand_in_the_config_itself() -> None:
+    """Without a reference the config comes back as it is, with what is to be masked of it."""
+    config = {"url": "pg://u:p%40ss-word@h/d", "n": 5}
+    expanded = expand(config, {})
+    assert expanded.config is config
+    assert {"p%40ss-word", "p@ss-word"} <= dict(expanded.secrets).keys()
+    assert expand({"n": 5, "note": "a=b"}, {}).secrets == ()
+
+
+def test_expand_shows_no_secret_by_its_reference() -> None:
+    """A value that is a part of its variable's name is replaced by something that it is no part of."""
+    secrets = expand({"a": "${SECRET_WORD}"}, {"SECRET_WORD": "WORD"}).secrets
+    assert secrets == (("WORD", "***"),)
 
 
 def test_expand_shows_no_values_in_its_repr() -> None:

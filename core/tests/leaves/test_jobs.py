@@ -136,8 +136,48 @@ def test_job_refuses_a_config_that_contains_itself() -> None:
     """A circle is refused as an invalid job, not as an overflow of the stack."""
     config: dict[str, Any] = {}
     config["self"] = config
-    with pytest.raises(InvalidJobError, match="config is nested too deeply; it may contain itself"):
+    with pytest.raises(
+        InvalidJobError, match="config is nested too deeply; it may contain itself; 100 levels are taken"
+    ):
         Job(type="t", config=config)
+
+
+def test_job_takes_a_hundred_levels_and_no_more() -> None:
+    """The limit is a number, and does not depend on how deep the caller's stack is."""
+
+    def nested(levels: int) -> Any:
+        return {"a": nested(levels - 1)} if levels else 1
+
+    assert Job(type="t", config=nested(100)).config
+    with pytest.raises(InvalidJobError, match="nested too deeply"):
+        Job(type="t", config=nested(101))
+
+
+def test_job_refuses_a_number_that_nobody_can_write() -> None:
+    """Python makes no text of a number of 5000 digits, and so no JSON."""
+    assert Job(type="t", config={"n": 10**300}).config == {"n": 10**300}
+    with pytest.raises(InvalidJobError, match=r"is a number of thousands of digits.*JSON cannot hold"):
+        Job(type="t", config={"n": [-(10**5000)]})
+
+
+def test_job_shows_no_secret_that_it_refuses() -> None:
+    """What is no JSON is shown in the error, unless it stands under a secret's name."""
+    with pytest.raises(InvalidJobError, match=r"config\['password'\]\[0\] is \*\*\* \(bytes\)"):
+        Job(type="t", config={"password": [b"hunter2"]})
+
+
+def test_job_has_a_name_that_can_be_shown() -> None:
+    """A planner may name a job after a file or a table, which may be called anything."""
+    assert Job(type="t", name="a\x1b]0;b\x07 c\r").name == r"a\x1b]0;b\x07 c\x0d"
+
+
+@pytest.mark.parametrize("field", ["name", "resource"])
+def test_job_masks_what_listings_show(field: str) -> None:
+    """A planner that names a job by its URL does not show the password; anything but a text is refused."""
+    job = Job(type="t", **{field: "db://app:hunter2@host/x"})  # type: ignore[arg-type]
+    assert getattr(job, field) == "db://app:***@host/x"
+    with pytest.raises(InvalidJobError, match="a job's name or resource is 5"):
+        Job(type="t", **{field: 5})  # type: ignore[arg-type]
 
 
 def test_job_refuses_metadata_that_is_not_json() -> None:

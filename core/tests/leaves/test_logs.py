@@ -185,6 +185,74 @@ def test_log_masks_secrets(log: JobLog) -> None:
     assert "pw1234" not in repr(lines)
 
 
+def test_log_masks_a_long_message_before_it_is_cut(log: JobLog) -> None:
+    """Neither a secret on the edge of what is kept nor one that others before it have moved there is half visible."""
+    secret = "hunter2" * 300
+    log.secrets = ((secret, "***"),)
+    for before in range(0, 3000, 217):
+        log.logger.info("x" * (2 * logs.MAX_MESSAGE - before) + " " + secret + " end")
+        log.logger.info("x" * before + f"{secret} " * 40)
+        log.logger.info("x " * (logs.MAX_MESSAGE - before) + "pg://u:hunter2" + "hunter2" * 500 + "@h")
+    assert not any("hunter2" in line.message for line in log.drain())
+
+
+class Guarded:
+    """An argument of which only the text may be read."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def __getattr__(self, name: str) -> str:
+        self.read.append(name)
+        return "hunter2"
+
+    def __getitem__(self, name: str) -> str:
+        self.read.append(name)
+        return "hunter2"
+
+    def __str__(self) -> str:
+        return "shown"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "table {0.secret}: {}",
+        "{0.__class__.__init__.__globals__} {}",
+        "{0[secret]} {}",
+        "{name.secret} {}",
+        "{name[secret]!r:>9} {}",
+        "{{{0.secret}}} {}",
+        "{:{0.secret}}",
+        "{0:{{{0.secret}}}}",
+        "{:99999999}",
+    ],
+)
+def test_log_template_reaches_into_no_argument(log: JobLog, template: str) -> None:
+    """What a user wrote may be a part of a message, and must not read what the arguments are made of."""
+    guarded = Guarded()
+    log.logger.info(template, guarded, name=guarded)
+    (line,) = log.drain()
+    assert guarded.read == []
+    assert line.message.startswith(f"{template} ")
+    assert "nothing of what that is made of" in line.message
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{0} {name!r:>4} {0:.2f} {{0.x}}", "1.0  'b' 1.00 {0.x}"),
+        ("at 12:30 {} took 100000 rows", "at 12:30 1.0 took 100000 rows"),
+        ("{:>10.3f}|", "     1.000|"),
+        ("a.b[0] {}", "a.b[0] 1.0"),
+    ],
+)
+def test_log_template_fills_in_fields_of_every_other_form(log: JobLog, template: str, message: str) -> None:
+    """Conversions, widths and doubled braces are what they are in any format string."""
+    log.logger.info(template, 1.0, name="b")
+    assert texts(log) == [message]
+
+
 def test_log_cuts_long_messages(log: JobLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message is cut and says so, and no half of a password is left at the cut."""
     monkeypatch.setattr(logs, "MAX_MESSAGE", 20)
@@ -192,6 +260,14 @@ def test_log_cuts_long_messages(log: JobLog, monkeypatch: pytest.MonkeyPatch) ->
     log.logger.info("x" * 25)
     log.logger.info("12345678 pg://u:hunter2@host")
     assert texts(log) == ["x" * 20, "x" * 20 + "... (5 more characters)", "12345678 pg://u:***@... (8 more characters)"]
+
+
+def test_text_of_a_line_commands_no_terminal() -> None:
+    """Escape sequences, carriage returns and turned text are written out; line breaks, tabs and letters are kept."""
+    said = "a\x1b[2Jb\rc\x9bd\u202ee\x07\x7f\nä\t→"
+    line = LogLine(job_id="0" * 16, correlation_id="", at=0.0, level="INFO", message=said, extra={"operation": "x\x1b"})
+    assert logs.as_text(line).endswith(r" x\x1b: a\x1b[2Jb\x0dc\x9bd\u202ee\x07\x7f" + "\nä\t→")
+    assert logs.printable(logs.printable(said)) == logs.printable(said)
 
 
 def test_log_counts_what_it_does_not_keep(log: JobLog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,18 @@ def test_mask_hides_the_password_of_a_url(text: str, masked: str) -> None:
         "postgresql://app:${DB_PASSWORD}@db/app",
         "host=db password=${DB_PASSWORD} user=app",
         "passwords are hidden",
+        "tokens=5, max_tokens = 5",
+        "'tokens': 5, 'password': None, \"secret\": null",
+        "bypass=1 compass=north author=me",
+        "the password is wrong: try another",
+        "no operation 'token'; there are: a, b",
+        "token: expected str, got 5 (int)",
+        "key: value",
+        "bearer of bad news",
+        "https://averyveryverylongusername@host/x",
+        "--tokens --password --verbose",
+        "password: ${DB_PASSWORD}",
+        "{'password': '${DB_PASSWORD}'}",
     ],
 )
 def test_mask_leaves_what_is_no_secret(text: str) -> None:
@@ -73,10 +85,43 @@ def test_mask_leaves_what_is_no_secret(text: str) -> None:
         ("Server=db;Pwd=hunter2;Uid=a", "Server=db;Pwd=***;Uid=a"),
         ("https://api/x?api_key=hunter2", "https://api/x?api_key=***"),
         ("password=${X}hunter2", "password=***"),
+        ("api-key=hunter2", "api-key=***"),
+        ("apiKey=hunter2 api key=hunter2", "apiKey=*** api key=***"),
+        ("aws_secret_access_key=hunter2 region=eu", "aws_secret_access_key=*** region=eu"),
+        ("AccessKey=hunter2;PrivateKey=hunter2", "AccessKey=***;PrivateKey=***"),
+        ("DB_PASS=hunter2 pw=hunter2 auth=hunter2", "DB_PASS=*** pw=*** auth=***"),
+        ("password='a''b'", "password=***'b'"),
+        ("tokens=5 token=5", "tokens=5 token=***"),
     ],
 )
 def test_mask_hides_the_password_of_a_connection_string(text: str, masked: str) -> None:
     """Queries, libpq's and ODBC's strings name their secrets by a key, and may quote the value."""
+    assert mask(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ('{"password": "hunter2", "n": 1}', '{"password": "***", "n": 1}'),
+        ("{'db_pass': 'hunter2', 'n': 1}", "{'db_pass': '***', 'n': 1}"),
+        ("{'api-key': b'hunter2'}", "{'api-key': b'***'}"),
+        (r"""{'secret': "it\"s 'x'"}""", """{'secret': "***"}"""),
+        ("{'tokens': ['one', 'two'], 'n': 1}", "{'tokens': ***, 'n': 1}"),
+        ("{'auth': {'user': 'a', 'is': 'b'}, 'n': 1}", "{'auth': ***, 'n': 1}"),
+        ("{'password': 12345678}", "{'password': ***}"),
+        ("user: app\npassword: hunter2\nhost: db", "user: app\npassword: ***\nhost: db"),
+        ("  - db.password:  hunter2 \n", "  - db.password:  *** \n"),
+        ("Authorization: Bearer hunter2hunter2", "Authorization: Bearer ***"),
+        ("{'Authorization': 'Basic aHVudGVyMg=='}", "{'Authorization': '***'}"),
+        ("sent authorization=Basic aHVudGVyMg==, got 401", "sent authorization=*** ***, got 401"),
+        ("it said: Bearer abc123def456 is expired", "it said: Bearer *** is expired"),
+        ("mysql --password hunter2 --user app", "mysql --password *** --user app"),
+        ("['mysql', '--api-token', 'hunter2', 'app']", "['mysql', '--api-token', '***', 'app']"),
+        ("https://gh_0123456789abcdefghij@github.com/x", "https://***@github.com/x"),
+    ],
+)
+def test_mask_hides_what_is_named_in_other_ways(text: str, masked: str) -> None:
+    """As JSON and Python write objects, as YAML and HTTP write lines, and as a command line names its arguments."""
     assert mask(text) == masked
 
 
@@ -129,6 +174,18 @@ def test_mask_of_a_long_text_is_quick() -> None:
     """The patterns look at each place of a hostile text a bounded number of times."""
     assert mask("a." * 50_000 + "=@").startswith("a.a.")
     assert mask("a://" * 20_000 + "=@")
+    for part in (
+        "a://u:",
+        "token",
+        "password='",
+        "--password",
+        "password: ",
+        "'auth': [",
+        "bearer ",
+        "-" * 9,
+        "a.token:",
+    ):
+        mask(part * (20_000 // len(part)) + "=:@")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +202,16 @@ def test_mask_of_a_long_text_is_quick() -> None:
         ({"secrets": {"db": "hunter2", "n": 1}}, {"secrets": {"db": MASK, "n": 1}}),
         ({"max_tokens": 5, "token": None}, {"max_tokens": 5, "token": None}),
         ([{"url": "a://u:pw@h"}, ("b://u:pw@h",)], [{"url": "a://u:***@h"}, ["b://u:***@h"]]),
+        ({"a://u:xy@h": 1}, {"a://u:***@h": 1}),
+        ({"api-key": "x", "AWS Secret Access Key": "y"}, {"api-key": MASK, "AWS Secret Access Key": MASK}),
+        (
+            {"db_pass": "x", "dbPass": "y", "PW": "z", "auth": "a"},
+            dict.fromkeys(("db_pass", "dbPass", "PW", "auth"), MASK),
+        ),
+        ({"bypass": "x", "author": "y", "keys": "z"}, {"bypass": "x", "author": "y", "keys": "z"}),
+        ({"Authorization": "x", "passphrase": "y"}, {"Authorization": MASK, "passphrase": MASK}),
+        ({"password": 12345678, "pin_token": 1.5}, {"password": MASK, "pin_token": MASK}),
+        ({"tokens": 12345678, "secret": True}, {"tokens": 12345678, "secret": True}),
         ("a://u:pw@h", "a://u:***@h"),
         (5, 5),
         (None, None),
@@ -160,6 +227,13 @@ def test_mask_value_replaces_the_given_secrets_everywhere() -> None:
     """Secrets are given once, also as an iterator, and hold for every text in the value."""
     value = {"a": ["hunter2"], "b": {"c": "hunter2"}}
     assert mask_value(value, iter([("hunter2", "${PW}")])) == {"a": ["${PW}"], "b": {"c": "${PW}"}}
+
+
+def test_mask_value_replaces_the_given_secrets_in_keys() -> None:
+    """A plugin may use anything as a key; two that look the same when they are masked are still two."""
+    value = {"hunter2": 1, "hunter3": {"x hunter2": 2}, "***": 3}
+    secrets = [("hunter2", MASK), ("hunter3", MASK)]
+    assert mask_value(value, secrets) == {"***": 1, "***'": {"x ***": 2}, "***''": 3}
 
 
 def test_mask_value_changes_nothing_of_its_argument() -> None:

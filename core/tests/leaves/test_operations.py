@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pitstop.errors import InvalidValueError, UnknownKeyError
-from pitstop.operations import Operation, operation_of, type_name
+from pitstop.operations import Bounds, Operation, operation_of, type_name
 
 
 class Mode(enum.Enum):
@@ -529,3 +529,90 @@ def test_operation_is_frozen_and_compares_by_value() -> None:
     assert isinstance(ALL, Operation)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         ALL.name = "x"  # type: ignore[misc]
+
+
+class Least:
+    """A bound of somebody else's, such as those of annotated-types."""
+
+    def __init__(self, ge: float) -> None:
+        self.ge = ge
+
+
+@attrs.frozen
+class Share:
+    """A record with a bounded field."""
+
+    percent: Annotated[float, Bounds(ge=0, le=100)]
+
+
+def bounded(
+    db: object,
+    *,
+    limit: Annotated[int, Bounds(ge=1)] | None = None,
+    foreign: Annotated[int, Least(5), "a note"] = 5,
+    ratio: Annotated[float, Bounds(gt=0, lt=1)] = 0.5,
+    either: Annotated[int | None, Bounds(le=9)] = None,
+    items: list[Annotated[int, Bounds(ge=0)]] = [],  # noqa: B006
+    share: Share | None = None,
+    loose: Annotated[Any, "only a note"] = None,
+) -> None:
+    """Take numbers within bounds."""
+
+
+BOUNDED = operation_of("bounded", bounded)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("limit", 1),
+        ("limit", None),
+        ("foreign", 5),
+        ("ratio", 0.001),
+        ("either", 9),
+        ("either", None),
+        ("items", [0, 1]),
+        ("loose", "x"),
+    ],
+)
+def test_check_takes_a_value_within_its_bounds(name: str, value: object) -> None:
+    """A bound is met by its own value if it says so, and null has none."""
+    assert BOUNDED.check({name: value}) == {name: value}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("limit", 0, "expected int >= 1, got 0 (int)"),
+        ("limit", -(10**30), f"expected int >= 1, got -{10**30} (int)"),
+        ("foreign", 4, "expected int >= 5, got 4 (int)"),
+        ("ratio", 0, "expected float > 0 < 1, got 0 (int)"),
+        ("ratio", 1.0, "expected float > 0 < 1, got 1.0 (float)"),
+        ("either", 10, "expected int | None <= 9, got 10 (int)"),
+        ("items", [1, -1], "expected int >= 0, got -1 (int) (at items[1])"),
+        ("share", {"percent": 101}, "expected float >= 0 <= 100, got 101 (int) (at share.percent)"),
+        ("limit", "1", "expected int, got '1' (str)"),
+    ],
+)
+def test_check_refuses_a_value_outside_its_bounds(name: str, value: object, problem: str) -> None:
+    """It is refused before anything starts, with the bounds as a person writes them."""
+    with pytest.raises(InvalidValueError) as caught:
+        BOUNDED.check({name: value})
+    assert caught.value.problem == problem
+
+
+def test_json_schema_tells_bounds() -> None:
+    """Each bound has its keyword, wherever it stands; a note has none."""
+    properties = BOUNDED.json_schema()["properties"]
+    assert properties["limit"]["anyOf"] == [{"type": "integer", "minimum": 1}, {"type": "null"}]
+    assert properties["foreign"] == {"type": "integer", "minimum": 5, "default": 5}
+    assert properties["ratio"] == {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "default": 0.5}
+    assert properties["items"]["items"] == {"type": "integer", "minimum": 0}
+    assert properties["share"]["anyOf"][0]["properties"]["percent"] == {"type": "number", "minimum": 0, "maximum": 100}
+    assert properties["loose"] == {"default": None}
+
+
+def test_type_name_tells_bounds() -> None:
+    """In listings a bound stands after its type."""
+    named = {parameter.name: parameter.type_name for parameter in BOUNDED.parameters}
+    assert (named["limit"], named["loose"]) == ("int >= 1 | None", "any")

@@ -208,3 +208,57 @@ def test_run_records_nothing_that_was_refused(installed: Registry) -> None:
 def test_make_runner_makes_a_new_one(installed: Registry) -> None:
     """Each call gives a runner of its own."""
     assert make_runner("inline", registry=installed) is not make_runner("inline", registry=installed)
+
+
+class Foreign:
+    """What is none of the things that `run` takes."""
+
+
+@pytest.mark.parametrize("wrong", [5, b"x", [], {"a": 1}, Foreign(), Foreign, True, lambda: None], ids=repr)
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("store", "a path, a URL or an open job store"),
+        ("registry", "a Registry"),
+        ("runner", "the name of a runner, or a runner"),
+        ("what", "the name of an action or worker type, a Job or a Plan"),
+    ],
+)
+def test_run_refuses_an_argument_of_the_wrong_type(
+    installed: Registry, argument: str, expected: str, wrong: Any
+) -> None:
+    """The argument is named with what it takes, and the default store is not touched."""
+    arguments: dict[str, Any] = {"what": "act", "store": None, "registry": installed, argument: wrong}
+    with pytest.raises(InvalidValueError, match=f"run: {argument}: expected {expected}, got (a value|the class)"):
+        run(arguments.pop("what"), **arguments)
+    assert not default_store_path().exists()
+
+
+@pytest.mark.parametrize("config", [["a"], "password=hunter2", 5])
+def test_run_refuses_a_config_that_is_no_mapping(installed: Registry, config: Any) -> None:
+    """Its type is told, and not what is in it."""
+    with pytest.raises(InvalidValueError, match=r"run: config: expected a mapping, got a value of type \w+$"):
+        run("act", config, store="none", registry=installed)
+
+
+@pytest.mark.parametrize("url", [5, b"jobs.db", [], {"a": 1}, Foreign()], ids=repr)
+def test_open_store_refuses_what_is_no_url(url: Any) -> None:
+    """Neither a number nor bytes name a store."""
+    with pytest.raises(InvalidValueError, match="open_store: url: expected a path or a URL, got a value of type"):
+        open_store(url)
+    with pytest.raises(InvalidValueError, match="open_store: registry: expected a Registry, got a value of type"):
+        open_store("none", registry=url)
+
+
+def test_run_takes_a_store_that_only_behaves_like_one(installed: Registry) -> None:
+    """Anything with the methods of a store is one, whatever its class."""
+
+    class Wrapped:
+        def __init__(self) -> None:
+            self._inner = MemoryStore()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+    store: Any = Wrapped()
+    assert run("act", store=store, registry=installed).ok

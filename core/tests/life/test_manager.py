@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Sequence
 
 import pytest
 
-from pitstop.contracts import JobStore
+from pitstop.contracts import JobStore, Running
 from pitstop.errors import StoreError, UnknownJobError
 from pitstop.jobs import (
     Conclusion,
@@ -19,6 +21,7 @@ from pitstop.jobs import (
     Result,
 )
 from pitstop.manager import BACKOFF, BACKOFF_LIMIT, LEASE, JobManager
+from pitstop.owners import Owner
 from pitstop.submission import jobs_of
 
 from .conftest import FakeClock, job, plan
@@ -26,7 +29,19 @@ from .conftest import FakeClock, job, plan
 COMPLETED = Conclusion(kind="completed", result=Result(summary="done"))
 TRANSIENT = Conclusion(kind="transient", error=ErrorRecord(type="TransientError", message="busy"))
 FAILED = Conclusion(kind="failed", error=ErrorRecord(type="OperationError", message="broken"))
-ELSEWHERE = "another-host:1:abc"
+
+
+@pytest.fixture
+def elsewhere(store: JobStore, clock: FakeClock) -> Owner:
+    """A process on another machine, whose lock cannot be seen from here; it gave a sign of life just now."""
+    owner = Owner(store.path)
+    owner.announce()
+    owner.beat(clock.now())
+    if owner.descriptor is not None:
+        os.pwrite(owner.descriptor, b"another-kernel-has-an-id-of-the-same-length", 0)
+        os.utime(owner.descriptor, (clock.now(), clock.now()))
+        fcntl.flock(owner.descriptor, fcntl.LOCK_UN)
+    return owner
 
 
 @pytest.fixture
@@ -192,30 +207,31 @@ def test_manager_creates_nothing_with_a_taken_id(manager: JobManager) -> None:
 
 
 @pytest.mark.parametrize("on_crash", ["fail", "retry"])
-def test_manager_rescues_a_job_whose_lease_has_run_out(manager: JobManager, clock: FakeClock, on_crash: str) -> None:
+def test_manager_rescues_a_job_whose_lease_has_run_out(
+    manager: JobManager, clock: FakeClock, on_crash: str, elsewhere: Owner
+) -> None:
     """A process on another host that gives no sign of life has lost its job, when the lease ends and not before."""
     asked = job("one")
-    hand_to(manager, ELSEWHERE, asked)
+    hand_to(manager, elsewhere.id, asked)
     clock.time += LEASE
     assert manager.rescue(on_crash=lambda worker_type: on_crash).lost == ()  # type: ignore[arg-type,return-value]
     clock.time += 1
     (lost,) = manager.rescue(on_crash=lambda worker_type: on_crash).lost  # type: ignore[arg-type,return-value]
     assert lost.record.status is (JobStatus.PENDING if on_crash == "retry" else JobStatus.FAILED)
     assert lost.record.error is not None
-    assert f"lost: the process that ran it ({ELSEWHERE})" in lost.record.error.message
+    assert f"lost: the process that ran it ({elsewhere.id})" in lost.record.error.message
     assert manager.rescue().lost == ()
 
 
-def test_manager_rescue_counts_as_an_attempt(manager: JobManager, clock: FakeClock) -> None:
+def test_manager_rescue_counts_as_an_attempt(manager: JobManager, clock: FakeClock, elsewhere: Owner) -> None:
     """A job that kills its process every time fails when its attempts are used up, although it may be repeated."""
     asked = job("killer", max_attempts=2)
-    hand_to(manager, ELSEWHERE, asked)
+    hand_to(manager, elsewhere.id, asked)
     clock.time += LEASE + 1
     (lost,) = manager.rescue(on_crash=lambda worker_type: "retry").lost
     assert lost.record.not_before is not None
     clock.time = lost.record.not_before
-    other = JobManager(manager.store, clock=clock)
-    other.owner.id, other.owner._folder = ELSEWHERE, None
+    other = JobManager(manager.store, clock=clock, owner=elsewhere)
     assert claimed(other, asked.id).attempt == 2
     clock.time += LEASE + 1
     (lost,) = manager.rescue(on_crash=lambda worker_type: "retry").lost
@@ -229,11 +245,11 @@ def test_manager_heartbeat_keeps_a_job(manager: JobManager, clock: FakeClock, st
     claimed(manager, asked.id)
     for _ in range(5):
         clock.time += LEASE - 1
-        assert manager.heartbeat() == []
+        assert manager.heartbeat() == manager.running() == [Running(job_id=asked.id, attempt=1)]
         other = JobManager(store, clock=clock)
         assert other.rescue().lost == ()
     manager.cancel(asked.id, reason="enough")
-    assert manager.heartbeat() == [asked.id]
+    assert manager.heartbeat() == manager.running() == [Running(job_id=asked.id, attempt=1, stop="enough")]
 
 
 def test_manager_never_rescues_from_itself(manager: JobManager, clock: FakeClock) -> None:
@@ -268,7 +284,7 @@ def test_manager_rescue_keeps_the_lock_of_a_living_owner(store: JobStore, clock:
     claimed(one, asked.id)
     clock.time += LEASE + 1
     assert len(two.rescue().lost) == 1
-    assert not two.owner.is_dead(one.owner.id)
+    assert not two.owner.is_dead(one.owner.id, now=clock.now())
     one.close(keep_store=True)
 
 

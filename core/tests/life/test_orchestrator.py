@@ -12,8 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pitstop.orchestrator
 from pitstop.contracts import Finished, JobQuery, JobStore
-from pitstop.errors import InvalidJobError, JobCancelledError, OperationError, StoreError, TransientError
+from pitstop.errors import (
+    InvalidJobError,
+    InvalidPlanError,
+    JobCancelledError,
+    OperationError,
+    StoreError,
+    TransientError,
+)
 from pitstop.hooks import hookimpl
 from pitstop.jobs import Counts, Job, JobRecord, JobStatus, Plan, Result
 from pitstop.manager import JobManager
@@ -481,6 +489,112 @@ def test_a_cancelled_waiter_does_not_keep_the_resource(orchestrate: Orchestrate,
         assert wait_for(orchestrator, root.id).status is JobStatus.COMPLETED
 
 
+# -- one transaction less, or many in one ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_job_that_can_start_at_once_is_stored_running(
+    orchestrate: Orchestrate, actor: Actor, store: JobStore, threads: int
+) -> None:
+    """Creation and claim are one transaction; the history still tells both."""
+    calls: list[str] = []
+    orchestrator = orchestrate(store, **({"runner": ThreadRunner(threads)} if threads else {}))
+    orchestrator.manager.claim = calls.append  # type: ignore[method-assign,assignment]
+    root = orchestrator.submit(job("one"))
+    assert wait_for(orchestrator, root.id).attempt == 1
+    assert calls == []
+    assert [change.new.value for change in store.history(root.id)] == ["pending", "running", "completed"]
+
+
+def test_a_job_whose_resource_is_in_use_is_stored_pending(
+    orchestrate: Orchestrate, actor: Actor, store: JobStore
+) -> None:
+    """A free place in the runner is not enough; its turn comes with the end of the other."""
+    gate = Gate()
+    actor.acts["holder"] = gate
+    orchestrator = orchestrate(store, runner=ThreadRunner(2))
+    holder = orchestrator.submit(job("holder", resource="db"))
+    assert gate.reached.wait(PATIENCE)
+    turn = orchestrator.submit(job("turn", resource="db"))
+    assert store.get(turn.id).status is JobStatus.PENDING
+    gate.open.set()
+    assert wait_for(orchestrator, holder.id).status is JobStatus.COMPLETED
+    assert wait_for(orchestrator, turn.id).status is JobStatus.COMPLETED
+
+
+def test_an_interruption_in_a_hook_leaves_no_job_running(registry: Registry, store: JobStore) -> None:
+    """The job that was claimed with its creation is cancelled, and the runner's place is free again."""
+
+    class Interrupting:
+        armed = True
+
+        @hookimpl
+        def pitstop_job_created(self) -> None:
+            if self.armed:
+                raise KeyboardInterrupt
+
+    hook = Interrupting()
+    registry.add_hooks(hook)
+    orchestrator = Orchestrator(store, registry=registry)
+    with pytest.raises(KeyboardInterrupt):
+        orchestrator.submit(job("one"))
+    assert store.count(JobQuery()) == Counts(cancelled=1)
+    hook.armed = False
+    assert orchestrator.run(job("two")).status is JobStatus.COMPLETED
+    orchestrator.close(keep_store=True)
+
+
+def test_a_job_may_wait_for_another_on_the_inline_runner(orchestrate: Orchestrate, actor: Actor) -> None:
+    """It runs there and then, inside the one that waits for it."""
+    orchestrator = orchestrate()
+    actor.acts["outer"] = lambda context: {"inner": orchestrator.run(job("inner")).status.value}
+    record = orchestrator.run(job("outer"))
+    assert record.result is not None
+    assert record.result.data == {"inner": "completed"}
+    assert actor.ran == ["outer", "inner"]
+
+
+def test_the_first_job_finds_what_a_dead_process_held(orchestrate: Orchestrate, tmp_path: Path) -> None:
+    """Nobody has to ask for a rescue before a resource is free again."""
+    store = SQLiteStore(tmp_path / "jobs.db")
+    gone = JobManager(store)
+    held = job("held", resource="db")
+    gone.create([held])
+    assert gone.claim(held.id) is not None
+    gone.close(keep_store=True)  # its lock is free, as after a kill
+    orchestrator = orchestrate(store)
+    assert orchestrator.run(job("next", resource="db")).status is JobStatus.COMPLETED
+    lost = store.get(held.id)
+    assert lost.status is JobStatus.FAILED
+    assert lost.error is not None
+    assert "lost" in lost.error.message
+
+
+def test_submit_many_stores_all_in_one_transaction(orchestrate: Orchestrate, store: JobStore) -> None:
+    """Actions, worker types with and without a config, jobs and plans, in the order that was given."""
+    creations: list[int] = []
+    create = store.create
+    store.create = lambda records, **more: (creations.append(len(records)), create(records, **more))[1]  # type: ignore[method-assign]
+    orchestrator = orchestrate(store, runner=ThreadRunner(2))
+    requests = ["act", ("act", {"a": 1}), job("j"), plan(job("x"), job("y"), name="p"), plan(name="empty")]
+    roots = orchestrator.submit_many(requests)
+    assert creations == [7]
+    assert [root.job.name for root in roots] == ["act", "act", "j", "p", "empty"]
+    assert roots[1].job.config == {"a": 1}
+    assert [wait_for(orchestrator, root.id).status for root in roots] == [JobStatus.COMPLETED] * 5
+    assert statuses(store, roots[3].id) == {"p": "completed", "x": "completed", "y": "completed"}
+
+
+def test_submit_many_refuses_all_for_one(orchestrate: Orchestrate, store: JobStore) -> None:
+    """Each that is wrong is told with its number, and nothing is stored."""
+    orchestrator = orchestrate(store)
+    with pytest.raises(InvalidPlanError, match=r"(?s)request 2.*acct.*request 4") as raised:
+        orchestrator.submit_many(["act", "acct", job("fine"), ("nothing", {})])
+    assert len(raised.value.problems) == 2
+    assert store.count(JobQuery()).total == 0
+    assert orchestrator.submit_many([]) == []
+
+
 # -- the store fails -------------------------------------------------------------------------------------------------
 
 
@@ -488,18 +602,22 @@ def test_a_cancelled_waiter_does_not_keep_the_resource(orchestrate: Orchestrate,
 @pytest.mark.parametrize("method", ["finish", "claim"])
 @pytest.mark.parametrize("error", [DISK_FULL, RuntimeError("a foreign store")], ids=["ours", "foreign"])
 def test_wait_raises_what_the_store_raised(
-    orchestrate: Orchestrate, threads: int, method: str, error: Exception
+    orchestrate: Orchestrate, threads: int, method: str, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that fails under a running job is told to whoever waits, and nothing hangs."""
     store = Brittle()
+    monkeypatch.setattr(pitstop.orchestrator, "END_PATIENCE", 0.1)
     orchestrator = orchestrate(store, **({"runner": ThreadRunner(threads)} if threads else {}))
     store.broken[method] = error
     with pytest.raises(type(error), match=r"disk is full|foreign store"):
         orchestrator.wait(orchestrator.submit(plan(job("a"), job("b"))).id, timeout=PATIENCE)
 
 
-def test_the_other_jobs_run_after_the_store_failed_once(orchestrate: Orchestrate, actor: Actor) -> None:
-    """A job that was taken together with an end that could not be stored is not lost."""
+def test_the_other_jobs_run_after_the_store_failed_once(
+    orchestrate: Orchestrate, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that was taken together with an end that could not be stored is not lost, and neither is that end."""
+    monkeypatch.setattr(pitstop.orchestrator, "END_PATIENCE", 0.1)
     store = Brittle()
 
     def act(context: object) -> None:
@@ -509,8 +627,42 @@ def test_the_other_jobs_run_after_the_store_failed_once(orchestrate: Orchestrate
     actor.acts["a"] = act
     actor.acts["b"] = lambda context: store.broken.clear()
     orchestrator = orchestrate(store)
-    orchestrator.submit(job("a"))
+    first = orchestrator.submit(job("a"))
     assert actor.ran == ["a", "b"]
+    eventually(lambda: store.get(first.id).status is JobStatus.COMPLETED, "the end that was late")
+    assert orchestrator.wait(first.id).status is JobStatus.COMPLETED
+
+
+def test_an_end_is_stored_when_the_store_works_again(orchestrate: Orchestrate, store: JobStore) -> None:
+    """A store that is full for a moment costs that moment, and no end."""
+    finish, broken = store.finish, [DISK_FULL, DISK_FULL]
+
+    def sometimes(ending: object, **more: object) -> object:
+        if broken:
+            raise broken.pop()
+        return finish(ending, **more)  # type: ignore[arg-type]
+
+    store.finish = sometimes  # type: ignore[method-assign,assignment]
+    record = orchestrate(store).run(job("one"))
+    assert record.status is JobStatus.COMPLETED
+    assert broken == []
+
+
+def test_an_end_that_can_never_be_stored_becomes_a_failure(orchestrate: Orchestrate, store: JobStore) -> None:
+    """The job has ended, and says why its result is not there; it does not stay running."""
+    finish = store.finish
+
+    def no_results(ending: Any, **more: Any) -> Any:
+        if ending.result is not None:
+            raise StoreError(url="here", problem="a value is too big", lasting=True)
+        return finish(ending, **more)
+
+    store.finish = no_results  # type: ignore[method-assign]
+    record = orchestrate(store).run(job("one"))
+    assert record.status is JobStatus.FAILED
+    assert record.error is not None
+    assert "it completed, but its end cannot be stored" in record.error.message
+    assert "too big" in record.error.message
 
 
 def test_progress_that_cannot_be_stored_is_no_failure(orchestrate: Orchestrate, actor: Actor) -> None:
@@ -656,7 +808,7 @@ def test_the_watcher_survives_a_store_that_fails(orchestrate: Orchestrate, actor
     assert tries.wait(PATIENCE)
     store.broken.clear()
     store.cancel(root.id, now=0, reason="as another process does")
-    attempt = orchestrator._attempts[root.id]
+    attempt = orchestrator._supervisor._attempts[root.id, 1]
     eventually(lambda: attempt.scope.error is not None, "the telling")
     assert isinstance(attempt.scope.error, JobCancelledError)
     gate.open.set()

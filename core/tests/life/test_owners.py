@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from pitstop.errors import StoreError
-from pitstop.owners import Owner
+from pitstop.owners import LEASE, Owner
 
 from .conftest import PATIENCE
+
+NOW = time.time()
 
 HOLD = """
 import sys
@@ -41,32 +46,89 @@ def test_owner_lives_until_it_withdraws(path: Path) -> None:
     one, two = Owner(path), Owner(path)
     one.announce()
     one.announce()
-    assert not two.is_dead(one.id)
+    assert not two.is_dead(one.id, now=NOW)
     assert len(locks(path)) == 1
     one.withdraw()
     one.withdraw()
-    assert two.is_dead(one.id)
+    assert two.is_dead(one.id, now=NOW)
     assert locks(path) == []
 
 
 def test_owner_is_never_dead_to_itself(path: Path) -> None:
     """Not even before it has announced itself."""
     owner = Owner(path)
-    assert not owner.is_dead(owner.id)
+    assert not owner.is_dead(owner.id, now=NOW)
 
 
-def test_owner_cannot_tell_about_other_hosts(path: Path) -> None:
-    """Only their lease does."""
-    assert not Owner(path).is_dead("another-host:1:abc")
+def test_owner_on_another_machine_lives_while_it_gives_signs_of_life(path: Path) -> None:
+    """Its lock may not be seen here; the time of its file is, and when it has withdrawn there is none."""
+    far, me = Owner(path), Owner(path)
+    far.announce()
+    assert far.descriptor is not None
+    fcntl.flock(far.descriptor, fcntl.LOCK_UN)
+    assert me.is_dead(far.id, now=NOW), "of this kernel, and without its lock"
+    os.pwrite(far.descriptor, b"another-kernel-has-an-id-of-the-same-length", 0)
+    far.beat(NOW)
+    assert not me.is_dead(far.id, now=NOW + LEASE)
+    assert me.is_dead(far.id, now=NOW + LEASE + 1)
+    far.beat(NOW + LEASE)
+    assert not me.is_dead(far.id, now=NOW + LEASE + 1)
+    far.withdraw()
+    assert me.is_dead(far.id, now=NOW)
+
+
+def test_owner_in_another_container_of_this_machine_is_dead_at_once(path: Path) -> None:
+    """A container that starts again has another host name; the kernel is the same, and so are its locks."""
+    old, me = Owner(path), Owner(path)
+    old.id = "old-container:1:abc"
+    old.announce()
+    assert not me.is_dead(old.id, now=NOW)
+    assert old.descriptor is not None
+    fcntl.flock(old.descriptor, fcntl.LOCK_UN)
+    assert me.is_dead(old.id, now=NOW)
+
+
+def test_owner_does_not_survive_a_fork(path: Path) -> None:
+    """A forked child neither speaks for its parent nor keeps it alive when it has died."""
+    owner = Owner(path)
+    owner.announce()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            owner.announce()
+        except StoreError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os.read(0, 0)
+            os.write(writing, b"|")
+            threading.Event().wait(PATIENCE)
+            os._exit(0)
+    try:
+        text = b""
+        while not text.endswith(b"|"):
+            text += os.read(reading, 1000)
+        assert b"before this process was forked" in text
+        other = Owner(path)
+        assert not other.is_dead(owner.id, now=NOW)
+        assert owner.descriptor is not None
+        os.close(owner.descriptor)  # as the death of this process would, while the child lives
+        owner._file = None
+        assert other.is_dead(owner.id, now=NOW)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reading)
+        os.close(writing)
 
 
 def test_owner_in_memory_lives_as_long_as_its_object() -> None:
     """Two owners of one store in memory do not take each other for dead."""
     one, two = Owner(None), Owner(None)
     one.announce()
-    assert not two.is_dead(one.id)
+    assert not two.is_dead(one.id, now=NOW)
     one.withdraw()
-    assert two.is_dead(one.id)
+    assert two.is_dead(one.id, now=NOW)
 
 
 def test_owner_announces_once_from_many_threads(path: Path) -> None:
@@ -84,7 +146,7 @@ def test_owner_announces_once_from_many_threads(path: Path) -> None:
         for thread in threads:
             thread.join(PATIENCE)
             assert not thread.is_alive(), "announce() hangs"
-        assert not Owner(path).is_dead(owner.id)
+        assert not Owner(path).is_dead(owner.id, now=NOW)
         owner.withdraw()
 
 
@@ -97,18 +159,32 @@ def test_owner_that_was_killed_is_dead_at_once(path: Path) -> None:
         assert process.stdout is not None
         other = process.stdout.readline().strip()
         me = Owner(path)
-        assert not me.is_dead(other)
+        assert not me.is_dead(other, now=NOW)
         process.kill()
         process.wait(PATIENCE)
-        assert me.is_dead(other)
-        assert me.is_dead(other)
+        assert me.is_dead(other, now=NOW)
+        assert me.is_dead(other, now=NOW)
         assert len(locks(path)) == 1
-        me.forget(other)
-        assert locks(path) == []
-        assert me.is_dead(other)
+        me.announce()
+        me.forget_dead(now=NOW)
+        assert len(locks(path)) == 1, "its own"
+        assert not Owner(path).is_dead(me.id, now=NOW)
+        assert me.is_dead(other, now=NOW)
+        me.withdraw()
     finally:
         process.kill()
         process.communicate(timeout=PATIENCE)
+
+
+def test_owner_is_dead_also_while_another_looks(path: Path) -> None:
+    """Two who look whether a third is alive do not take each other for it."""
+    third = Owner(path)
+    third.announce()
+    (name,) = locks(path)
+    third._leave_to_parent()  # drops the lock and leaves the file, as a death does
+    with path.with_name(path.name + "-runners").joinpath(name).open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert Owner(path).is_dead(third.id, now=NOW)
 
 
 def test_owner_that_cannot_write_says_so(path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pitstop.contracts import Runner
 from pitstop.errors import InvalidValueError
 from pitstop.runners.inline import InlineRunner
+from pitstop.runners.process import ProcessRunner
 from pitstop.runners.thread import ThreadRunner
 
 from .conftest import PATIENCE, FakeClock, eventually
@@ -19,6 +20,8 @@ RUNNERS: dict[str, Callable[[], Runner]] = {
     "inline": InlineRunner,
     "thread-1": lambda: ThreadRunner(1),
     "thread-4": lambda: ThreadRunner(4),
+    "process-1": lambda: ProcessRunner(1),
+    "process-4": lambda: ProcessRunner(4),
 }
 
 
@@ -196,6 +199,53 @@ def test_runner_stop_without_waiting_returns(runner: Runner, jobs: Jobs) -> None
     assert jobs.ran == []
     go_on.set()
     jobs.until("slow")
+
+
+def test_runner_keeps_a_place_for_a_reserved_job(runner: Runner, jobs: Jobs) -> None:
+    """A reserved job runs; a place that was given back serves the next."""
+    assert runner.reserve()
+    runner.release()
+    assert runner.reserve()
+    runner.submit_reserved("a")
+    assert jobs.until("a") == ["a"]
+    runner.submit("b")
+    assert jobs.until("b") == ["a", "b"]
+
+
+def test_runner_reserves_no_place_that_is_taken(runner: Runner, jobs: Jobs) -> None:
+    """Not beyond its limit, not while other jobs wait, and again when they have ended."""
+    places = 0
+    while runner.reserve():
+        places += 1
+        assert places <= 4
+    assert places >= 1
+    for _ in range(places):
+        runner.release()
+    inside: list[bool] = []
+
+    def act() -> None:
+        inside.extend(runner.reserve() for _ in range(places))
+        for _ in range(sum(inside)):
+            runner.release()
+
+    jobs.acts["a"] = act
+    runner.submit("a")
+    jobs.until("a")
+    assert inside == [True] * (places - 1) + [False]
+
+
+def test_runner_carries_out_what_was_reserved_before_it_stopped(runner: Runner, jobs: Jobs) -> None:
+    """The job counts as running already, so that it must not be dropped."""
+    assert runner.reserve()
+    stopping = threading.Thread(target=runner.stop, daemon=True)
+    stopping.start()
+    while runner.reserve():  # until it has been stopped
+        runner.release()
+    runner.submit_reserved("a")
+    assert jobs.until("a") == ["a"]
+    stopping.join(PATIENCE)
+    assert not stopping.is_alive()
+    assert not runner.reserve()
 
 
 def test_runner_is_not_shared(runner: Runner) -> None:

@@ -22,7 +22,7 @@ import pytest
 from pitstop.contracts import JobQuery
 from pitstop.errors import InvalidValueError, StoreError, UnknownKeyError
 from pitstop.jobs import Job, JobRecord, JobStatus, LogLine, Progress, Tolerance
-from pitstop.stores import connection, rows, schema, statements
+from pitstop.stores import connection, listings, rows, schema, statements
 from pitstop.stores.sqlite import SQLiteStore, open_url
 
 
@@ -98,21 +98,26 @@ def test_open_url_refuses_unknown_parameters_and_values(path):
 
 @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("process", 1)])
 def test_durability_sets_how_commits_are_written(path, make, durability, level):
-    """`full` waits for the disk at each commit; progress and heartbeats never do, and leave the setting as it was."""
+    """`full` waits for the disk at each commit; progress and heartbeats never do."""
     store = SQLiteStore(path, durability=durability)
     raw = store._db._raw
-    seen: list[str] = []
-    store.create([make.leaf("a")])
-    store.claim(make.claim("a"))
-    raw.set_trace_callback(seen.append)
+    levels: list[int] = []
+
+    def note() -> None:
+        levels.append(raw.execute("PRAGMA synchronous").fetchone()[0])
+
+    store.create([make.leaf("a")], then=make.claim("a"))
+    note()
     store.progress("a", 1, Progress(done=1))
+    note()
     store.heartbeat("me", lease_until=1.0)
-    raw.set_trace_callback(None)
-    after = raw.execute("PRAGMA synchronous").fetchone()[0]
+    note()
+    store.finish(make.end("a"))
+    note()
+    store.add_lines([LogLine(job_id="a", correlation_id="a", at=1.0, level="INFO", message="x")])
+    note()
     store.close()
-    assert after == level
-    relaxed = ["PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"] if durability == "full" else []
-    assert [sql for sql in seen if sql.startswith("PRAGMA")] == relaxed * 2
+    assert levels == [level, 1, 1, level, level]
 
 
 # -- the file ------------------------------------------------------------------------------------------------------
@@ -265,7 +270,7 @@ def test_job_restores_every_field():
     """A field that is added to `Job` must be stored, too."""
     job = Job(type="t", tolerance=Tolerance())
     made = attrs.evolve(job, parent_id="p", resource="r", timeout=1.0)
-    restored = rows.record((1, *rows.job_row(JobRecord(job=made))[1:])).job
+    restored = rows.record((1, *rows.job_row(JobRecord(job=made))[1:-2])).job
     assert restored == made
     assert {field.name for field in attrs.fields(Job)} == set(attrs.asdict(restored, recurse=False))
 
@@ -285,7 +290,7 @@ def test_purge_removes_lines(path, store, make):
     store.create(make.family("a"))
     make.run(store, "a", lines=(LogLine(job_id="a", correlation_id="p", at=1.0, level="INFO", message="x"),))
     assert store.purge(before=99.0, statuses=list(JobStatus)) == 2
-    for table in ("job", "log"):
+    for table in ("job", "log", "past"):
         assert ask(path, f"SELECT count(*) FROM {table}") == [(0,)]
 
 
@@ -303,8 +308,20 @@ HOT = (
     "ADOPT",
     "READY",
     "WAITING",
+    "RUNNING",
+    "HISTORY_OF_JOB",
+    "HISTORY_OF_TREE",
 )
-WIDE = ("IDS", "CANCEL_PENDING", "STOP_PENDING", "MARK_RUNNING", "MARK_PARENTS", "PURGE_LINES", "PURGE_JOBS")
+WIDE = (
+    "IDS",
+    "CANCEL_PENDING",
+    "STOP_PENDING",
+    "MARK_RUNNING",
+    "MARK_PARENTS",
+    "PURGE_LINES",
+    "PURGE_JOBS",
+    "PURGE_PAST",
+)
 
 
 def plan(path: Path, sql: str) -> list[str]:
@@ -331,28 +348,81 @@ def test_statements_read_in_order_without_sorting(path, store, name):
     assert not [step for step in plan(path, getattr(statements, name)) if "TEMP B-TREE" in step]
 
 
+KEYS = {
+    "GET": "sqlite_autoindex_job_1",
+    "CLAIM": "sqlite_autoindex_job_1",
+    "CLAIM_KNOWN": "sqlite_autoindex_job_1",
+    "END": "sqlite_autoindex_job_1",
+    "END_KNOWN": "INTEGER PRIMARY KEY",
+    "WAITING": "job_by_resource (resource=? AND status=?)",
+    "HEARTBEAT": "job_by_kind (status=?)",
+    "RUNNING": "job_by_kind (status=?)",
+    "LINES_OF_JOB": "log_by_job (job_id=? AND at>?)",
+    "HISTORY_OF_JOB": "past USING PRIMARY KEY (job=?)",
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_statements_use_the_key_that_fits(path, store, name):
+    """The statements that every job needs go straight to its row."""
+    steps = plan(path, getattr(statements, name))
+    assert any(KEYS[name] in step for step in steps), steps
+    if not name.startswith("HISTORY"):
+        assert len(steps) == 1, steps
+
+
 P, R = JobStatus.PENDING, JobStatus.RUNNING
+KIND = "job_by_kind (status=? AND is_root=? AND type=?"
+LISTINGS = [
+    (JobQuery(), "SCAN job"),
+    (JobQuery(statuses=(P,)), KIND),
+    (JobQuery(statuses=(P, R), roots=True, limit=None), KIND),
+    (JobQuery(types=("t",), beyond=7), KIND),
+    (JobQuery(roots=True, oldest_first=True), KIND),
+    (JobQuery(statuses=(R,), leaves=True, limit=None), KIND),
+    (JobQuery(statuses=(R,), owner="x"), KIND),
+    (JobQuery(parent_id="x"), "job_by_parent (parent_id=?"),
+    (JobQuery(parent_id="x", statuses=(P, R)), "job_by_parent (parent_id=?"),
+    (JobQuery(correlation_id="x"), "job_by_tree (correlation_id=?"),
+    (JobQuery(correlation_id="x", statuses=(P, R), leaves=True), "job_by_tree (correlation_id=?"),
+    (JobQuery(resource="x"), "job_by_resource (resource=? AND status=?"),
+    (JobQuery(statuses=(P,), resource="x", owner="y"), "job_by_resource (resource=? AND status=?"),
+]
 
 
-@pytest.mark.parametrize(
-    ("query", "index"),
-    [
-        (JobQuery(roots=True), "job_by_parent"),
-        (JobQuery(parent_id="x"), "job_by_parent"),
-        (JobQuery(parent_id="x", statuses=(P, R)), "job_by_parent"),
-        (JobQuery(correlation_id="x"), "job_by_tree"),
-        (JobQuery(statuses=(R,), leaves=True, limit=None), "job_running"),
-        (JobQuery(statuses=(P, R), roots=True, limit=None), "job_running"),
-        (JobQuery(statuses=(P,), resource="x"), "job_pending"),
-        (JobQuery(statuses=(R,), owner="x"), "job_running"),
-    ],
-)
-def test_select_uses_the_index_that_fits(path, store, query, index):
-    """Usual listings look only at jobs that may fit."""
-    for sql in (statements.select(query)[0], statements.count(query)[0]):
-        steps = plan(path, sql)
-        assert any(index in step for step in steps), steps
+@pytest.mark.parametrize(("query", "index"), LISTINGS)
+def test_listings_merge_the_ends_of_indexes(path, store, query, index):
+    """A page is found without looking at, or sorting, more than it shows."""
+    kinds = [(status, is_root, kind) for status in JobStatus for is_root in (0, 1) for kind in "tu"]
+    steps = plan(path, listings.select(query, kinds)[0])
+    assert any(index in step for step in steps), steps
+    assert [step for step in steps if "TEMP B-TREE" in step] == []
+    if query != JobQuery():
         assert "SCAN job" not in steps
+
+
+@pytest.mark.parametrize("query", [query for query, _ in LISTINGS])
+def test_count_reads_an_index(path, store, query):
+    """Counting by what the index of kinds knows reads nothing else."""
+    steps = plan(path, listings.count(query)[0])
+    if listings.by_kind(query) and not query.leaves and query.owner is None:
+        assert any("USING COVERING INDEX job_by_kind" in step for step in steps), steps
+
+
+def test_kinds_are_found_without_looking_at_every_job(path, store, make):
+    """Each kind leads to the next."""
+    store.create([*make.family("a", "b"), make.leaf("c"), make.leaf("d")])
+    make.run(store, "c")
+    found = store._db.read(listings.KINDS)
+    assert found == [("completed", 1, "t"), ("pending", 0, "t"), ("pending", 1, "t"), ("running", 1, "p")]
+    assert not [step for step in plan(path, listings.KINDS) if step.startswith("SCAN other")]
+
+
+def test_select_of_many_kinds_looks_at_every_job(store, make):
+    """With more types than can be merged, listings are still right."""
+    store.create([attrs.evolve(make.leaf(f"j{n:03}"), job=Job(id=f"j{n:03}", type=f"t{n}")) for n in range(150)])
+    assert [each.id for each in store.select(JobQuery(types=("t7", "t149")))] == ["j149", "j007"]
+    assert [each.id for each in store.select(JobQuery(roots=True, limit=2, beyond=5))] == ["j003", "j002"]
 
 
 # -- several connections and processes -----------------------------------------------------------------------------
@@ -375,8 +445,13 @@ def test_transaction_holds_the_write_lock_from_its_beginning(path, store):
     """Nobody can write between what a transaction has read and what it writes then."""
     other = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
-        with store._db.transaction(), pytest.raises(sqlite3.OperationalError, match="database is locked"):
-            other.execute("BEGIN IMMEDIATE")
+
+        def work(transaction: Any) -> None:
+            with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+                other.execute("BEGIN IMMEDIATE")
+
+        store._db.write(work)
+        other.execute("BEGIN IMMEDIATE")
     finally:
         other.close()
 
@@ -558,26 +633,6 @@ def test_kill_of_a_process_that_creates_a_store_leaves_one_that_opens(tmp_path):
 # -- what can go wrong ---------------------------------------------------------------------------------------------
 
 
-def test_locked_store_says_so_and_works_again(path, monkeypatch, make):
-    """A lock that another process does not give back is an error in words, and no more than that."""
-    monkeypatch.setattr(connection, "BUSY_TIMEOUT", 0.01)
-    store = SQLiteStore(path)
-    holder = sqlite3.connect(path, isolation_level=None)
-    try:
-        holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match=r"another process has locked it for 10 s .SQLITE_BUSY"):
-            store.create([make.leaf("a")])
-        with pytest.raises(StoreError, match="another process has locked it"):
-            store.create(make.family("a"))
-        assert store.ids("") == []
-        holder.execute("ROLLBACK")
-        store.create([make.leaf("a")])
-        assert store.ids("") == ["a"]
-    finally:
-        holder.close()
-        store.close()
-
-
 def test_failed_transaction_is_rolled_back_whole(path, store, make):
     """An error in the middle undoes what came before it, and the store stays usable."""
     store.create([make.leaf("a"), make.leaf("b")])
@@ -607,20 +662,6 @@ def test_name_of_a_file_that_is_no_utf_8_is_stored_escaped(store, make):
     assert (record.job.name, record.job.resource) == ("caf\\udce9", "sqlite:caf\\udce9")
     assert record.job.config["database"] == "caf\udce9"
     assert [waiting.id for waiting in store.waiting(record.job.resource)] == []
-
-
-def test_damaged_file_is_said_to_be_damaged(path, make):
-    """A file with garbage in the middle is not a reason for a traceback."""
-    store = SQLiteStore(path)
-    store.create([make.leaf(f"j{number}") for number in range(200)])
-    store.close()
-    with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(b"\xff" * (path.stat().st_size - 4096))
-    again = SQLiteStore(path)
-    with pytest.raises(StoreError, match="it is damaged"):
-        again.select(JobQuery())
-    again.close()
 
 
 AS_NOBODY = """
@@ -667,44 +708,6 @@ def test_read_only_folder_is_said_to_be_unusable(public):
     public.chmod(0o755)
     assert "it cannot be opened (Permission denied)" in said
     assert str(public) in said
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    done = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
-    if not done or done.returncode:
-        pytest.skip("a small tmpfs cannot be mounted here: it needs root")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-def test_full_disk_loses_nothing_and_is_survived(small_disk, make):
-    """A full disk refuses what does not fit, keeps what was there, and lets go on when there is space again."""
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(b"x" * 300_000)
-    store = SQLiteStore(small_disk / "jobs.db", durability="process")
-    try:
-        store.create([make.leaf("first")])
-        stored: list[str] = []
-
-        def fill() -> None:
-            while True:
-                batch = [make.leaf(f"j{len(stored)}-{part}", config={"x": "y" * 2000}) for part in range(5)]
-                store.create(batch)
-                stored.extend(record.id for record in batch)
-
-        with pytest.raises(StoreError, match=r"the disk is full .SQLITE_FULL"):
-            fill()
-        assert store.ids("j", limit=10_000) == sorted(stored)
-        ballast.unlink()
-        assert make.run(store, "first").record.status is JobStatus.COMPLETED
-    finally:
-        store.close()
-    assert ask(small_disk / "jobs.db", "PRAGMA integrity_check") == [("ok",)]
 
 
 def test_problem_names_what_it_does_not_know():

@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
-from pitstop.contracts import JobQuery, JobStore
+from pitstop.contracts import JobQuery, JobStore, Running
 from pitstop.errors import StoreError, TransitionError, UnknownJobError
-from pitstop.jobs import Counts, ErrorRecord, JobStatus, LogLine, Outcome, Progress, Result, Tolerance
+from pitstop.jobs import (
+    Counts,
+    ErrorRecord,
+    JobStatus,
+    LogLine,
+    Outcome,
+    Progress,
+    Result,
+    StatusChange,
+    Tolerance,
+)
 
 P, R, C, F, X = JobStatus.PENDING, JobStatus.RUNNING, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED
 STOP = Tolerance(on_error="stop")
@@ -134,6 +144,32 @@ def test_count_numbers_by_status_without_limit(store, make):
     make.run(store, "a")
     assert store.count(JobQuery(limit=1, beyond=1)) == Counts(pending=2, running=1, completed=1)
     assert store.count(JobQuery(parent_id="p", statuses=(P,))) == Counts(pending=2)
+
+
+def test_create_claims_in_the_same_step(store, make):
+    """Whoever submits a job may run it at once; what cannot be had is created and stays pending."""
+    first = store.create([make.leaf("a", resource="db", owner="me")], then=make.claim("a"))
+    assert first == store.get("a")
+    assert (first.status, first.attempt, first.owner, first.started_at, first.lease_until) == (R, 1, "me", 10.0, 40.0)
+    assert store.create([make.leaf("b", resource="db")], then=make.claim("b")) is None
+    assert store.create([make.leaf("c", not_before=10.5)], then=make.claim("c")) is None
+    assert store.create([make.leaf("d")], then=make.claim("nobody")) is None
+    assert statuses(store, "a", "b", "c", "d") == ["running", "pending", "pending", "pending"]
+
+
+def test_create_of_a_tree_claims_one_of_it(store, make):
+    """The parent's counts follow."""
+    claimed = store.create(make.family("a", "b"), then=make.claim("b"))
+    assert claimed == store.get("b")
+    assert (claimed.status, store.get("p").counts) == (R, Counts(pending=1, running=1))
+
+
+def test_create_with_a_taken_id_claims_nothing(store, make):
+    """Both happen or none."""
+    store.create([make.leaf("a")])
+    with pytest.raises(StoreError, match=r"id.* is taken"):
+        store.create([make.leaf("a")], then=make.claim("a"))
+    assert statuses(store, "a") == ["pending"]
 
 
 # -- claim ---------------------------------------------------------------------------------------------------------
@@ -496,6 +532,7 @@ def test_adopt_changes_who_looks_after(store, make):
     ]
     store.adopt([], owner="new", lease_until=99.0)
     assert store.heartbeat("new", lease_until=120.0) == []
+    assert store.running("new") == []
     assert store.get("p").lease_until == 120.0
 
 
@@ -504,11 +541,40 @@ def test_heartbeat_extends_and_tells(store, make):
     store.create([make.leaf(job_id) for job_id in "abcd"])
     for job_id, owner in (("a", "me"), ("b", "me"), ("c", "you")):
         store.claim(make.claim(job_id, owner=owner))
-    for job_id in "abc":
-        store.cancel(job_id, now=11.0, reason="x") if job_id != "a" else None
-    assert store.heartbeat("me", lease_until=77.0) == ["b"]
+    for job_id in "bcb":
+        store.cancel(job_id, now=11.0, reason=f"enough of {job_id}")
+    told = [Running(job_id="a", attempt=1), Running(job_id="b", attempt=1, stop="enough of b")]
+    assert store.heartbeat("me", lease_until=77.0) == told
     assert [store.get(job_id).lease_until for job_id in "abcd"] == [77.0, 77.0, 40.0, None]
     assert store.heartbeat("nobody", lease_until=1.0) == []
+
+
+def test_running_tells_without_changing(store, make):
+    """Whoever wants to know what is to stop need not extend a lease for it; the first reason stays."""
+    store.create([*make.family("a", "b", owner="me"), make.leaf("c")])
+    for job_id in "ba":
+        store.claim(make.claim(job_id))
+    store.cancel("p", now=11.0, reason="first")
+    store.cancel("a", now=12.0, reason="second")
+    assert store.running("me") == [Running(job_id=job_id, attempt=1, stop="first") for job_id in "ab"]
+    assert store.running("nobody") == []
+    assert store.get("a").lease_until == 40.0
+
+
+def test_running_tells_which_attempt(store, make):
+    """An owner's own older attempt is not the one that runs."""
+    store.create([make.leaf("a")])
+    make.run(store, "a", "pending")
+    store.claim(make.claim("a"))
+    assert store.running("me") == [Running(job_id="a", attempt=2)]
+
+
+def test_version_is_the_same_while_no_other_process_writes(store, make):
+    """What this store itself does is no news."""
+    before = store.version()
+    store.create([make.leaf("a")])
+    make.run(store, "a")
+    assert store.version() == before
 
 
 def test_progress_is_noted_for_the_running_attempt(store, make):
@@ -616,6 +682,84 @@ def test_lines_of_a_long_log_are_complete(store):
     """A log of more lines than are read at once comes whole and in order."""
     store.add_lines([line("a", str(number), at=float(number // 900)) for number in range(2500)])
     assert [entry.message for entry in store.lines("a")] == [str(number) for number in range(2500)]
+
+
+# -- history -------------------------------------------------------------------------------------------------------
+
+
+def change(job_id: str, at: float, old: Any, new: Any, *rest: Any) -> StatusChange:
+    attempt, owner, reason = (*rest, *(0, None, "")[len(rest) :])
+    return StatusChange(job_id=job_id, at=at, old=old, new=new, attempt=attempt, owner=owner, reason=reason)
+
+
+def test_history_has_every_change(store, make):
+    """From the creation to the end, with the attempt, whose it was, and why."""
+    store.create([make.leaf("a", owner="maker"), make.leaf("b")])
+    make.run(store, "a", "pending", now=20.0, owner="keeper")
+    store.claim(make.claim("a", owner="you", now=30.0))
+    store.finish(make.end("a", attempt=2, now=40.0))
+    assert list(store.history("a")) == [
+        change("a", 1.0, None, P, 0, "maker"),
+        change("a", 10.0, P, R, 1, "me"),
+        change("a", 20.0, R, P, 1, "me", "broken"),
+        change("a", 30.0, P, R, 2, "you"),
+        change("a", 40.0, R, C, 2, "you"),
+    ]
+    assert list(store.history("b")) == [change("b", 1.0, None, P)]
+    assert list(store.history("nobody")) == list(store.history("nobody", tree=True)) == []
+
+
+def test_history_begins_with_the_creation_of_a_claimed_job(store, make):
+    """Also of one that was claimed in the same step."""
+    store.create([make.leaf("a", owner="maker")], then=make.claim("a"))
+    assert list(store.history("a")) == [change("a", 1.0, None, P, 0, "maker"), change("a", 10.0, P, R, 1, "me")]
+
+
+def test_history_of_a_tree_is_in_order(store, make):
+    """What happened first comes first, and what happens to one job keeps its order whatever the clocks say."""
+    store.create(make.family("a", "b", owner="maker", resource="db"))
+    store.claim(make.claim("b", now=11.0))
+    store.finish(make.end("b", "failed", now=10.5), then=make.claim("a", now=11.5))
+    store.finish(make.end("a", now=30.0))
+    changes = list(store.history("p", tree=True))
+    assert [(each.job_id, each.new) for each in changes] == [
+        ("p", R), ("a", P), ("b", P), ("b", R), ("b", F), ("a", R), ("a", C), ("p", F),
+    ]  # fmt: skip
+    assert changes[-1] == change("p", 30.0, R, F)
+    assert [each for each in changes if each.job_id == "b"] == list(store.history("b"))
+
+
+def test_history_says_why(store, make):
+    """A cancelled job has the reason that it was given; of a long text the beginning of its first line is kept."""
+    store.create([*make.family("a", "b", tolerance=STOP), make.leaf("c"), make.leaf("d")])
+    error = ErrorRecord(type="E", message="x" * 300 + "\nmore")
+    make.run(store, "a", "failed", error=error)
+    store.cancel("c", now=12.0, reason="no time\nat all")
+    store.claim(make.claim("d"))
+    store.cancel("d", now=13.0, reason="told")
+    store.finish(make.end("d", "cancelled"))
+    reasons = [list(store.history(job_id))[-1].reason for job_id in "abcd"]
+    assert reasons == ["x" * 200, "p stops: 1 job failed, and it tolerates 0", "no time", "told"]
+
+
+def test_history_has_no_change_that_did_not_happen(store, make):
+    """What is refused leaves no trace."""
+    store.create([make.leaf("a")])
+    make.run(store, "a")
+    store.finish(make.end("a", "failed"))
+    store.claim(make.claim("a"))
+    store.cancel("a", now=50.0, reason="x")
+    assert [each.new for each in store.history("a")] == [P, R, C]
+
+
+def test_history_goes_with_its_job(store, make):
+    """A purged job has none, and one that gets its id later has its own."""
+    store.create([make.leaf("a"), make.leaf("b")])
+    make.run(store, "a")
+    assert store.purge(before=99.0, statuses=[C]) == 1
+    assert list(store.history("a")) == []
+    store.create([make.leaf("a")])
+    assert [each.new for each in store.history("a")] == [P]
 
 
 # -- purge ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,7 +128,7 @@ def take(store: JobStore, step: tuple[str, int, str], at: float) -> Any:
     attempt = store.get(job_id).attempt if job_id in store.ids(job_id) else 1
     error = ErrorRecord(type="E", message="m") if status in ("failed", "pending") else None
     ending = Ending(job_id=job_id, attempt=attempt, status=JobStatus(status), now=at, error=error)
-    return store.finish(ending, then=evolve(claim, job_id=other) if kind == "then" else None)
+    return store.finish(ending, then=claim._replace(job_id=other) if kind == "then" else None)
 
 
 def follow(model: Model, step: tuple[str, int, str]) -> None:
@@ -162,6 +161,7 @@ def test_stores_agree_with_the_model_and_each_other(shape: list[Any], history: l
                 for job_id in model.jobs:
                     record = memory.get(job_id)
                     assert record == sqlite.get(job_id)
+                    assert list(memory.history(job_id)) == list(sqlite.history(job_id))
                     assert (record.status, record.counts) == (model.of(job_id), model.counts(job_id))
                     assert record.attempt == model.attempt[job_id]
                     ready = memory.ready(job_id, now=float(at))

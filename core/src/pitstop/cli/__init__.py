@@ -26,6 +26,7 @@ def _exit_code(arguments: list[str] | None) -> int:
 
     from pitstop.cli.app import app
     from pitstop.errors import PitstopError
+    from pitstop.masking import mask
 
     _prepare_streams()
     try:
@@ -57,7 +58,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         if os.environ.get("PITSTOP_DEBUG"):
             raise
         click.echo(
-            f"Error: this is a fault in Pitstop: {type(error).__name__}: {error}\n"
+            f"Error: this is a fault in Pitstop: {type(error).__name__}: {mask(str(error))}\n"
             "Run it again with PITSTOP_DEBUG=1 to see where, and please report it.",
             err=True,
         )

@@ -14,7 +14,7 @@ from pitstop.cli.session import Settings, follow, say_left_behind, session
 from pitstop.contracts import JobQuery, JobStore
 from pitstop.errors import InvalidValueError, UnknownJobError
 from pitstop.jobs import JobRecord, JobStatus
-from pitstop.logs import as_text, line_document
+from pitstop.logs import as_text, line_document, printable
 from pitstop.owners import Owner
 
 STATUSES = [status.value for status in JobStatus]
@@ -49,8 +49,8 @@ def list_jobs(
     with _opened(store) as opened:
         records = opened.select(query)
         total = opened.count(query).total
-        me = Owner(opened.path)
-        orphans = sum(1 for r in records if not r.status.terminal and r.owner and me.is_dead(r.owner))
+        me, now = Owner(opened.path), time.time()
+        orphans = sum(1 for r in records if not r.status.terminal and r.owner and me.is_dead(r.owner, now=now))
     if as_json:
         output.print_json({"total": total, "jobs": [report.record_document(record) for record in records]})
         return
@@ -96,6 +96,29 @@ def logs(job_id: str, store: str | None, as_json: bool) -> None:
             click.echo(json.dumps(line_document(line), ensure_ascii=False) if as_json else as_text(line))
 
 
+@jobs.command(short_help="Show every change of status of a job or of a whole tree.")
+@click.argument("job_id", metavar="ID")
+@store_option
+@json_option
+def history(job_id: str, store: str | None, as_json: bool) -> None:
+    """Show what became of a job, step by step: each change of its status, when, by which process, and why.
+
+    Of a root, the history of its whole tree. With --json, one object a line.
+    """
+    import json
+
+    with _opened(store) as opened:
+        record = resolve(opened, job_id)
+        root = record.job.parent_id is None
+        tree = opened.select(JobQuery(correlation_id=record.id, limit=None)) if root else [record]
+        names = {job.id: job.job.name for job in tree}
+        for change in opened.history(record.id, tree=root):
+            if as_json:
+                click.echo(json.dumps(report.change_document(change), ensure_ascii=False))
+            else:
+                click.echo(report.change_line(change, names.get(change.job_id, change.job_id)))
+
+
 @jobs.command(short_help="Cancel a job and all below it, in whichever process it runs.")
 @click.argument("job_id", metavar="ID")
 @store_option
@@ -112,7 +135,7 @@ def cancel(job_id: str, store: str | None) -> None:
 
 @jobs.command(short_help="Run again what failed or was cancelled, as a new job.")
 @click.argument("job_id", metavar="ID")
-@run_options
+@run_options(runner="process")
 def retry(job_id: str, **settings: Any) -> int:
     """Run again what failed or was cancelled, as a new job made from the record. What had completed is left out."""
     chosen = Settings(**settings)
@@ -122,7 +145,7 @@ def retry(job_id: str, **settings: Any) -> int:
 
 
 @jobs.command(short_help="Take up what processes that died have left behind.")
-@run_options
+@run_options(runner="process")  # what killed its process once shall not kill this one
 def rescue(**settings: Any) -> int:
     """Take up jobs that were left by processes that died, and run what remains of them here."""
     chosen = Settings(**settings)
@@ -179,7 +202,7 @@ class _opened:  # noqa: N801 - reads as a function where it is used
 
 
 def _row(record: JobRecord) -> tuple[str, ...]:
-    first_line = (record.error.message.splitlines() or [""])[0] if record.error else ""
+    first_line = (printable(record.error.message).splitlines() or [""])[0] if record.error else ""
     ended_badly = record.status in (JobStatus.FAILED, JobStatus.CANCELLED)
     told = first_line if ended_badly and first_line else report.summary(record)
     return (
@@ -211,4 +234,4 @@ def _details(record: JobRecord) -> list[tuple[str, str]]:
         details.append(("data", json.dumps(document["result"]["data"], ensure_ascii=False)))
     if record.error is not None and record.error.traceback:
         details.append(("traceback", "\n" + record.error.traceback))
-    return [(name, value) for name, value in details if value]
+    return [(name, printable(value)) for name, value in details if value]

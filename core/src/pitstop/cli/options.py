@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import click
 
@@ -38,8 +39,23 @@ class Duration(click.ParamType[float]):
             self.fail(error.problem, param, ctx)
 
 
-def run_options(command: Command) -> Command:
-    """Add what every command takes that runs jobs; they arrive as the fields of `pitstop.cli.session.Settings`."""
+@overload
+def run_options(command: Command) -> Command: ...
+@overload
+def run_options(*, runner: str) -> Callable[[Command], Command]: ...
+def run_options(command: Any = None, *, runner: str = "thread") -> Any:
+    """Add what every command takes that runs jobs; they arrive as the fields of `pitstop.cli.session.Settings`.
+
+    Args:
+        command: the command, for `@run_options` without arguments.
+        runner: where its jobs run unless the user says something else: `@run_options(runner="process")`.
+    """
+    if command is None:
+        return partial(_with_run_options, runner=runner)
+    return _with_run_options(command, runner=runner)
+
+
+def _with_run_options(command: Any, *, runner: str) -> Any:
     options = (
         store_option,
         json_option,
@@ -51,6 +67,13 @@ def run_options(command: Command) -> Command:
         ),
         click.option(
             "--max-failures", type=click.IntRange(min=0), help="How many jobs may fail without the whole failing."
+        ),
+        click.option(
+            "--runner",
+            default=runner,
+            show_default=True,
+            metavar="NAME",
+            help="Where jobs run: thread, process (a crash or a hang costs one job), inline, or a plugin's.",
         ),
         click.option("--threads", type=click.IntRange(min=1), help="How many jobs run side by side."),
         click.option(

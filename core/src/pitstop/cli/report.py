@@ -10,8 +10,10 @@ import attrs
 import click
 
 from pitstop.cli import output
-from pitstop.jobs import JobRecord, JobStatus
-from pitstop.masking import mask_value
+from pitstop.credentials import secrets_of
+from pitstop.jobs import JobRecord, JobStatus, StatusChange
+from pitstop.logs import printable
+from pitstop.masking import mask, mask_value
 
 
 def tree_lines(root: JobRecord, jobs: Sequence[JobRecord]) -> Iterator[str]:
@@ -34,12 +36,12 @@ def _lines_of(
     indent = "  " * depth
     yield indent + _headline(record, width=width)
     for note in record.job.metadata.get("notes", ()):
-        yield f"{indent}  note: {note}"
+        yield f"{indent}  note: {printable(mask(str(note)))}"
     if record.result is not None:
         for warning in record.result.warnings:
-            yield f"{indent}  {click.style('warning:', fg='yellow')} {warning}"
+            yield f"{indent}  {click.style('warning:', fg='yellow')} {printable(warning)}"
     if record.error is not None and record.status is not JobStatus.COMPLETED:
-        for line in record.error.message.splitlines():
+        for line in printable(record.error.message).splitlines():
             yield f"{indent}  {click.style(line, fg=output.COLOURS[record.status.value])}"
     for child in children.get(record.id, ()):
         yield from _lines_of(child, children, depth=depth + 1, width=width)
@@ -53,6 +55,10 @@ def _headline(record: JobRecord, *, width: int) -> str:
 
 def summary(record: JobRecord) -> str:
     """Return one line on where a job stands: its result, its progress, or its children."""
+    return printable(_summary(record))
+
+
+def _summary(record: JobRecord) -> str:
     if record.result is not None:
         said = record.result.summary or _data_text(record.result.data)
         outcome = "" if record.result.outcome == "changed" and said else record.result.outcome.value
@@ -77,12 +83,13 @@ def progress_text(record: JobRecord) -> str:
     if told is None:
         return ""
     of = "" if told.total is None else f"/{told.total:g}"
-    return ", ".join(part for part in (f"{told.done:g}{of} {told.unit}".strip(), told.message) if part)
+    return printable(", ".join(part for part in (f"{told.done:g}{of} {told.unit}".strip(), told.message) if part))
 
 
 def record_document(record: JobRecord) -> dict[str, Any]:
     """Return a record as a JSON object, secrets masked, times in ISO 8601 and UTC."""
     job = record.job
+    secrets = secrets_of(job.config)
     return {
         "id": job.id,
         "type": job.type,
@@ -91,8 +98,8 @@ def record_document(record: JobRecord) -> dict[str, Any]:
         "parent_id": job.parent_id,
         "correlation_id": job.correlation_id,
         "resource": mask_value(job.resource),
-        "config": mask_value(job.config),
-        "metadata": mask_value(job.metadata),
+        "config": mask_value(job.config, secrets),
+        "metadata": mask_value(job.metadata, secrets),
         "attempt": record.attempt,
         "max_attempts": job.max_attempts,
         "timeout": job.timeout,
@@ -106,6 +113,31 @@ def record_document(record: JobRecord) -> dict[str, Any]:
         "error": attrs.asdict(record.error) if record.error else None,
         "counts": attrs.asdict(record.counts) if job.is_parent else None,
     }
+
+
+def change_document(change: StatusChange) -> dict[str, Any]:
+    """Return a change of status as a JSON object, its time in ISO 8601 and UTC."""
+    return {
+        "job_id": change.job_id,
+        "at": _iso(change.at),
+        "old": change.old.value if change.old else None,
+        "new": change.new.value,
+        "attempt": change.attempt,
+        "owner": change.owner,
+        "reason": mask(change.reason),
+    }
+
+
+def change_line(change: StatusChange, name: str) -> str:
+    """Return a change of status as a line: time, name, what it became, by whom and why."""
+    by = f"by {change.owner}" if change.owner and change.new is JobStatus.RUNNING else ""
+    attempt = f"attempt {change.attempt}" if change.attempt else ""
+    shown = output.status(change.new.value) + " " * (9 - len(change.new.value))
+    said = printable(", ".join(part for part in (attempt, by, mask(change.reason)) if part))
+    at = datetime.fromtimestamp(change.at, UTC).astimezone()
+    return f"{at:%Y-%m-%d %H:%M:%S}.{int(change.at * 1000) % 1000:03}  {change.job_id[:8]}  {shown}  {name}" + (
+        f": {said}" if said else ""
+    )
 
 
 def _iso(value: float | None) -> str | None:

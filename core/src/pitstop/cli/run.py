@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 
 from pitstop.cli.options import run_options
 from pitstop.cli.session import Settings, run_request
-from pitstop.definitions import DEFAULT_FILE, Definition, find, load
+from pitstop.definitions import DEFAULT_FILE, Definition, find, load, parse_toml
 from pitstop.errors import InvalidValueError, UnknownNameError
 from pitstop.registry import Registry
 from pitstop.submission import Options
@@ -60,25 +59,28 @@ def assign(config: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, An
         key, equals, text = assignment.partition("=")
         parts = key.strip().split(".")
         if not equals or not all(parts):
-            raise InvalidValueError(where="--set", name=assignment, problem="write KEY=VALUE")
-        config = _with_value(config, parts, _value(text), assignment=assignment)
+            # the value may be a password
+            shown = key if equals else assignment.partition(" ")[0]
+            raise InvalidValueError(where="--set", name=shown or repr(""), problem="write KEY=VALUE")
+        config = _with_value(config, parts, _value(text), key=key)
     return config
 
 
-def _with_value(config: dict[str, Any], parts: list[str], value: Any, *, assignment: str) -> dict[str, Any]:
+def _with_value(config: dict[str, Any], parts: list[str], value: Any, *, key: str) -> dict[str, Any]:
     first, *rest = parts
     if not rest:
         return {**config, first: value}
     inner = config.get(first, {})
     if not isinstance(inner, dict):
-        raise InvalidValueError(where="--set", name=assignment, problem=f"{first!r} is {inner!r}, not a table")
-    return {**config, first: _with_value(inner, rest, value, assignment=assignment)}
+        problem = f"{first!r} is a value ({type(inner).__name__}), and no table that could hold another key"
+        raise InvalidValueError(where="--set", name=key, problem=problem)
+    return {**config, first: _with_value(inner, rest, value, key=key)}
 
 
 def _value(text: str) -> Any:
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        parsed = parse_toml(f"value = {text}")
+    except ValueError:
         return text
     # a date is no JSON, and a text with a line break could smuggle in another key
     value = parsed.get("value")

@@ -19,7 +19,7 @@ import click
 from attrs import frozen
 
 from pitstop import logs
-from pitstop.api import Run, open_store
+from pitstop.api import Run, make_runner, open_store
 from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, output, silence
 from pitstop.cli.display import Display, LiveDisplay, PlainDisplay, QuietDisplay
 from pitstop.cli.report import record_document, tree_lines
@@ -28,7 +28,6 @@ from pitstop.jobs import Job, JobRecord, JobStatus, Plan
 from pitstop.offers import HOOKS
 from pitstop.orchestrator import Orchestrator
 from pitstop.registry import Registry
-from pitstop.runners.thread import ThreadRunner
 from pitstop.submission import Options
 
 #: How often the display is drawn anew, in seconds.
@@ -44,6 +43,7 @@ class Settings:
     timeout: float | None = None
     on_error: str | None = None
     max_failures: int | None = None
+    runner: str = "thread"
     threads: int | None = None
     log_level: str | None = None
     log_format: logs.Format = "text"
@@ -90,8 +90,9 @@ def session(
 ) -> Iterator[Orchestrator]:
     """Yield an orchestrator on the user's store, after what died processes left running has been marked as lost."""
     registry = registry or Registry()
+    runner = runner or make_runner(settings.runner, registry=registry, at_a_time=settings.threads)
     store = open_store(settings.store, registry=registry)
-    with Orchestrator(store, registry=registry, runner=runner or ThreadRunner(settings.threads)) as orchestrator:
+    with Orchestrator(store, registry=registry, runner=runner) as orchestrator:
         for problem in registry.problems:
             if problem.group == HOOKS:
                 click.echo(f"warning: {problem}", err=True)

@@ -44,12 +44,30 @@ class InlineRunner:
             if self._thread is not None:
                 return
             self._thread = threading.get_ident()
-        try:
-            self._drain()
-        except BaseException:
-            with self._lock:
-                self._end()
-            raise
+        self._drain_or_end()
+
+    def reserve(self) -> bool:
+        """Keep this thread free for the job to come; see `ReservingRunner`."""
+        with self._lock:
+            if self._stopped or self._thread is not None or self._queue:
+                return False
+            self._thread = threading.get_ident()
+            return True
+
+    def release(self) -> None:
+        """Give the place back; see `ReservingRunner`."""
+        self._drain_or_end()
+
+    def submit_reserved(self, job_id: str) -> None:
+        """Run a job in the place that was kept; see `ReservingRunner`."""
+        self._drain_or_end(job_id)
+
+    def run_queued(self) -> None:
+        """Run what is queued, if this is called from within a job that waits for it; otherwise do nothing."""
+        if self._thread == threading.get_ident():
+            assert self._run_job is not None, "start() comes before submit()"
+            while (job_id := self._following()) is not None:
+                self._run_job(job_id, self._following)
 
     def cancel(self, job_id: str) -> None:
         """Drop a job that has not started; see `Runner`."""
@@ -68,10 +86,21 @@ class InlineRunner:
 
     def _end(self) -> None:
         self._thread = None
-        self._ended.notify_all()
+        if self._stopped:  # only who stops waits for it
+            self._ended.notify_all()
 
-    def _drain(self) -> None:
+    def _drain_or_end(self, first: str | None = None) -> None:
+        try:
+            self._drain(first)
+        except BaseException:
+            with self._lock:
+                self._end()
+            raise
+
+    def _drain(self, first: str | None) -> None:
         assert self._run_job is not None, "start() comes before submit()"
+        if first is not None:
+            self._run_job(first, self._following)
         while True:
             with self._lock:
                 if not self._queue:

@@ -7,6 +7,7 @@ import heapq
 import os
 import threading
 import weakref
+from collections import deque
 from contextlib import suppress
 
 from pitstop.clock import Clock, SystemClock
@@ -36,6 +37,9 @@ class ThreadRunner:
         self._queue: list[tuple[float, int, str]] = []
         self._submitted = 0
         self._idle = 0
+        self._busy = 0
+        self._kept = 0
+        self._reserved: deque[str] = deque()
         self._stopped = False
         self._threads: list[threading.Thread] = []
         self._run_job: RunJob | None = None
@@ -53,13 +57,29 @@ class ThreadRunner:
                 return
             self._submitted += 1
             heapq.heappush(self._queue, (not_before or 0.0, self._submitted, job_id))
-            # not "if nobody is idle": one that was woken a moment ago is still counted, and takes only one job
-            if self._idle < len(self._queue) and len(self._threads) < self._limit:
-                name = f"pitstop-runner-{len(self._threads) + 1}"
-                thread = threading.Thread(target=self._work, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
-            self._changed.notify()
+            self._wake_one()
+
+    def reserve(self) -> bool:
+        """Keep a thread free for the job to come; see `ReservingRunner`."""
+        with self._changed:
+            due = len(self._queue) if self._queue and self._queue[0][0] <= self._clock.now() else 0
+            if self._stopped or self._busy + self._kept + len(self._reserved) + due >= self._limit:
+                return False
+            self._kept += 1
+            return True
+
+    def release(self) -> None:
+        """Give the place back; see `ReservingRunner`."""
+        with self._changed:
+            self._kept -= 1
+            self._changed.notify_all()  # who stops waits for it
+
+    def submit_reserved(self, job_id: str) -> None:
+        """Run a job in the place that was kept; see `ReservingRunner`."""
+        with self._changed:
+            self._kept -= 1
+            self._reserved.append(job_id)
+            self._wake_one()
 
     def cancel(self, job_id: str) -> None:
         """Drop a job that has not started; see `Runner`."""
@@ -77,19 +97,35 @@ class ThreadRunner:
         for thread in threads if wait else ():
             thread.join()
 
+    def _wake_one(self) -> None:
+        # not "if nobody is idle": one that was woken a moment ago is still counted, and takes only one job
+        if self._idle < len(self._queue) + len(self._reserved) and len(self._threads) < self._limit:
+            name = f"pitstop-runner-{len(self._threads) + 1}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._changed.notify()
+
     def _work(self) -> None:
         assert self._run_job is not None, "start() comes before submit()"
         while (job_id := self._next()) is not None:
             # only the main thread can be interrupted; here a worker raised it, and its job is recorded as cancelled
             with suppress(KeyboardInterrupt):
                 self._run_job(job_id, self._following)
+            with self._changed:
+                self._busy -= 1
 
     def _next(self) -> str | None:
         """Return the next job that is due, waiting for it, or None when there will be none."""
         with self._changed:
-            while not self._stopped:
+            # what was reserved is running already, and is carried out even when no more jobs are taken
+            while self._reserved or self._kept or not self._stopped:
+                if self._reserved:
+                    self._busy += 1
+                    return self._reserved.popleft()
                 pause = None if not self._queue else self._queue[0][0] - self._clock.now()
-                if pause is not None and pause <= 0:
+                if not self._stopped and pause is not None and pause <= 0:
+                    self._busy += 1
                     return heapq.heappop(self._queue)[2]
                 self._idle += 1
                 try:

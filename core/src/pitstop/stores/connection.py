@@ -1,39 +1,35 @@
-"""One SQLite connection: opening the file safely, transactions, and errors in words. Knows no table.
+"""A SQLite store's way to its file: one connection that writes, for all threads, and one that only reads.
 
-A database file is never opened with a plain `open()` once a connection of this process may hold it: closing any handle
-on a file drops all POSIX locks that the process has on it. So a new file is made with O_EXCL, which succeeds only while
-nobody can hold it, and what is inside a file is read through SQLite.
+Owns when each is used, that the file is still the one that was opened, and that errors come in words. How threads share
+the one that writes is in `gathering`, opening in `opening`, the words in `problems`. Knows no table.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, TypeVar
 
 from pitstop.errors import StoreError
-from pitstop.stores import schema
+from pitstop.stores import opening, problems
+from pitstop.stores.gathering import Gathering, Transaction
+from pitstop.stores.problems import InWords
+from pitstop.stores.problems import problem as problem
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
-#: Seconds that a statement waits for another process's lock.
-BUSY_TIMEOUT = 10.0
-#: A file system with less room than this, in bytes, counts as full: SQLite's shared memory alone takes 32 kB.
-FULL_BELOW = 65_536
 #: How SQLite calls the two promises.
 SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
-_RELAXED = "PRAGMA synchronous = NORMAL"
-
-# From the creation of a file to the first connection on it, no other thread may connect: see above.
-_opening = Lock()
+#: Seconds in which a file that was there is not looked for again: a look costs a twentieth of what a commit does.
+LOOK_AGAIN = 0.05
 
 
 class Connection:
-    """A connection that many threads may use, one at a time.
+    """A file that many threads may use.
 
     Args:
         path: the file; it and its folders are made if they do not exist.
@@ -45,255 +41,124 @@ class Connection:
     """
 
     def __init__(self, path: Path, *, url: str, durability: str) -> None:
-        schema.check_library(url)
         self._path = path
         self._url = url
-        self._strict = f"PRAGMA synchronous = {SYNCHRONOUS[durability]}"
-        self._lock = Lock()
-        self._words = _InWords(url)
-        self._raw: sqlite3.Connection | None = None
-        with self._words, _opening:
-            _make_file(path)
-            self._check_header()
-            self._raw = self._connect()
+        self._words = InWords(url)
+        self._reading = Lock()
+        self._reader: sqlite3.Connection | None = None
+        self._closed = False
+        self._checked = 0.0
+        with self._words:
+            self._raw = opening.open_file(path, url)
+            self._inode = _inode(path)
+            # Gathering waits for other processes itself
+            self._raw.execute("PRAGMA busy_timeout = 0")
+        self._writer = Gathering(self._raw, strict=SYNCHRONOUS[durability], check=self._check_file)
 
-    def query(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """Run one statement as a transaction of its own and return its rows."""
-        with self._lock, self._words:
-            return self._open.execute(sql, values).fetchall()
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Carry out what `work` does in one transaction, whole or not at all. It may be called more than once."""
+        with self._words:
+            self._check_open()
+            return self._writer.write(work)
 
-    def transaction(self) -> Transaction:
-        """Return what holds the write lock in a `with`, and commits at its end or, after any error, rolls back."""
-        return Transaction(self)
+    def change(self, sql: str, values: Sequence[object], *, relaxed: bool = False) -> list[Row]:
+        """Run one statement that writes as a transaction of its own, and return its rows.
 
-    def relaxed(self, sql: str, values: Sequence[object]) -> list[Row]:
-        """Run one statement that may be lost with the power: the next full commit makes it durable too."""
-        with self._lock, self._words:
-            raw = self._open
-            if self._strict == _RELAXED:
-                return raw.execute(sql, values).fetchall()
-            raw.execute(_RELAXED)  # it cannot be changed within a transaction
-            try:
-                return raw.execute(sql, values).fetchall()
-            finally:
-                raw.execute(self._strict)
+        Args:
+            sql, values: the statement.
+            relaxed: whether it may be lost with the power; the next one that is not makes it durable too.
+        """
+        with self._words:
+            self._check_open()
+            return self._writer.write(lambda transaction: transaction.run(sql, values), alone=True, relaxed=relaxed)
+
+    def insert(self, sql: str, values: Sequence[object]) -> int:
+        """Run one INSERT of one row as a transaction of its own, and return its rowid."""
+        with self._words:
+            self._check_open()
+            return self._writer.write(lambda transaction: transaction.insert(sql, values), alone=True)
+
+    def look_up(self, sql: str, values: Sequence[object]) -> list[Row]:
+        """Return the rows of a statement that reads little: with the writer's warm cache unless it is writing now."""
+        with self._words:
+            self._check_open()
+            found = self._writer.read(sql, values)
+        return self.read(sql, values) if found is None else found
+
+    def read(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        """Return the rows of a statement that may read much, while others write."""
+        with self._words, self._reading:
+            self._check_open()
+            if self._reader is None:
+                self._check_file()
+                self._reader = opening.open_for_reading(self._path)
+            return self._reader.execute(sql, values).fetchall()
+
+    def version(self) -> int:
+        """Return a number that changes when another process has written.
+
+        Raises:
+            StoreError: the file is no longer there.
+        """
+        # on the connection that writes, to which the own changes are no news
+        number: int = self.change("PRAGMA data_version", (), relaxed=True)[0][0]
+        return number
 
     def close(self) -> None:
-        """Close the connection; does nothing the second time."""
-        with self._lock, self._words:
-            raw, self._raw = self._raw, None
-            if raw is not None:
-                raw.close()
+        """Close the file; does nothing the second time."""
+        with self._words, self._reading:
+            if self._closed:
+                return
+            self._closed = True
+            self._writer.wait()
+            there = self._is_there()
+            for raw in filter(None, (self._reader, self._raw)):
+                if there:
+                    raw.close()
+                else:
+                    _abandon(raw)
 
-    @property
-    def _open(self) -> sqlite3.Connection:
-        if self._raw is None:
-            raise StoreError(url=self._url, problem="it is closed", hint="open it again")
-        return self._raw
+    def _check_open(self) -> None:
+        if self._closed:
+            raise problems.closed(self._url)
 
-    # -- opening ---------------------------------------------------------------------------------------------------
+    def _check_file(self) -> None:
+        """Refuse to go on with a file that no path leads to: all that is written there goes with this process.
 
-    def _check_header(self) -> None:
-        """Refuse a foreign file before anything could change it: no lock, no WAL recovery, no journal."""
-        if self._path.is_dir():
-            raise StoreError(url=self._url, problem="it is a folder", hint="name a file in it")
-        if not self._path.stat().st_size:
+        Raises:
+            StoreError: it was deleted, moved away or replaced.
+        """
+        now = time.monotonic()
+        if now < self._checked + LOOK_AGAIN:
             return
         try:
-            application = _application_id(self._path)
-        except sqlite3.DatabaseError:
-            # Perhaps another process is writing the tables at this moment, or died at it: then there is a journal,
-            # and the lock decides. If there is none, that process has finished, or this is no database.
-            if self._path.with_name(f"{self._path.name}-journal").exists():
-                return
-            application = _application_id(self._path)
-        if application != schema.APPLICATION_ID:
-            raise schema.foreign(self._url)
+            replaced = _inode(self._path) != self._inode
+        except FileNotFoundError:
+            raise problems.gone(self._url, replaced=False) from None
+        if replaced:
+            raise problems.gone(self._url, replaced=True)
+        self._checked = now
 
-    def _connect(self) -> sqlite3.Connection:
-        raw = sqlite3.connect(
-            # without mode=rw SQLite would make a file that is missing, readable by everybody
-            f"{self._path.as_uri()}?mode=rw",
-            uri=True,
-            timeout=BUSY_TIMEOUT,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+    def _is_there(self) -> bool:
+        self._checked = 0.0
         try:
-            schema.prepare(raw, self._url)
-            self._use_wal(raw)
-            raw.execute(self._strict)
-        except BaseException:
-            raw.close()
-            raise
-        return raw
-
-    def _use_wal(self, raw: sqlite3.Connection) -> None:
-        mode = raw.execute("PRAGMA journal_mode").fetchone()[0]
-        # Another process that switches at this moment makes this fail at once, without waiting, so wait for it by a
-        # lock; after that the file is in WAL mode, or free.
-        for _ in range(10):
-            if mode == "wal":
-                return
-            try:
-                mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            except sqlite3.OperationalError as error:
-                if _name(error) != "SQLITE_BUSY":
-                    raise
-                raw.execute("BEGIN EXCLUSIVE")
-                raw.execute("COMMIT")
-        if mode != "wal":
-            raise StoreError(
-                url=self._url,
-                problem=f"its file system gives no shared memory for a write-ahead log (journal mode {mode})",
-                hint="keep the job store on a local disk",
-            )
+            self._check_file()
+        except StoreError:
+            return False
+        return True
 
 
-class Transaction:
-    """A write transaction, and what may be done in it. It begins and ends with its `with` block.
+def _abandon(raw: sqlite3.Connection) -> None:
+    """Keep a connection open for as long as this process lives, whatever else happens to it.
 
-    No generator stands behind it, because entering and leaving one costs a tenth of what a commit does.
+    The last one to close a database removes the write-ahead log beside it, by its name: where the file was replaced,
+    that is the log of the new file, and what others have stored in it would be lost.
     """
+    import ctypes  # takes 10 ms, which only this rare case must pay
 
-    __slots__ = ("_connection", "_raw")
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._raw: sqlite3.Connection
-
-    def __enter__(self) -> Transaction:
-        connection = self._connection
-        connection._lock.acquire()
-        try:
-            with connection._words:
-                self._raw = connection._open
-                self._raw.execute("BEGIN IMMEDIATE")
-        except BaseException:
-            connection._lock.release()
-            raise
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        connection = self._connection
-        try:
-            with connection._words:
-                try:
-                    if error is None:
-                        self._raw.execute("COMMIT")
-                finally:
-                    # SQLite has rolled back by itself after some errors, such as a full disk
-                    if self._raw.in_transaction:
-                        self._raw.execute("ROLLBACK")
-                if error is not None:
-                    raise error
-        finally:
-            connection._lock.release()
-
-    def run(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """Run a statement and return its rows."""
-        return self._raw.execute(sql, values).fetchall()
-
-    def change(self, sql: str, values: Sequence[object] = ()) -> int:
-        """Run a statement and return how many rows it changed."""
-        return self._raw.execute(sql, values).rowcount
-
-    def run_each(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        """Run a statement once for each row of values."""
-        self._raw.executemany(sql, rows)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))
 
 
-class _InWords:
-    """Turns what SQLite, the system or the conversion of a value raises into a `StoreError`. Holds no state."""
-
-    __slots__ = ("_url",)
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (sqlite3.Error, OSError, OverflowError, UnicodeEncodeError)):
-            raise problem(self._url, error) from error
-
-
-_PROBLEMS = (
-    ("SQLITE_FULL", "the disk is full", "free some space; nothing was changed"),
-    ("SQLITE_BUSY", f"another process has locked it for {BUSY_TIMEOUT:.0f} s", "find out who writes for so long"),
-    ("SQLITE_LOCKED", "another connection has locked it", "try again"),
-    ("SQLITE_NOTADB", "it is not a database", "name another file"),
-    ("SQLITE_CORRUPT", "it is damaged", "restore a copy, or save what can be read with: sqlite3 FILE .recover"),
-    ("SQLITE_READONLY", "it is read-only", "check who may write to the file and to its folder"),
-    ("SQLITE_PERM", "it is not permitted to use it", "check who may write to the file and to its folder"),
-    ("SQLITE_CANTOPEN", "it cannot be opened", "check the path, and who may write to the file and to its folder"),
-    ("SQLITE_IOERR", "the disk cannot be read or written", "check the disk and the system's log"),
-    ("SQLITE_CONSTRAINT_UNIQUE", "a job id or a resource is taken", "each job needs an id of its own"),
-    ("SQLITE_CONSTRAINT", "a value is not allowed", ""),
-    ("SQLITE_TOOBIG", "a value is too big", "keep large data in a file and store its name"),
-    ("SQLITE_NOMEM", "there is not enough memory", ""),
-    ("SQLITE_SCHEMA", "its tables were changed", "name another file, or restore a copy"),
-)
-
-
-def problem(url: str, error: Exception) -> StoreError:
-    """Return in words what went wrong with a store.
-
-    Args:
-        url: the store.
-        error: what SQLite, the system or the conversion of a value raised.
-    """
-    name = _name(error)
-    # on a full disk SQLite cannot make what it needs to read, and says that the file is damaged
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_IOERR", "SQLITE_CANTOPEN")) and _is_full(url):
-        name = "SQLITE_FULL"
-    for prefix, words, hint in _PROBLEMS:
-        if name.startswith(prefix):
-            return StoreError(url=url, problem=f"{words} ({name}: {error})", hint=hint)
-    if isinstance(error, OSError):
-        return StoreError(url=url, problem=f"it cannot be opened ({error.strerror})", hint="check the path")
-    if isinstance(error, OverflowError):
-        return StoreError(url=url, problem=f"a number is too large to be stored ({error})")
-    return StoreError(url=url, problem=f"{error} ({name or type(error).__name__})")
-
-
-def _is_full(url: str) -> bool:
-    folder = os.path.dirname(unquote(url.removeprefix("sqlite:///").partition("?")[0]))
-    try:
-        return shutil.disk_usage(folder or ".").free < FULL_BELOW
-    except OSError:
-        return False  # the folder is gone, which is another problem
-
-
-def _name(error: Exception) -> str:
-    # errors of the sqlite3 module itself have none
-    return getattr(error, "sqlite_errorname", None) or ""
-
-
-def _application_id(path: Path) -> int:
-    # immutable: SQLite takes no lock and reads no journal
-    header = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
-        application: int = header.execute("PRAGMA application_id").fetchone()[0]
-        return application
-    finally:
-        header.close()
-
-
-def _make_file(path: Path) -> None:
-    """Make the file and its folders, for the owner alone, if it does not exist."""
-    if path.exists():
-        return
-    _make_folder(path.parent)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        return  # another process was quicker, or it is a link to nowhere, which SQLite will say
-
-
-def _make_folder(folder: Path) -> None:
-    # makedirs would give its mode to the last folder only
-    if not folder.exists():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
+def _inode(path: Path) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino

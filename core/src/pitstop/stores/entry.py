@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pitstop.contracts import JobQuery
+from pitstop.contracts import JobQuery, Running
 from pitstop.jobs import Counts, JobRecord, JobStatus
 from pitstop.stores.family import LIVE, NO_COUNTS, Standing
+from pitstop.stores.history import Creation, End, Past, reason_of, unfold
 
 
 class Entry:
@@ -19,7 +20,9 @@ class Entry:
 
     __slots__ = (
         "attempt",
+        "cancel_reason",
         "cancel_requested_at",
+        "changes",
         "children",
         "created_at",
         "error",
@@ -33,6 +36,7 @@ class Entry:
         "seq",
         "started_at",
         "status",
+        "submitter",
         "tolerance",
     )
 
@@ -46,12 +50,14 @@ class Entry:
         self.not_before = record.not_before
         self.started_at = record.started_at
         self.finished_at = record.finished_at
-        self.owner = record.owner
+        self.owner = self.submitter = record.owner
         self.lease_until = record.lease_until
         self.cancel_requested_at = record.cancel_requested_at
+        self.cancel_reason: str | None = None
         self.progress = record.progress
         self.result = record.result
         self.error = record.error
+        self.changes: list[End] = []
         counts = record.counts
         self.children = {status: getattr(counts, status.value) for status in JobStatus} if self.tolerance else None
 
@@ -121,10 +127,36 @@ class Entry:
         """Whether it may still change."""
         return self.status in LIVE
 
-    def mark(self, now: float) -> None:
-        """Note that it is to stop; the first time counts."""
+    def mark(self, now: float, reason: str) -> None:
+        """Note that it is to stop, and why; the first time counts."""
         if self.cancel_requested_at is None:
-            self.cancel_requested_at = now
+            self.cancel_requested_at, self.cancel_reason = now, reason
+
+    def past(self) -> Past:
+        """Return its history."""
+        job = Creation(
+            self.seq,
+            self.job.id,
+            self.tolerance is not None,
+            self.created_at,
+            self.submitter,
+            self.status,
+            self.attempt,
+            self.started_at,
+            self.owner,
+        )
+        return unfold(job, self.changes)
+
+    def note(self, status: JobStatus, now: float) -> None:
+        """Add to the history that it is about to come to a status; a start needs nothing, see `history`."""
+        if status is not JobStatus.RUNNING:
+            began = self.started_at if self.status is JobStatus.RUNNING else None
+            reason = reason_of(status, self.error, self.cancel_reason)
+            self.changes.append(End(self.attempt, self.status, status, now, began, self.owner, reason))
+
+    def running(self) -> Running:
+        """Return what its owner wants to know of it."""
+        return Running(job_id=self.job.id, attempt=self.attempt, stop=self.cancel_reason)
 
     def move_child(self, old: JobStatus, new: JobStatus) -> None:
         """Count a child under another status."""

@@ -11,11 +11,12 @@ from itertools import islice
 from pathlib import Path
 from threading import RLock
 
-from pitstop.contracts import Cancelled, Claim, Ending, Finished, JobQuery
+from pitstop.contracts import Cancelled, Claim, Ending, Finished, JobQuery, Running
 from pitstop.errors import InvalidValueError, StoreError, UnknownJobError
-from pitstop.jobs import Counts, JobRecord, JobStatus, LogLine, Progress
+from pitstop.jobs import Counts, JobRecord, JobStatus, LogLine, Progress, StatusChange
 from pitstop.stores.entry import Entry, matcher
 from pitstop.stores.family import Settled, Standing, Stopped, cancellation, check_move, settle
+from pitstop.stores.history import in_order
 
 _PENDING, _RUNNING = JobStatus.PENDING, JobStatus.RUNNING
 URL = "memory:"
@@ -65,13 +66,14 @@ class MemoryStore:
 
     # -- records ---------------------------------------------------------------------------------------------------
 
-    def create(self, records: Sequence[JobRecord]) -> None:
-        """Add records. See `JobStore.create`."""
+    def create(self, records: Sequence[JobRecord], *, then: Claim | None = None) -> JobRecord | None:
+        """Add records, and claim one of them. See `JobStore.create`."""
         with self._lock:
             self._check_new(records)
             for record in records:
                 self._seq += 1
                 self._add(Entry(record, self._seq))
+            return None if then is None else self.claim(then)
 
     def get(self, job_id: str) -> JobRecord:
         """Return one record. See `JobStore.get`."""
@@ -109,7 +111,7 @@ class MemoryStore:
             entry.lease_until = claim.lease_until
             entry.started_at = claim.now
             entry.attempt += 1
-            self._move(entry, _RUNNING)
+            self._move(entry, _RUNNING, claim.now)
             return entry.record()
 
     def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
@@ -144,7 +146,7 @@ class MemoryStore:
                     self._stop(entry, now, reason)
                     cancelled.append(entry)
                 else:
-                    entry.mark(now)
+                    entry.mark(now, reason)
                     told += [] if entry.tolerance else [entry.job.id]
             settled = settle(self, {entry.job.parent_id for entry in cancelled}, now)
             ids = tuple(entry.job.id for entry in cancelled)
@@ -161,14 +163,22 @@ class MemoryStore:
                     entry.owner, entry.lease_until = owner, lease_until
                     self._note_running(entry)
 
-    def heartbeat(self, owner: str, *, lease_until: float) -> list[str]:
-        """Extend an owner's leases; return the jobs that are marked to stop. See `JobStore.heartbeat`."""
+    def heartbeat(self, owner: str, *, lease_until: float) -> list[Running]:
+        """Extend an owner's leases; return the leaf jobs that it runs. See `JobStore.heartbeat`."""
         with self._lock:
-            running = sorted(self._running.get(owner, {}).values(), key=_seq_of)
-            for entry in running:
+            for entry in self._running.get(owner, {}).values():
                 entry.lease_until = lease_until
-            marked = [entry for entry in running if entry.cancel_requested_at is not None]
-            return [entry.job.id for entry in marked if entry.tolerance is None]
+            return self.running(owner)
+
+    def running(self, owner: str) -> list[Running]:
+        """Return the leaf jobs that an owner runs. See `JobStore.running`."""
+        with self._lock:
+            entries = sorted(self._running.get(owner, {}).values(), key=_seq_of)
+            return [entry.running() for entry in entries if entry.tolerance is None]
+
+    def version(self) -> int:
+        """Return 0: no other process can use it. See `JobStore.version`."""
+        return 0
 
     def progress(self, job_id: str, attempt: int, progress: Progress) -> None:
         """Note how far a job is. See `JobStore.progress`."""
@@ -209,6 +219,13 @@ class MemoryStore:
             # sorting keeps the order of insertion among equal times
             return iter(sorted(lines, key=lambda line: line.at))
 
+    def history(self, job_id: str, *, tree: bool = False) -> Iterable[StatusChange]:
+        """Return the changes of a job's status, or of a tree's, in order. See `JobStore.history`."""
+        with self._lock:
+            only = self._entries.get(job_id)
+            entries = self._trees.get(job_id, ()) if tree else filter(None, (only,))
+            return iter(in_order([entry.past() for entry in entries]))
+
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def purge(self, *, before: float, statuses: Sequence[JobStatus]) -> int:
@@ -236,7 +253,7 @@ class MemoryStore:
     def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
         """End a running parent. See `Family.close_parent`."""
         entry = self._entries[parent_id]
-        self._move(entry, status)
+        self._move(entry, status, now)
         entry.finished_at, entry.lease_until = now, None
         return entry.record()
 
@@ -248,7 +265,7 @@ class MemoryStore:
                 self._stop(entry, now, reason)
                 stopped.append(Stopped(entry.seq, entry.job.id, entry.job.parent_id))
             elif entry.tolerance is not None:
-                entry.mark(now)
+                entry.mark(now, reason)
         return stopped
 
     # -- the dictionaries ------------------------------------------------------------------------------------------
@@ -260,6 +277,8 @@ class MemoryStore:
         return entry
 
     def _check_new(self, records: Sequence[JobRecord]) -> None:
+        if len(records) == 1 and records[0].job.id not in self._entries and records[0].status is _PENDING:
+            return  # as nearly always
         ids = {record.job.id for record in records}
         taken = ids & self._entries.keys() if len(ids) == len(records) else ids
         if taken:
@@ -289,13 +308,14 @@ class MemoryStore:
         for key in {line.correlation_id for line in lines}:
             self._tree_lines[key] = [line for line in self._tree_lines[key] if line.job_id not in gone]
 
-    def _move(self, entry: Entry, status: JobStatus) -> None:
-        """Change a status, and with it the parent's counts and whatever is found by status."""
+    def _move(self, entry: Entry, status: JobStatus, now: float) -> None:
+        """Change a status, and with it the history, the parent's counts and whatever is found by status."""
         check_move(entry.job.id, entry.status, status)
         parent = self._entries.get(entry.job.parent_id) if entry.job.parent_id is not None else None
         if parent is not None:
             parent.move_child(entry.status, status)
         self._leave(entry)
+        entry.note(status, now)
         entry.status = status
         self._enter(entry)
 
@@ -334,20 +354,21 @@ class MemoryStore:
         status = ending.status
         if status is _PENDING and entry.cancel_requested_at is not None:
             status = JobStatus.CANCELLED  # a cancelled job is never retried
-        self._move(entry, status)
-        entry.lease_until = None
         if ending.status is _PENDING:
-            entry.owner = ending.owner
             entry.result = ending.result or entry.result
             entry.error = ending.error or entry.error
         else:
             entry.result, entry.error = ending.result, ending.error
+        self._move(entry, status, ending.now)
+        if ending.status is _PENDING:
+            entry.owner = ending.owner
+        entry.lease_until = None
         entry.not_before = ending.not_before if status is _PENDING else None
         entry.finished_at = None if status is _PENDING else ending.now
 
     def _stop(self, entry: Entry, now: float, reason: str) -> None:
-        self._move(entry, JobStatus.CANCELLED)
         entry.finished_at, entry.error = now, cancellation(reason)
+        self._move(entry, JobStatus.CANCELLED, now)
 
     def _is_next(self, entry: Entry, firsts: dict[tuple[str, str], int]) -> bool:
         """Tell whether a job's resource is free and no earlier job of its tree waits for it."""

@@ -5,9 +5,20 @@ from __future__ import annotations
 from json import JSONDecoder, JSONEncoder
 from typing import Any
 
-from pitstop.contracts import Claim, Ending
-from pitstop.jobs import Counts, ErrorRecord, Job, JobRecord, JobStatus, LogLine, Outcome, Progress, Result
+from pitstop.contracts import Claim, Ending, Running
+from pitstop.jobs import (
+    Counts,
+    ErrorRecord,
+    Job,
+    JobRecord,
+    JobStatus,
+    LogLine,
+    Outcome,
+    Progress,
+    Result,
+)
 from pitstop.stores.family import NO_COUNTS, Standing, tolerance_of
+from pitstop.stores.history import Creation, End, Past, unfold
 
 Row = tuple[Any, ...]
 
@@ -26,12 +37,22 @@ COLUMNS = (
     "cancel_requested_at, progress, result, error_type, error_message, error_traceback, pending, running, completed, "
     "failed, cancelled"
 )
+#: The columns of a new job that is nobody's parent, in the order that `plain_row` gives them; all others are NULL or 0.
+PLAIN_COLUMNS = (
+    "id, parent_id, correlation_id, type, name, resource, config, metadata, timeout, max_attempts, created_at, "
+    "not_before, submitter, is_root, status, attempt, started_at, owner, lease_until"
+)
 #: The columns that `claimed` takes, and those that `ended` takes.
 CLAIMED_COLUMNS = (
     "seq, attempt, created_at, not_before, cancel_requested_at, progress, result, error_type, error_message, "
     "error_traceback"
 )
 ENDED_COLUMNS = "cancel_requested_at, progress"
+#: The columns that `pasts` takes, of a job and of what is kept of its past.
+PAST_COLUMNS = (
+    "job.seq, job.id, job.on_error, job.created_at, job.submitter, job.status, job.attempt, job.started_at, job.owner, "
+    "past.attempt, past.old, past.new, past.at, past.began, past.owner, past.reason"
+)
 #: The columns of a parent in the order that `standing` takes them.
 STANDING_COLUMNS = (
     "id, seq, parent_id, name, status, pending, running, completed, failed, cancelled, on_error, max_failures, "
@@ -42,7 +63,7 @@ LINE_COLUMNS = "job_id, correlation_id, at, level, message, source, extra"
 
 
 def job_row(record: JobRecord) -> Row:
-    """Return the values of `COLUMNS`, with NULL for `seq`, which the database gives."""
+    """Return the values of `COLUMNS`, `submitter` and `is_root`, with NULL for `seq`, which the database gives."""
     job, counts, tolerance = record.job, record.counts, record.job.tolerance
     return (
         None,
@@ -75,6 +96,62 @@ def job_row(record: JobRecord) -> Row:
         counts.completed,
         counts.failed,
         counts.cancelled,
+        record.owner,
+        job.parent_id is None,
+    )
+
+
+def is_plain(record: JobRecord) -> bool:
+    """Return whether `plain_row` says all that there is to say of a record: a new job that nobody has touched."""
+    return (
+        record.status is JobStatus.PENDING
+        and record.job.tolerance is None
+        and record.attempt == 0
+        and (record.started_at is record.lease_until is record.finished_at is record.cancel_requested_at is None)
+        and record.progress is None
+        and record.result is None
+        and record.error is None
+    )
+
+
+def plain_row(record: JobRecord, claim: Claim | None) -> Row:
+    """Return the values of `PLAIN_COLUMNS` of a plain record, claimed already if there is a claim."""
+    job = record.job
+    return (
+        job.id,
+        job.parent_id,
+        job.correlation_id,
+        job.type,
+        job.name,
+        job.resource,
+        _dumps(job.config) if job.config else "{}",
+        _dumps(job.metadata) if job.metadata else "{}",
+        job.timeout,
+        job.max_attempts,
+        record.created_at,
+        record.not_before,
+        record.owner,
+        job.parent_id is None,
+        *(
+            ("pending", 0, None, record.owner, None)
+            if claim is None
+            else ("running", 1, claim.now, claim.owner, claim.lease_until)
+        ),
+    )
+
+
+def created(record: JobRecord, claim: Claim, seq: int) -> JobRecord:
+    """Return the record of a plain one that was stored claimed."""
+    return JobRecord(
+        job=record.job,
+        status=JobStatus.RUNNING,
+        attempt=1,
+        seq=seq,
+        created_at=record.created_at,
+        not_before=record.not_before,
+        started_at=claim.now,
+        owner=claim.owner,
+        lease_until=claim.lease_until,
     )
 
 
@@ -193,14 +270,31 @@ def error_row(error: ErrorRecord | None) -> tuple[str | None, str | None, str | 
     """Return the values of `error_type`, `error_message` and `error_traceback`."""
     if error is None:
         return None, None, None
-    return error.type, _storable(error.message), _storable(error.traceback)
+    return error.type, storable(error.message), storable(error.traceback)
 
 
 def line_row(line: LogLine) -> Row:
     """Return the values of `LINE_COLUMNS`."""
     extra = _dumps_any(dict(line.extra)) if line.extra else "{}"
-    message = _storable(line.message)
+    message = storable(line.message)
     return line.job_id, line.correlation_id, line.at, line.level, message, line.source, extra
+
+
+def running(row: Row) -> Running:
+    """Return the job of a row of `seq, id, attempt, cancel_reason`, as its owner sees it."""
+    return Running(job_id=row[1], attempt=row[2], stop=row[3])
+
+
+def pasts(found: list[Row]) -> list[Past]:
+    """Return the histories of the jobs of rows of `PAST_COLUMNS`, of which a job has one or more."""
+    ends: dict[Creation, list[End]] = {}
+    for row in found:
+        seq, job_id, on_error, created_at, submitter, status, *last = row[:9]
+        job = Creation(seq, job_id, on_error is not None, created_at, submitter, _STATUS[status], *last)
+        own = ends.setdefault(job, [])
+        if row[9] is not None:
+            own.append(End(row[9], _STATUS[row[10]], _STATUS[row[11]], *row[12:]))
+    return [unfold(job, own) for job, own in ends.items()]
 
 
 def log_line(row: Row) -> LogLine:
@@ -217,7 +311,8 @@ def log_line(row: Row) -> LogLine:
     )
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Return a text in which what is no Unicode is escaped."""
     # a file name may hold bytes that are no UTF-8; such a name in a message must not cost a job its end
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 

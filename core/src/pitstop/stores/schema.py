@@ -27,6 +27,7 @@ CREATE TABLE job (
     resource TEXT,
     config TEXT NOT NULL,
     metadata TEXT NOT NULL,
+    is_root INTEGER NOT NULL,
     timeout REAL,
     max_attempts INTEGER NOT NULL,
     on_error TEXT,
@@ -37,20 +38,41 @@ CREATE TABLE job (
     not_before REAL,
     started_at REAL,
     finished_at REAL,
+    returned_at REAL,
+    submitter TEXT,
     owner TEXT,
     lease_until REAL,
     cancel_requested_at REAL,
+    cancel_reason TEXT,
     progress TEXT,
     result TEXT,
     error_type TEXT,
     error_message TEXT,
     error_traceback TEXT,
-    pending INTEGER NOT NULL,
-    running INTEGER NOT NULL,
-    completed INTEGER NOT NULL,
-    failed INTEGER NOT NULL,
-    cancelled INTEGER NOT NULL
+    pending INTEGER NOT NULL DEFAULT 0,
+    running INTEGER NOT NULL DEFAULT 0,
+    completed INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    cancelled INTEGER NOT NULL DEFAULT 0
 )
+"""
+
+# What a job's row no longer says of its past: one row for each attempt that has ended, and one for a job that was
+# cancelled while it waited. Clustered by job, so that there is no index to write, and young jobs share the last page.
+# The key lets no attempt end twice, and the check nothing follow what is final, below all code.
+_PAST = """
+CREATE TABLE past (
+    job INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    old TEXT NOT NULL,
+    new TEXT NOT NULL,
+    at REAL NOT NULL,
+    began REAL,
+    owner TEXT,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (job, attempt, old),
+    CHECK (old = 'running' OR old = 'pending' AND new = 'cancelled')
+) WITHOUT ROWID
 """
 
 _LOG = """
@@ -68,19 +90,22 @@ CREATE TABLE log (
 
 # Every index ends with the rowid, that is `seq`: each also gives its rows in order of creation. None is partial on the
 # primary key itself, which the planner would walk past all finished rows. A commit costs about as
-# much as the pages that it touches, so there is none that two others can replace.
+# much as the pages that it touches, so there is none that two others can replace, and as many as can leave out the jobs
+# that have no relatives and no resource.
 _INDEXES = (
-    # children of a parent; and, where it is NULL, the roots
-    "CREATE INDEX job_by_parent ON job (parent_id)",
+    "CREATE INDEX job_by_parent ON job (parent_id) WHERE parent_id IS NOT NULL",
     # without the roots, which are found by their id, so that a job without relatives costs one page less
     "CREATE INDEX job_by_tree ON job (correlation_id) WHERE correlation_id <> id",
-    "CREATE INDEX job_pending ON job (resource) WHERE status = 'pending'",
-    "CREATE INDEX job_running ON job (owner) WHERE status = 'running'",
+    # what listings ask for; there are few kinds, so that a page of any mixture of them is merged from their ends
+    "CREATE INDEX job_by_kind ON job (status, is_root, type)",
+    # who waits for a resource
+    "CREATE INDEX job_by_resource ON job (resource, status) WHERE resource IS NOT NULL",
     # The rule that two running jobs never share a resource. A parent that runs uses nothing itself.
     """CREATE UNIQUE INDEX job_resource ON job (resource)
        WHERE status = 'running' AND on_error IS NULL AND resource IS NOT NULL""",
     "CREATE INDEX log_by_job ON log (job_id, at)",
-    "CREATE INDEX log_by_tree ON log (correlation_id, at)",
+    # without the roots' own lines, as for jobs
+    "CREATE INDEX log_by_tree ON log (correlation_id, at) WHERE correlation_id <> job_id",
 )
 
 # What belongs to every change of a child's status, so that no statement can forget it: its parent's counts.
@@ -97,8 +122,27 @@ BEGIN
 END
 """
 
+# A start needs no row: it stands in the job's own until the attempt ends. One that must not be violates the check.
+_HISTORY = """
+CREATE TRIGGER job_history AFTER UPDATE OF status ON job
+WHEN old.status <> new.status AND (new.status <> 'running' OR old.status <> 'pending')
+BEGIN
+    INSERT INTO past (job, attempt, old, new, at, began, owner, reason) VALUES (
+        new.seq, new.attempt, old.status, new.status,
+        ifnull(iif(new.status = 'pending', new.returned_at, new.finished_at), 0),
+        iif(old.status = 'running', old.started_at, NULL),
+        old.owner,
+        CASE new.status WHEN 'completed' THEN ''
+            ELSE substr(
+                coalesce(new.error_message, iif(new.status = 'cancelled', new.cancel_reason, NULL), ''),
+                1, 200
+            ) END
+    );
+END
+"""
+
 #: The statements that lead from each version to the next, beginning with an empty file.
-MIGRATIONS: tuple[tuple[str, ...], ...] = ((_JOB, _LOG, *_INDEXES, _COUNTS),)
+MIGRATIONS: tuple[tuple[str, ...], ...] = ((_JOB, _PAST, _LOG, *_INDEXES, _COUNTS, _HISTORY),)
 #: What this Pitstop reads and writes.
 VERSION = len(MIGRATIONS)
 

@@ -8,15 +8,18 @@ child's status.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote
 
-from pitstop.contracts import Cancelled, Claim, Ending, Finished, JobQuery
+from pitstop.contracts import Cancelled, Claim, Ending, Finished, JobQuery, Running
 from pitstop.errors import InvalidValueError, UnknownJobError, UnknownKeyError, nearest
-from pitstop.jobs import Counts, JobRecord, JobStatus, LogLine, Progress
-from pitstop.stores import rows, statements
-from pitstop.stores.connection import SYNCHRONOUS, Connection, Row, Transaction
+from pitstop.jobs import Counts, JobRecord, JobStatus, LogLine, Progress, StatusChange
+from pitstop.stores import listings, rows, statements
+from pitstop.stores.connection import SYNCHRONOUS, Connection, Row
 from pitstop.stores.family import Settled, Standing, Stopped, cancellation, check_move, settle
+from pitstop.stores.gathering import Transaction
+from pitstop.stores.history import in_order
 
 #: Rows that `lines` reads at once, and jobs after which `purge` ends a transaction.
 LINES_AT_ONCE = 1000
@@ -81,18 +84,23 @@ class SQLiteStore:
 
     # -- records ---------------------------------------------------------------------------------------------------
 
-    def create(self, records: Sequence[JobRecord]) -> None:
-        """Add records. See `JobStore.create`."""
+    def create(self, records: Sequence[JobRecord], *, then: Claim | None = None) -> JobRecord | None:
+        """Add records, and claim one of them. See `JobStore.create`."""
+        if len(records) == 1 and rows.is_plain(records[0]) and (then is None or _is_free(records[0], then)):
+            seq = self._db.insert(statements.INSERT_PLAIN, rows.plain_row(records[0], then))
+            return None if then is None else rows.created(records[0], then, seq)
         values = [rows.job_row(record) for record in records]
-        if len(values) == 1:
-            self._db.query(statements.INSERT, values[0])
-        elif values:
-            with self._db.transaction() as transaction:
-                transaction.run_each(statements.INSERT, values)
+
+        def work(transaction: Transaction) -> list[Row]:
+            transaction.run_each(statements.INSERT, values)
+            return transaction.run(*_claiming(then)) if then is not None else []
+
+        found = self._db.write(work) if values or then is not None else []
+        return None if then is None else _claimed(found, then)
 
     def get(self, job_id: str) -> JobRecord:
         """Return one record. See `JobStore.get`."""
-        found = self._db.query(statements.GET, (job_id,))
+        found = self._db.look_up(statements.GET, (job_id,))
         if not found:
             raise UnknownJobError(id=job_id)
         return rows.record(found[0])
@@ -100,21 +108,22 @@ class SQLiteStore:
     def ids(self, prefix: str, *, limit: int = 10) -> list[str]:
         """Return the ids that begin with `prefix`, sorted. See `JobStore.ids`."""
         # the highest character there is comes after all that may follow the prefix
-        return [row[0] for row in self._db.query(statements.IDS, (prefix, prefix + "\U0010ffff", limit))]
+        return [row[0] for row in self._db.look_up(statements.IDS, (prefix, prefix + "\U0010ffff", limit))]
 
     def select(self, query: JobQuery) -> list[JobRecord]:
         """Return the records that fit. See `JobStore.select`."""
-        return [rows.record(row) for row in self._db.query(*statements.select(query))]
+        kinds = self._db.read(listings.KINDS) if listings.by_kind(query) else []
+        return [rows.record(row) for row in self._db.read(*listings.select(query, kinds))]
 
     def count(self, query: JobQuery) -> Counts:
         """Return how many records fit, by status. See `JobStore.count`."""
-        return Counts(**dict(self._db.query(*statements.count(query))))
+        return Counts(**dict(self._db.read(*listings.count(query))))
 
     # -- the life of a job -----------------------------------------------------------------------------------------
 
     def claim(self, claim: Claim) -> JobRecord | None:
         """Make a pending job running, if it can be had. See `JobStore.claim`."""
-        return _claimed(self._db.query(_claim_statement(claim), _claim_values(claim)), claim)
+        return _claimed(self._db.change(*_claiming(claim)), claim)
 
     def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
         """End an attempt, settle its parents, and claim the next job. See `JobStore.finish`.
@@ -123,68 +132,75 @@ class SQLiteStore:
             TransitionError: a running job cannot come to the status that is asked for.
         """
         check_move(ending.job_id, JobStatus.RUNNING, ending.status)
-        retry = ending.status is JobStatus.PENDING
         lines = [rows.line_row(line) for line in ending.lines]
-        with self._db.transaction() as transaction:
-            record = _end(transaction, ending)
+        if then is None and not lines and ending.record is not None and ending.record.job.parent_id is None:
+            return _alone(_ended(self._db.change(*_ending(ending)), ending))
+
+        def work(transaction: Transaction) -> Finished | None:
+            record = _ended(transaction.run(*_ending(ending)), ending)
             if record is None:
                 return None
-            settled = Settled((), ())
-            if record.job.parent_id is not None:
-                family = _Family(transaction)
-                settled = settle(family, (record.job.parent_id,), ending.now, climb=retry)
-                if retry and record.id in settled.cancelled:
-                    record = _only(transaction.run(statements.GET, (record.id,))) or record
+            record, settled = _settle_above(transaction, record, ending)
             if lines:
                 transaction.run_each(statements.ADD_LINE, lines)
-            claimed = None
-            if then is not None:
-                claimed = _claimed(transaction.run(_claim_statement(then), _claim_values(then)), then)
-        return Finished(record=record, closed=settled.closed, cancelled=settled.cancelled, claimed=claimed)
+            claimed = None if then is None else _claimed(transaction.run(*_claiming(then)), then)
+            return Finished(record=record, closed=settled.closed, cancelled=settled.cancelled, claimed=claimed)
+
+        return self._db.write(work)
 
     def cancel(self, job_id: str, *, now: float, reason: str) -> Cancelled:
         """Cancel a job and its descendants. See `JobStore.cancel`."""
-        error = rows.error_row(cancellation(reason))
-        with self._db.transaction() as transaction:
+        error, why = rows.error_row(cancellation(reason)), rows.storable(reason)
+
+        def work(transaction: Transaction) -> Cancelled:
             found = transaction.run(statements.STATUS, (job_id,))
             if not found:
                 raise UnknownJobError(id=job_id)
             if JobStatus(found[0][0]).terminal:
                 return Cancelled()
             cancelled = sorted(transaction.run(statements.CANCEL_PENDING, (now, *error, job_id)))
-            marked = sorted(transaction.run(statements.MARK_RUNNING, (now, job_id)))
+            marked = sorted(transaction.run(statements.MARK_RUNNING, (now, why, job_id)))
             settled = settle(_Family(transaction), {parent_id for _, _, parent_id in cancelled}, now)
-        return Cancelled(
-            cancelled=tuple(row[1] for row in cancelled) + settled.cancelled,
-            told=tuple(row[1] for row in marked if row[2] is None),
-            closed=settled.closed,
-        )
+            return Cancelled(
+                cancelled=tuple(row[1] for row in cancelled) + settled.cancelled,
+                told=tuple(row[1] for row in marked if row[2] is None),
+                closed=settled.closed,
+            )
+
+        return self._db.write(work)
 
     def adopt(self, job_ids: Sequence[str], *, owner: str, lease_until: float) -> None:
         """Make `owner` look after pending jobs and running parents. See `JobStore.adopt`."""
         values = [(owner, lease_until, job_id) for job_id in job_ids]
         if values:
-            with self._db.transaction() as transaction:
-                transaction.run_each(statements.ADOPT, values)
+            self._db.write(lambda transaction: transaction.run_each(statements.ADOPT, values))
 
-    def heartbeat(self, owner: str, *, lease_until: float) -> list[str]:
-        """Extend an owner's leases; return the jobs that are marked to stop. See `JobStore.heartbeat`."""
-        running = sorted(self._db.relaxed(statements.HEARTBEAT, (lease_until, owner)))
-        return [job_id for _, job_id, marked in running if marked]
+    def heartbeat(self, owner: str, *, lease_until: float) -> list[Running]:
+        """Extend an owner's leases; return the leaf jobs that it runs. See `JobStore.heartbeat`."""
+        return _running(self._db.change(statements.HEARTBEAT, (lease_until, owner), relaxed=True))
+
+    def running(self, owner: str) -> list[Running]:
+        """Return the leaf jobs that an owner runs. See `JobStore.running`."""
+        return _running(self._db.look_up(statements.RUNNING, (owner,)))
+
+    def version(self) -> int:
+        """Return a number that changes when another process has written. See `JobStore.version`."""
+        return self._db.version()
 
     def progress(self, job_id: str, attempt: int, progress: Progress) -> None:
         """Note how far a job is. See `JobStore.progress`."""
-        self._db.relaxed(statements.PROGRESS, (rows.progress_json(progress), job_id, attempt))
+        values = rows.progress_json(progress), job_id, attempt
+        self._db.change(statements.PROGRESS, values, relaxed=True)
 
     # -- what may start --------------------------------------------------------------------------------------------
 
     def ready(self, parent_id: str, *, now: float) -> list[str]:
         """Return the ids of the leaf jobs that may start. See `JobStore.ready`."""
-        return [row[0] for row in self._db.query(statements.READY, (parent_id, now))]
+        return [row[0] for row in self._db.look_up(statements.READY, (parent_id, now))]
 
     def waiting(self, resource: str, *, limit: int = 10) -> list[JobRecord]:
         """Return pending jobs that need a resource. See `JobStore.waiting`."""
-        return [rows.record(row) for row in self._db.query(statements.WAITING, (resource, limit))]
+        return [rows.record(row) for row in self._db.look_up(statements.WAITING, (resource, limit))]
 
     # -- logs ------------------------------------------------------------------------------------------------------
 
@@ -192,24 +208,29 @@ class SQLiteStore:
         """Store log lines. See `JobStore.add_lines`."""
         values = [rows.line_row(line) for line in lines]
         if values:
-            with self._db.transaction() as transaction:
-                transaction.run_each(statements.ADD_LINE, values)
+            self._db.write(lambda transaction: transaction.run_each(statements.ADD_LINE, values))
 
     def lines(self, job_id: str, *, tree: bool = False) -> Iterable[LogLine]:
         """Return the lines of a job or of a tree, in order of time. See `JobStore.lines`.
 
         They are read while they are consumed, a thousand at once, so that a long log needs little memory.
         """
-        return self._lines(statements.LINES_OF_TREE if tree else statements.LINES_OF_JOB, job_id)
+        return self._lines(job_id, tree=tree)
 
-    def _lines(self, sql: str, key: str) -> Iterator[LogLine]:
+    def _lines(self, key: str, *, tree: bool) -> Iterator[LogLine]:
+        sql, times = (statements.LINES_OF_TREE, 2) if tree else (statements.LINES_OF_JOB, 1)
         at, line_id = float("-inf"), 0
         while True:
-            found = self._db.query(sql, (key, at, line_id, LINES_AT_ONCE))
+            found = self._db.read(sql, (*(key, at, line_id) * times, LINES_AT_ONCE))
             yield from map(rows.log_line, found)
             if len(found) < LINES_AT_ONCE:
                 return
             at, line_id = found[-1][2], found[-1][-1]
+
+    def history(self, job_id: str, *, tree: bool = False) -> Iterable[StatusChange]:
+        """Return the changes of a job's status, or of a tree's, in order. See `JobStore.history`."""
+        sql = statements.HISTORY_OF_TREE if tree else statements.HISTORY_OF_JOB
+        return iter(in_order(rows.pasts(self._db.read(sql, (job_id,) * sql.count("?")))))
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -221,11 +242,13 @@ class SQLiteStore:
         ended = tuple(status for status in dict.fromkeys(statuses) if status.terminal)
         removed, last = 0, 0
         while ended:
-            with self._db.transaction() as transaction:
-                number, last = _purge_some(transaction, statements.ended_roots(ended), before=before, beyond=last)
-            if not number:
+            roots = self._db.read(statements.ended_roots(ended), (last, before, PURGED_AT_ONCE))
+            if not roots:
                 break
-            removed += number
+            last = roots[-1][0]
+            while roots:
+                number, roots = self._db.write(partial(_purge_some, roots=roots, before=before))
+                removed += number
         return removed
 
     def close(self) -> None:
@@ -250,38 +273,39 @@ class _Family:
         error = rows.error_row(cancellation(reason))
         stopped = self._transaction.run(statements.STOP_PENDING, (now, *error, parent_id))
         if stopped:
-            self._transaction.run(statements.MARK_PARENTS, (now, parent_id))
+            self._transaction.run(statements.MARK_PARENTS, (now, rows.storable(reason), parent_id))
         return sorted(Stopped(*row) for row in stopped)
 
 
-def _purge_some(transaction: Transaction, roots_sql: str, *, before: float, beyond: int) -> tuple[int, int]:
-    """Remove trees until enough jobs are gone. Returns how many there were, and the last root's `seq`."""
+def _purge_some(transaction: Transaction, *, roots: list[Row], before: float) -> tuple[int, list[Row]]:
+    """Remove trees until enough jobs are gone. Returns how many there were, and the roots that are left."""
     removed = 0
-    for seq, root_id in transaction.run(roots_sql, (beyond, before, PURGED_AT_ONCE)):
-        transaction.change(statements.PURGE_LINES, (root_id,))
-        removed += transaction.change(statements.PURGE_JOBS, (root_id,))
-        beyond = seq
+    for done, (seq, root_id) in enumerate(roots, start=1):
+        # they were looked for outside of this transaction, in which no other may write
+        if transaction.run(statements.STILL_ENDED, (seq, root_id, before)):
+            transaction.change(statements.PURGE_LINES, (root_id,))
+            transaction.change(statements.PURGE_PAST, (root_id,))
+            removed += transaction.change(statements.PURGE_JOBS, (root_id,))
         if removed >= PURGED_AT_ONCE:
-            break
-    return removed, beyond
+            return removed, roots[done:]
+    return removed, []
 
 
 def _only(found: list[Row]) -> JobRecord | None:
     return rows.record(found[0]) if found else None
 
 
-def _end(transaction: Transaction, ending: Ending) -> JobRecord | None:
-    """End or give back an attempt. Returns the job afterwards, or None if it is not running this attempt."""
-    if ending.status is JobStatus.PENDING:
-        return _only(transaction.run(statements.RETRY, _retry_values(ending)))
-    if ending.record is None:
-        return _only(transaction.run(statements.END, _end_values(ending)))
-    found = transaction.run(statements.END_KNOWN, _end_values(ending))
-    return rows.ended(found[0], ending, ending.record) if found else None
+def _is_free(record: JobRecord, claim: Claim) -> bool:
+    """Return whether nothing but the record itself says if it can be had, and it can."""
+    job = record.job
+    free = job.resource is None and job.parent_id is None and job.id == claim.job_id
+    return free and (record.not_before is None or record.not_before <= claim.now)
 
 
-def _claim_statement(claim: Claim) -> str:
-    return statements.CLAIM if claim.job is None else statements.CLAIM_KNOWN
+def _claiming(claim: Claim) -> tuple[str, Row]:
+    """Return the statement of a claim, and its values."""
+    sql = statements.CLAIM if claim.job is None else statements.CLAIM_KNOWN
+    return sql, (claim.owner, claim.lease_until, claim.now, claim.job_id, claim.now)
 
 
 def _claimed(found: list[Row], claim: Claim) -> JobRecord | None:
@@ -290,18 +314,40 @@ def _claimed(found: list[Row], claim: Claim) -> JobRecord | None:
     return rows.claimed(found[0], claim, claim.job)
 
 
-def _claim_values(claim: Claim) -> Row:
-    return claim.owner, claim.lease_until, claim.now, claim.job_id, claim.now
+def _ending(ending: Ending) -> tuple[str, Row]:
+    """Return the statement that ends or gives back an attempt, and its values."""
+    what = rows.result_json(ending.result), *rows.error_row(ending.error)
+    which = ending.job_id, ending.attempt
+    if ending.status is JobStatus.PENDING:
+        return statements.RETRY, (ending.now, ending.not_before, ending.now, ending.owner, *what, *which)
+    if ending.record is None:
+        return statements.END, (ending.status.value, ending.now, *what, *which)
+    return statements.END_KNOWN, (ending.status.value, ending.now, *what, ending.record.seq, *which)
 
 
-def _end_values(ending: Ending) -> Row:
-    result, error = rows.result_json(ending.result), rows.error_row(ending.error)
-    return ending.status.value, ending.now, result, *error, ending.job_id, ending.attempt
+def _ended(found: list[Row], ending: Ending) -> JobRecord | None:
+    if ending.record is None or ending.status is JobStatus.PENDING or not found:
+        return _only(found)
+    return rows.ended(found[0], ending, ending.record)
 
 
-def _retry_values(ending: Ending) -> Row:
-    result, error = rows.result_json(ending.result), rows.error_row(ending.error)
-    return ending.now, ending.not_before, ending.owner, result, *error, ending.job_id, ending.attempt
+def _alone(record: JobRecord | None) -> Finished | None:
+    return None if record is None else Finished(record=record)
+
+
+def _settle_above(transaction: Transaction, record: JobRecord, ending: Ending) -> tuple[JobRecord, Settled]:
+    """Settle the parents of a job that has ended or been given back. Returns the job afterwards, and what it led to."""
+    if record.job.parent_id is None:
+        return record, Settled((), ())
+    retry = ending.status is JobStatus.PENDING
+    settled = settle(_Family(transaction), (record.job.parent_id,), ending.now, climb=retry)
+    if retry and record.id in settled.cancelled:
+        record = _only(transaction.run(statements.GET, (record.id,))) or record
+    return record, settled
+
+
+def _running(found: list[Row]) -> list[Running]:
+    return [rows.running(row) for row in sorted(found) if row[4] is None]
 
 
 def _check_durability(durability: str) -> None:

@@ -6,39 +6,44 @@ statement that changes rows begins with its verb, because Python counts changed 
 
 from __future__ import annotations
 
-from pitstop.contracts import JobQuery
 from pitstop.jobs import JobStatus
-from pitstop.stores.family import LIVE
-from pitstop.stores.rows import CLAIMED_COLUMNS, COLUMNS, ENDED_COLUMNS, LINE_COLUMNS, STANDING_COLUMNS
+from pitstop.stores.rows import (
+    CLAIMED_COLUMNS,
+    COLUMNS,
+    ENDED_COLUMNS,
+    LINE_COLUMNS,
+    PAST_COLUMNS,
+    PLAIN_COLUMNS,
+    STANDING_COLUMNS,
+)
 
 # ruff: noqa: S608 - only constants of this package and values of JobStatus are put into the texts
 
 _LIVE = "status IN ('pending', 'running')"
 #: The resource of the row `job` is in use; written so that the unique index `job_resource` answers it.
 _HELD = """EXISTS (
-    SELECT 1 FROM job AS holder
-    WHERE holder.resource = job.resource AND holder.status = 'running' AND holder.on_error IS NULL
+    SELECT 1 FROM job AS holder INDEXED BY job_resource
+    WHERE holder.resource = job.resource AND holder.resource IS NOT NULL AND holder.status = 'running'
+        AND holder.on_error IS NULL
 )"""
 _MAY_START = "status = 'pending' AND on_error IS NULL AND cancel_requested_at IS NULL"
 _RUNS = "id = ? AND attempt = ? AND status = 'running' AND on_error IS NULL"
 
-#: Where the jobs of a live status are found without looking at those that have ended.
-_INDEX_OF = {
-    status: f"SELECT seq FROM job INDEXED BY job_{status.value} WHERE status = '{status.value}'" for status in LIVE
-}
 # the index `job_by_tree` leaves out the root
-_IN_TREE = "(id = ? AND correlation_id = id OR correlation_id = ? AND correlation_id <> id)"
+_IN_TREE = "(job.id = ? AND job.correlation_id = job.id OR job.correlation_id = ? AND job.correlation_id <> job.id)"
 
-INSERT = f"INSERT INTO job ({COLUMNS}) VALUES ({', '.join('?' * (COLUMNS.count(',') + 1))})"
+INSERT = f"INSERT INTO job ({COLUMNS}, submitter, is_root) VALUES ({', '.join('?' * (COLUMNS.count(',') + 3))})"
+INSERT_PLAIN = f"INSERT INTO job ({PLAIN_COLUMNS}) VALUES ({', '.join('?' * (PLAIN_COLUMNS.count(',') + 1))})"
 GET = f"SELECT {COLUMNS} FROM job WHERE id = ?"
 IDS = "SELECT id FROM job WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 STATUS = "SELECT status FROM job WHERE id = ?"
 STANDING = f"SELECT {STANDING_COLUMNS} FROM job WHERE id = ? AND on_error IS NOT NULL"
 
+# That the resource is free is left to its unique index: asked for here, it would make SQLite collect the row first.
 #: owner, lease_until, started_at, id, now
 CLAIM = f"""
-UPDATE job SET status = 'running', attempt = attempt + 1, owner = ?, lease_until = ?, started_at = ?
-WHERE id = ? AND {_MAY_START} AND (not_before IS NULL OR not_before <= ?) AND (resource IS NULL OR NOT {_HELD})
+UPDATE OR IGNORE job SET status = 'running', attempt = attempt + 1, owner = ?, lease_until = ?, started_at = ?
+WHERE id = ? AND {_MAY_START} AND (not_before IS NULL OR not_before <= ?)
 RETURNING {COLUMNS}"""
 
 #: The same, for a caller who knows the job: what he cannot know is less to read and to decode.
@@ -50,15 +55,16 @@ UPDATE job SET status = ?, finished_at = ?, lease_until = NULL, not_before = NUL
     result = ?, error_type = ?, error_message = ?, error_traceback = ?
 WHERE {_RUNS} RETURNING {COLUMNS}"""
 
-#: The same, for a caller who has the record.
-END_KNOWN = END.replace(COLUMNS, ENDED_COLUMNS)
+#: The same, for a caller who has the record; then seq before id.
+END_KNOWN = END.replace(COLUMNS, ENDED_COLUMNS).replace("WHERE id = ?", "WHERE seq = ? AND id = ?")
 
-#: finished_at (if it is cancelled after all), not_before, owner, result, the three of the error, id, attempt
+#: finished_at (if it is cancelled after all), not_before, returned_at, owner, result, the three of the error, id,
+#: attempt
 RETRY = f"""
 UPDATE job SET
     status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'cancelled' END,
     finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE ? END,
-    not_before = CASE WHEN cancel_requested_at IS NULL THEN ? ELSE NULL END,
+    not_before = CASE WHEN cancel_requested_at IS NULL THEN ? ELSE NULL END, returned_at = ?,
     owner = ?, lease_until = NULL, result = coalesce(?, result), error_type = coalesce(?, error_type),
     error_message = coalesce(?, error_message), error_traceback = coalesce(?, error_traceback)
 WHERE {_RUNS} RETURNING {COLUMNS}"""
@@ -83,12 +89,12 @@ UPDATE job SET status = 'cancelled', finished_at = ?, error_type = ?, error_mess
     error_traceback = ?
 WHERE +status = 'pending' AND id IN ({_SUBTREE}) RETURNING seq, id, parent_id"""
 STOP_PENDING = CANCEL_PENDING.replace(_SUBTREE, _DESCENDANTS)
-#: cancel_requested_at, id
+#: cancel_requested_at, cancel_reason, id
 MARK_RUNNING = f"""
-UPDATE job SET cancel_requested_at = coalesce(cancel_requested_at, ?)
+UPDATE job SET cancel_requested_at = coalesce(cancel_requested_at, ?), cancel_reason = coalesce(cancel_reason, ?)
 WHERE +status = 'running' AND id IN ({_SUBTREE}) RETURNING seq, id, on_error"""
 MARK_PARENTS = f"""
-UPDATE job SET cancel_requested_at = coalesce(cancel_requested_at, ?)
+UPDATE job SET cancel_requested_at = coalesce(cancel_requested_at, ?), cancel_reason = coalesce(cancel_reason, ?)
 WHERE +status = 'running' AND on_error IS NOT NULL AND id IN ({_DESCENDANTS})"""
 
 #: owner, lease_until (of a running parent), id
@@ -98,7 +104,9 @@ WHERE id = ? AND (status = 'pending' OR (status = 'running' AND on_error IS NOT 
 #: lease_until, owner
 HEARTBEAT = """
 UPDATE job SET lease_until = ? WHERE owner = ? AND status = 'running'
-RETURNING seq, id, cancel_requested_at IS NOT NULL AND on_error IS NULL"""
+RETURNING seq, id, attempt, cancel_reason, on_error"""
+#: owner
+RUNNING = "SELECT seq, id, attempt, cancel_reason, on_error FROM job WHERE owner = ? AND status = 'running'"
 #: progress, id, attempt
 PROGRESS = f"UPDATE job SET progress = ? WHERE {_RUNS}"
 
@@ -123,70 +131,35 @@ ADD_LINE = f"INSERT INTO log ({LINE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 #: job_id or correlation_id, time and id of the last line that is known, limit
 LINES_OF_JOB = f"""
 SELECT {LINE_COLUMNS}, id FROM log WHERE job_id = ? AND (at, id) > (?, ?) ORDER BY at, id LIMIT ?"""
-LINES_OF_TREE = LINES_OF_JOB.replace("job_id = ?", "correlation_id = ?")
+#: correlation_id, time and id of the last line that is known, all that once more, limit
+LINES_OF_TREE = f"""
+SELECT {LINE_COLUMNS}, id FROM log WHERE correlation_id = ? AND correlation_id <> job_id AND (at, id) > (?, ?)
+UNION ALL
+SELECT {LINE_COLUMNS}, id FROM log WHERE job_id = ? AND correlation_id = job_id AND (at, id) > (?, ?)
+ORDER BY at, id LIMIT ?"""
+
+_HISTORY = f"SELECT {PAST_COLUMNS} FROM job LEFT JOIN past ON past.job = job.seq WHERE {{condition}}"
+HISTORY_OF_JOB = _HISTORY.format(condition="job.id = ?")
+#: correlation_id, twice
+HISTORY_OF_TREE = _HISTORY.format(condition=_IN_TREE)
 
 _WHOLE_TREE = """WITH RECURSIVE tree (id) AS (
     SELECT ? UNION ALL SELECT job.id FROM tree CROSS JOIN job ON job.parent_id = tree.id
 ) SELECT id FROM tree"""
 PURGE_LINES = f"DELETE FROM log WHERE job_id IN ({_WHOLE_TREE})"
+PURGE_PAST = f"DELETE FROM past WHERE job IN (SELECT seq FROM job WHERE id IN ({_WHOLE_TREE}))"
 PURGE_JOBS = f"DELETE FROM job WHERE id IN ({_WHOLE_TREE})"
+
+
+#: seq, id, time
+STILL_ENDED = "SELECT 1 FROM job WHERE seq = ? AND id = ? AND finished_at < ?"
 
 
 def ended_roots(statuses: tuple[JobStatus, ...]) -> str:
     """Return the statement that finds roots to purge; its values: seq to go on after, time, limit."""
     return f"""
-SELECT seq, id FROM job WHERE parent_id IS NULL AND seq > ? AND {_any_of(statuses)} AND finished_at < ?
+SELECT seq, id FROM job NOT INDEXED WHERE seq > ? AND is_root = 1 AND {_any_of(statuses)} AND finished_at < ?
 ORDER BY seq LIMIT ?"""
-
-
-def select(query: JobQuery) -> tuple[str, list[object]]:
-    """Return the statement for the records that fit, and its values."""
-    where, values = _where(query)
-    if query.beyond is not None:
-        where.append("seq > ?" if query.oldest_first else "seq < ?")
-        values.append(query.beyond)
-    order = "seq" if query.oldest_first else "seq DESC"
-    values.append(-1 if query.limit is None else query.limit)
-    return f"SELECT {COLUMNS} FROM job WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?", values
-
-
-def count(query: JobQuery) -> tuple[str, list[object]]:
-    """Return the statement for the numbers that fit by status, and its values."""
-    where, values = _where(query)
-    return f"SELECT status, count(*) FROM job WHERE {' AND '.join(where)} GROUP BY status", values
-
-
-def _where(query: JobQuery) -> tuple[list[str], list[object]]:
-    where, values = ["true"], list[object]()
-    live = _by_status(query)
-    if query.statuses is not None:
-        where.append(_any_of(query.statuses))
-    if live:
-        where.append(f"seq IN ({' UNION ALL '.join(_INDEX_OF[status] for status in live)})")
-    if query.types is not None:
-        where.append(f"type IN ({', '.join('?' * len(query.types))})")
-        values += query.types
-    if query.correlation_id is not None:
-        where.append(_IN_TREE)
-        values += (query.correlation_id, query.correlation_id)
-    for column in ("parent_id", "resource", "owner"):
-        value = getattr(query, column)
-        if value is not None:
-            where.append(f"{column} = ?")
-            values.append(value)
-    if query.roots:
-        # few jobs are live and most roots have ended: the + makes the planner begin with the former
-        where.append("+parent_id IS NULL" if live else "parent_id IS NULL")
-    if query.leaves:
-        where.append("on_error IS NULL")
-    return where, values
-
-
-def _by_status(query: JobQuery) -> set[JobStatus]:
-    """Return the live statuses whose indexes lead to the answer best, if they do."""
-    statuses = set(query.statuses or ())
-    narrower = query.parent_id or query.correlation_id or (query.resource and statuses == {JobStatus.PENDING})
-    return statuses if statuses <= set(LIVE) and not narrower else set()
 
 
 def _any_of(statuses: tuple[JobStatus, ...]) -> str:

@@ -27,7 +27,7 @@ from pitstop_database_maintenance.planner import ACTION, DEFAULT_OPERATIONS
     metavar="OPERATION.PARAMETER=VALUE",
     help="Set a parameter of an operation, such as analyze.limit=1000. Can be repeated.",
 )
-@run_options
+@run_options(runner="process")
 def maintain(
     databases: tuple[str, ...], operations: tuple[str, ...], assignments: tuple[str, ...], **settings: Any
 ) -> int:

@@ -75,7 +75,7 @@ class Look:
     metavar="FILE",
     help="Make the database here and keep it; otherwise it is removed at the end.",
 )
-@run_options
+@run_options(runner="process")
 def demo(keep: Path | None, **settings: Any) -> int:
     """Make a database like an application's, maintain it, and show what that changed. Takes a few seconds."""
     chosen = Settings(**settings)
