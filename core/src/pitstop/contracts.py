@@ -420,8 +420,8 @@ class Runner(Protocol):
     periodic task of the engine's.
 
     Optional methods, for a runner that only executes elsewhere what is claimed and finished here:
-        remote_execution: `remote_execution(local, *, registry, owner) -> Executes`, called once, before `start`, with the
-            execution that would run jobs in this process; what it returns is used instead.
+        remote_execution: `remote_execution(local, *, registry, owner) -> Executes`, called once, before `start`, with
+            the execution that would run jobs in this process; what it returns is used instead.
         check: `check(job) -> None` raises InvalidJobError for a job that could not be executed there.
 
     Attributes:

@@ -226,7 +226,7 @@ def parent_status(counts: Counts, tolerance: Tolerance, *, cancel_requested: boo
 
 # of our own: an application that seeds Python's would get the same ids again; seeded anew after a fork, because a child
 # must not go on with its parent's numbers; and not the system's at each call, which costs more than the rest of an id
-_random = Random()
+_random = Random()  # noqa: S311 - an id is no secret
 register_at_fork(after_in_child=_random.seed)
 
 

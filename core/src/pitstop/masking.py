@@ -32,7 +32,7 @@ SECRET_PARTS = frozenset({"auth", "pass", "pw"})
 SHORTEST_SECRET = 4
 
 #: A text without any of these, in lower case, names no secret.
-_TRACES = ("pass", "pw", "secret", "token", "key", "credential", "auth", "bearer")
+_TRACES = ("pass", "pw", "secret", "token", "api", "access", "private", "credential", "auth", "bearer")
 _KNOWN_NAMES = 1000
 
 _names: dict[str, bool] = {}

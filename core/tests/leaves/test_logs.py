@@ -187,12 +187,12 @@ def test_log_masks_secrets(log: JobLog) -> None:
 
 def test_log_masks_a_long_message_before_it_is_cut(log: JobLog) -> None:
     """Neither a secret on the edge of what is kept nor one that others before it have moved there is half visible."""
-    secret = "hunter2" * 300
+    secret = "hunter2 " * 300 + "end"
     log.secrets = ((secret, "***"),)
     for before in range(0, 3000, 217):
         log.logger.info("x" * (2 * logs.MAX_MESSAGE - before) + " " + secret + " end")
         log.logger.info("x" * before + f"{secret} " * 40)
-        log.logger.info("x " * (logs.MAX_MESSAGE - before) + "pg://u:hunter2" + "hunter2" * 500 + "@h")
+        log.logger.info("x" * before + f" pg://u:{'hunter2' * 430}@h" * 9)
     assert not any("hunter2" in line.message for line in log.drain())
 
 

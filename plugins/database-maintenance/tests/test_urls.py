@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop.errors import InvalidJobError, InvalidValueError
+from pitstop.errors import InputError, InvalidJobError, InvalidValueError
 from pitstop_database_maintenance.urls import (
     absolute,
     identity,
@@ -152,6 +152,68 @@ def test_identity_is_one_for_all_spellings(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     spellings = ["a.db", "./a.db", str(tmp_path / "a.db"), "sqlite:///a.db", "link.db"]
     assert len({identity(spelling) for spelling in spellings}) == 1
+
+
+def test_identity_is_one_for_the_names_of_one_file(tmp_path: Path) -> None:
+    """Hard links are names of one file, of which none is the real one; a copy is another file."""
+    (tmp_path / "a.db").write_bytes(b"x")
+    alone = identity(str(tmp_path / "a.db"))
+    assert alone == str(tmp_path / "a.db"), "a file with one name is known by its path"
+    os.link(tmp_path / "a.db", tmp_path / "b.db")
+    (tmp_path / "link.db").symlink_to("b.db")
+    (tmp_path / "copy.db").write_bytes(b"x")
+    names = ["a.db", "b.db", "link.db"]
+    assert len({identity(str(tmp_path / name)) for name in names}) == 1
+    assert identity(str(tmp_path / "copy.db")) != identity(str(tmp_path / "a.db"))
+
+
+def test_identity_of_what_is_not_there_is_its_path(tmp_path: Path) -> None:
+    """A missing file, and a path through a file, still have a name of their own."""
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "gone.db", tmp_path / "file" / "a.db"):
+        assert identity(str(path)) == str(path)
+
+
+def test_identity_follows_the_system_through_parent_folders(tmp_path: Path) -> None:
+    """`link/../a.db` is the file beside the link's target, and not the one beside the link."""
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("deep/er")
+    (tmp_path / "a.db").touch()
+    (tmp_path / "deep" / "a.db").touch()
+    assert identity(f"{tmp_path}/link/../a.db") == identity(str(tmp_path / "deep" / "a.db"))
+    assert identity(f"{tmp_path}/link/../a.db") != identity(str(tmp_path / "a.db"))
+
+
+def test_parse_refuses_half_a_character() -> None:
+    """JSON can hold half of a surrogate pair, and no path can."""
+    for url in ("a\ud800.db", "sqlite:///\ud800", "mysql://h/\udfff\ud800"):
+        with pytest.raises(InvalidJobError, match="holds half of a character; no path and no URL can"):
+            parse(url)
+
+
+TEXTS = st.text(st.characters(), max_size=40)
+
+
+@given(st.one_of(TEXTS, st.tuples(st.sampled_from(["sqlite:///", "sqlite:////", "pg://u:"]), TEXTS).map("".join)))
+def test_parse_takes_or_refuses_any_text(text: str) -> None:
+    """What is taken stays as it is when it is made absolute again, and leads to one file; else it is an InputError."""
+    try:
+        parsed = parse(text)
+    except InputError:
+        return
+    whole = absolute(text)
+    assert absolute(whole) == whole
+    assert label(text) is not None
+    if parsed.path is not None and not parsed.has_variables:
+        assert parse(sqlite_url(parsed.path)).path == parsed.path
+        assert identity(whole) == identity(text)
+
+
+@given(st.text(st.characters(exclude_characters="/@?#", exclude_categories=["Cs", "Zs", "Cc"]), min_size=4))
+def test_label_never_shows_a_password(password: str) -> None:
+    """Whatever it is made of, what stands before the host and after the '?' is in no label."""
+    url = f"pg://app:{password}@db.example/shop?password={password}"
+    assert label(url) == without_credentials(url) == "pg://db.example/shop"
 
 
 def test_label_names_a_database_without_its_password() -> None:

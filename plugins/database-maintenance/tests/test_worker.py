@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,16 @@ def test_worker_resource_is_one_for_all_spellings(
     monkeypatch.chdir(path.parent)
     spellings = [str(path), "app.db", "./app.db", "sqlite:///app.db", "link.db"]
     assert {worker.resource(job(database=spelling)) for spelling in spellings} == {f"sqlite:{path.resolve()}"}
+
+
+def test_worker_resource_is_one_for_hard_links(worker: DatabaseMaintenanceWorker, make: Callable[..., Path]) -> None:
+    """Two names of one file are one resource, and two files are two."""
+    path = make()
+    other = path.with_name("other.db")
+    os.link(path, other)
+    resources = {worker.resource(job(database=str(name))) for name in (path, other)}
+    assert len(resources) == 1
+    assert worker.resource(job(database=str(make(name="third.db")))) not in resources
 
 
 class Elsewhere(Database):

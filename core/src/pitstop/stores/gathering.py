@@ -127,8 +127,7 @@ class Gathering:
             if self._leader is mine:
                 self._lead(mine)
         finally:
-            # also after Ctrl-C at any point above: whoever waits must get an answer or the lead
-            if not mine.done or self._leader is mine:
+            if mine.done and self._leader is mine:
                 self._surely_leave(mine)
         if mine.error is not None:
             raise mine.error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from urllib.parse import quote, unquote_to_bytes
 
 from attrs import frozen
@@ -59,6 +60,13 @@ def parse(url: object) -> DatabaseURL:
             name="database",
             problem=f"expected a path or a URL, got {url!r} ({type(url).__name__})",
         )
+    try:
+        os.fsencode(url)
+    except UnicodeEncodeError:
+        raise InvalidJobError(
+            reason=f"{url!r} holds half of a character",
+            hint="no path and no URL can hold one; check how it was encoded",
+        ) from None
     if not url.strip():
         raise InvalidJobError(reason="the database is empty", hint="give a path or a URL, such as 'app.db'")
     if url.startswith("${"):
@@ -112,7 +120,22 @@ def identity(url: object) -> str:
     parsed = parse(url)
     if parsed.path is None or parsed.has_variables:
         return parsed.text
-    return sqlite_url(os.path.realpath(parsed.path))
+    return file_identity(parsed.path)
+
+
+def file_identity(path: str) -> str:
+    """Return a text that is the same for every path that leads to one file, through symbolic and through hard links.
+
+    It is the real path, which stays the same when a restored copy takes the file's place. Only a file that has several
+    names (hard links) is known by its device and inode, because none of its names is the real one.
+    """
+    real = os.path.realpath(path)
+    try:
+        found = os.stat(real)
+    except (OSError, ValueError):
+        return real  # it is not there, and whoever opens it will say so
+    several = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+    return f"device {found.st_dev}, inode {found.st_ino}" if several else real
 
 
 def _scheme(url: str) -> str | None:

@@ -1,0 +1,33 @@
+"""What a stranger wrote into a database, or a plugin into its messages, commands no terminal."""
+
+TELLER = """
+import pitstop
+
+BAD = "clear\\x1b[2J\\x1b]0;title\\x07\\rback\\x9b31m"
+
+class Teller:
+    worker_type = "teller"
+    def validate(self, job): pass
+    def execute(self, job, context):
+        context.logger.warning(BAD)
+        context.progress(1, 2, BAD, BAD)
+        if job.config["fail"]:
+            raise pitstop.OperationError(reason=BAD)
+        return pitstop.Result.changed(BAD, warnings=[BAD], note=BAD)
+"""
+
+
+def test_no_control_character_is_printed(pitstop):
+    """Names, summaries, warnings, errors, log lines and tracebacks are shown with them written out."""
+    pitstop.package("teller", {"pitstop.workers": {"teller": "teller:Teller"}}, {"teller": TELLER})
+    for fail in ("true", "false"):
+        run = pitstop("run", "teller", "--set", f"fail={fail}")
+        root = pitstop("jobs", "list", "--json").json["jobs"][0]["id"]
+        answers = [
+            run,
+            *(pitstop("jobs", *words) for words in (("list",), ("show", root), ("logs", root), ("history", root))),
+        ]
+        assert all(r"\x1b[2J" in answer.out + answer.err for answer in answers[:4])
+        for answer in answers:
+            shown = answer.out + answer.err
+            assert [letter for letter in shown if letter in "\x1b\x07\r\x9b"] == []

@@ -1,0 +1,103 @@
+"""What is stored and what is given is data: nothing of it is unpickled, evaluated or used as a format string.
+
+Read from the sources, so that it holds for every line and not only for those that a test happens to reach.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted([*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
+#: Modules that make code of data.
+MODULES = {"cloudpickle", "code", "codeop", "copyreg", "dill", "jsonpickle", "marshal", "pickle", "shelve", "yaml"}
+#: Functions that run what they are given, or look a name up wherever it is.
+CALLS = {"eval", "exec", "compile", "__import__", "import_module", "execfile", "run_path", "run_module"}
+METHODS = {
+    *("os.system", "os.popen", "os.execv", "os.execvp", "os.spawnv", "subprocess.getoutput", "importlib.import_module"),
+    *("pickle.loads", "marshal.loads", "runpy.run_path", "runpy.run_module", "types.FunctionType", "types.CodeType"),
+}
+#: Where one of these is right, and why.
+ALLOWED = {
+    ("core/src/pitstop/loading.py", "__import__"): "imports what an entry point names",
+    ("core/src/pitstop/__init__.py", "import_module"): "resolves the names of a table in the same file",
+    ("core/src/pitstop/cli/app.py", "import_module"): "resolves the commands of a table in the same file",
+    ("core/src/pitstop/logs.py", "format of a variable"): "after a template that reaches into an argument was refused",
+}
+
+
+def offences(source: str) -> Iterator[str]:
+    """Yield what a source does that makes code of data, or fills in a format string that is none of its own."""
+    tree = ast.parse(source)
+    constants = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.JoinedStr)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] in MODULES)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in MODULES:
+            yield f"{node.module}"
+        elif isinstance(node, ast.Call):
+            yield from _offences_of_call(node, constants)
+
+
+def _offences_of_call(node: ast.Call, constants: set[str]) -> Iterator[str]:
+    called = ast.unparse(node.func)
+    if called in CALLS or called in METHODS:
+        yield called.rpartition(".")[2]
+    if any(keyword.arg == "shell" for keyword in node.keywords):
+        yield "shell"
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ("format", "format_map", "vformat"):
+        template = node.func.value
+        own = isinstance(template, ast.Constant | ast.JoinedStr)
+        if not own and not (isinstance(template, ast.Name) and template.id in constants):
+            yield "format of a variable"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_source_makes_no_code_of_data(path: Path) -> None:
+    """No pickle, no eval, no shell, no format string from elsewhere; what is allowed is named with its reason."""
+    name = path.relative_to(ROOT).as_posix()
+    assert [offence for offence in offences(path.read_text()) if (name, offence) not in ALLOWED] == []
+
+
+def test_every_exception_is_still_needed() -> None:
+    """A reason for something that is not done any more is taken out."""
+    done = {(p.relative_to(ROOT).as_posix(), offence) for p in SOURCES for offence in offences(p.read_text())}
+    assert set(ALLOWED) <= done
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from marshal import loads",
+        "import yaml.loader",
+        "def f(x):\n    return eval(x)",
+        "exec(x)",
+        "x.format(y)",
+        "str.format(x, y)",
+        "x.format_map(y)",
+        "import os\nos.system(x)",
+        "subprocess.run(x, shell=True)",
+        "importlib.import_module(x)",
+        "__import__(x)",
+    ],
+)
+def test_offences_are_seen(source: str) -> None:
+    """The look at the sources is one that finds something."""
+    assert list(offences(source))
+
+
+@pytest.mark.parametrize("source", ["'{}'.format(1)", "SQL = '{x}'\nSQL.format(x=1)", "f'{x}'.format()", "x.model(y)"])
+def test_own_templates_are_no_offence(source: str) -> None:
+    """A template that stands in the code is the code's own."""
+    assert list(offences(source)) == []
