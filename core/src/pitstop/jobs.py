@@ -312,7 +312,7 @@ def _storable(value: Any) -> Any:
     return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Job:
     """An immutable request.
 
@@ -410,7 +410,9 @@ class StatusChange:
     reason: str = ""
 
 
-@frozen(kw_only=True)
+@frozen(
+    kw_only=True, slots=False
+)  # a frozen class with slots takes half as long again to make, and each job makes some
 class JobRecord:
     """What the store knows of a job. Times are seconds since 1970, UTC.
 

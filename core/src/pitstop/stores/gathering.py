@@ -1,8 +1,12 @@
 """`Gathering`: many threads write through one connection, and those that come at the same time share one commit.
 
-Whoever finds the connection free leads: it begins a transaction, carries out its own operation and all that have been
-queued meanwhile, commits once, and hands each its answer. While it waits for the disk the next ones queue up, and the
-first of them leads then. No thread of its own, and no delay for a caller who is alone.
+Whoever finds the connection free leads: it begins a transaction, carries out all that is queued, its own among it,
+commits once, and wakes those whose operations are done. While it waits for the disk the next ones queue up, and one of
+them leads then. No thread of its own, and no delay for a caller who is alone.
+
+Ctrl-C may raise KeyboardInterrupt in the main thread between any two steps, also within a `finally`. So nothing hangs
+on a step that must follow another: the lead is a lock that `with` gives back, every caller can lead and does whenever
+its own operation is not done, and whoever leads first clears up what the one before may have left.
 
 Owns who uses the connection when, and which operations share a transaction's fate. Knows no statement and no file.
 """
@@ -11,7 +15,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from enum import Enum
 from random import random
 from threading import Lock
@@ -26,6 +32,8 @@ TOGETHER = 200
 #: The longest pause, in seconds, between two looks whether another process has given the lock back. SQLite's own
 #: waiting comes to 0.1, in which a busy process has long taken it again.
 LONGEST_PAUSE = 0.01
+#: The longest time, in seconds, that a caller waits to be woken; only after an interruption does it take that long.
+LONGEST_WAIT = 0.05
 
 
 class Transaction:
@@ -68,24 +76,29 @@ class Operation(Generic[T]):
     """What one caller wants, and what came of it.
 
     Args:
-        work: what is to be done, all of it or nothing. It may be called a second time after what it did was undone.
+        work: what is to be done, all of it or nothing. It may be called again after what it did was undone.
         alone: whether it is one statement, which needs no BEGIN and COMMIT around it when nobody shares the commit.
         relaxed: whether it may be lost with the power.
     """
 
-    __slots__ = ("alone", "awaited", "done", "error", "followers", "gate", "relaxed", "result", "since", "work")
+    __slots__ = ("alone", "done", "error", "gate", "relaxed", "result", "since", "work")
 
     def __init__(self, work: Work[T], *, alone: bool, relaxed: bool) -> None:
         self.work = work
         self.alone = alone
         self.relaxed = relaxed
-        self.gate = Lock()
-        self.since = 0.0
-        self.followers: list[Operation[Any]] = []
-        self.awaited: list[Operation[Any]] = []
+        self.gate: Lock | None = None  # of one that waits for another to lead
+        self.since = time.monotonic()
         self.result: T
         self.error: Exception | None = None
         self.done = False
+
+    def wake(self) -> None:
+        """Have its caller look whether it is done, or may lead."""
+        gate = self.gate
+        if gate is not None and gate.locked():
+            with suppress(RuntimeError):  # woken by two
+                gate.release()
 
 
 class Gathering:
@@ -103,9 +116,9 @@ class Gathering:
         self._strict = strict
         self._check = check
         self._level: str | None = None
-        self._lock = Lock()  # around the two fields below, never held for long
-        self._leader: Operation[Any] | None = None
-        self._queue: list[Operation[Any]] = []
+        self._queue: deque[Operation[Any]] = deque()
+        self._lead = Lock()  # around all below, and the connection
+        self._batch: list[Operation[Any]] = []
         self._stage = Stage.OPERATIONS
 
     def write(self, work: Work[T], *, alone: bool = False, relaxed: bool = False) -> T:
@@ -115,107 +128,142 @@ class Gathering:
         """
         mine = Operation(work, alone=alone, relaxed=relaxed)
         try:
-            with self._lock:
-                if self._leader is None:
-                    self._leader = mine
-                else:
-                    mine.since = time.monotonic()
-                    mine.gate.acquire()
-                    self._queue.append(mine)
-            if self._leader is not mine:
-                mine.gate.acquire()  # until another leader has done it, or leaves the lead to this one
-            if self._leader is mine:
-                self._lead(mine)
+            self._queue.append(mine)
+            # whoever leads looks at the queue again when it has given back the lead: one of us sees the other
+            if not self._may_lead(mine):
+                self._wait(mine)
+            if not mine.done:
+                with self._lead:
+                    self._lead_until_done(mine)
         finally:
-            if mine.done and self._leader is mine:
-                self._surely_leave(mine)
+            if not mine.done:
+                self._take_back(mine)
+            if self._queue:
+                self._wake_next()
         if mine.error is not None:
             raise mine.error
         return mine.result
 
     def read(self, sql: str, values: Sequence[object]) -> list[Row] | None:
         """Return the rows of a statement that takes no time, or None if somebody is writing."""
-        me = Operation(_nothing, alone=True, relaxed=True)
+        if self._lead.locked():
+            return None
         try:
-            with self._lock:
-                if self._leader is not None:
-                    return None
-                self._leader = me
-            return self._raw.execute(sql, values).fetchall()
+            with self._lead:
+                self._clear_up()
+                return self._raw.execute(sql, values).fetchall()
         finally:
-            if self._leader is me:
-                self._surely_leave(me)
+            if self._queue:
+                self._wake_next()
 
     def wait(self) -> None:
         """Return when everything that was asked for until now has been done."""
-        with self._lock:
-            if self._leader is None:
-                return
-        self.write(_nothing, alone=True, relaxed=True)
+        if self._queue or self._lead.locked():
+            self.write(_nothing, alone=True, relaxed=True)
+
+    # -- waiting ---------------------------------------------------------------------------------------------------
+
+    def _wait(self, mine: Operation[Any]) -> None:
+        """Wait until another one has done it, or until it may lead."""
+        gate = Lock()
+        gate.acquire()
+        mine.gate = gate
+        if not mine.done and not self._may_lead(mine):
+            gate.acquire(timeout=LONGEST_WAIT)
+
+    def _may_lead(self, mine: Operation[Any]) -> bool:
+        # the first in the queue, which has been woken: who overtakes it would lead with few, and the rest wait again
+        queue = self._queue
+        return not self._lead.locked() and bool(queue) and queue[0] is mine
+
+    def _take_back(self, mine: Operation[Any]) -> None:
+        """Take an operation out of the queue after an interruption: nobody waits for it any more."""
+        with suppress(ValueError):
+            self._queue.remove(mine)
+
+    def _wake_next(self) -> None:
+        with suppress(IndexError):  # it was done meanwhile
+            self._queue[0].wake()
 
     # -- leading ---------------------------------------------------------------------------------------------------
 
-    def _lead(self, mine: Operation[Any]) -> None:
-        self._stage = Stage.OPERATIONS
+    def _lead_until_done(self, mine: Operation[Any]) -> None:
         try:
-            if mine.alone and not self._queue:
-                self._alone(mine)
-            else:
-                self._together(mine, apart=False)
-        except Exception as error:
-            if mine.followers and self._stage is Stage.OPERATIONS:
-                self._again(mine)
-            else:
-                _settle(mine, error)
-        else:
-            _settle(mine, None)
+            self._clear_up()
+            while not mine.done:
+                if mine not in self._queue:
+                    self._queue.append(mine)  # one that was interrupted had taken it
+                if mine.alone and len(self._queue) == 1:
+                    self._alone(mine)
+                else:
+                    self._together(mine)
+        finally:
+            self._clear_up()
 
     def _alone(self, mine: Operation[Any]) -> None:
-        self._set_level(relaxed=mine.relaxed)
-        mine.result = self._patiently(mine, lambda: mine.work(self._transaction))
-        self._check()
-
-    def _again(self, mine: Operation[Any]) -> None:
-        """Carry out once more what one of several operations has spoiled, each now so that it fails alone."""
+        self._queue.popleft()
         try:
-            self._together(mine, apart=True)
+            self._set_level(relaxed=mine.relaxed)
+            mine.result = self._patiently(mine, lambda: mine.work(self._transaction))
+            self._check()
         except Exception as error:
-            _settle(mine, error)
-        else:
-            _settle(mine, None)
+            mine.error = error
+        mine.done = True
 
-    def _together(self, mine: Operation[Any], *, apart: bool) -> None:
-        raw = self._raw
-        relaxed = mine.relaxed and all(each.relaxed for each in (*mine.followers, *self._queue))
-        self._set_level(relaxed=relaxed)
-        self._patiently(mine, lambda: raw.execute("BEGIN IMMEDIATE"))
+    def _together(self, mine: Operation[Any]) -> None:
+        relaxed = all(each.relaxed for each in tuple(self._queue))
         try:
-            if apart:
-                for operation in (mine, *mine.followers):
-                    self._apart(operation)
-            else:
-                mine.result = mine.work(self._transaction)
-                self._let_join(mine, relaxed=relaxed)
-            self._stage = Stage.SENT
-            raw.execute("COMMIT")
-        except Exception:
-            if self._stage is Stage.SENT:
-                self._stage = Stage.FAILED
+            self._begin(mine, relaxed=relaxed)
+        except Exception as error:
+            self._take_back(mine)  # the others try themselves, each for as long as it may
+            mine.error, mine.done = error, True
+            return
+        try:
+            self._carry_out_queued(relaxed=relaxed)
+            self._commit()
+        except Exception as error:
             self._undo()
+            if self._stage is Stage.OPERATIONS and len(self._batch) > 1:
+                self._each_apart(mine, relaxed=relaxed)
+            else:
+                self._answer(error)
+        else:
+            self._answer(None)
+
+    def _begin(self, mine: Operation[Any], *, relaxed: bool) -> None:
+        self._stage = Stage.OPERATIONS
+        self._set_level(relaxed=relaxed)
+        self._patiently(mine, lambda: self._raw.execute("BEGIN IMMEDIATE"))
+
+    def _carry_out_queued(self, *, relaxed: bool) -> None:
+        """Carry out what is queued, and what comes meanwhile, as far as it asks for no more than this commit has."""
+        queue, batch = self._queue, self._batch
+        while queue and len(batch) < TOGETHER and (queue[0].relaxed or not relaxed):
+            operation = queue.popleft()
+            batch.append(operation)
+            operation.result = operation.work(self._transaction)
+
+    def _commit(self) -> None:
+        self._stage = Stage.SENT
+        try:
+            self._raw.execute("COMMIT")
+        except Exception:
+            self._stage = Stage.FAILED
             raise
         self._check()
 
-    def _let_join(self, mine: Operation[Any], *, relaxed: bool) -> None:
-        """Carry out what others have queued, as far as it asks for no more durability than this commit has."""
-        while self._queue and len(mine.followers) < TOGETHER:
-            with self._lock:
-                fits = [each for each in self._queue if each.relaxed or not relaxed]
-                rest = [each for each in self._queue if relaxed and not each.relaxed]
-                mine.followers, self._queue = mine.followers + fits, rest
-            if not fits:
-                return
-            for operation in fits:
-                operation.result = operation.work(self._transaction)
+    def _each_apart(self, mine: Operation[Any], *, relaxed: bool) -> None:
+        """Carry out once more what one of several operations has spoiled, each now so that it fails alone."""
+        try:
+            self._begin(mine, relaxed=relaxed)
+            for operation in self._batch:
+                self._apart(operation)
+            self._commit()
+        except Exception as error:
+            self._undo()
+            self._answer(error)
+        else:
+            self._answer(None)
 
     def _apart(self, operation: Operation[Any]) -> None:
         raw = self._raw
@@ -229,6 +277,22 @@ class Gathering:
             operation.error = error
             raw.execute("ROLLBACK TO apart")
         raw.execute("RELEASE apart")
+
+    def _answer(self, error: Exception | None) -> None:
+        """Tell everybody of this transaction what came of it."""
+        for operation in self._batch:
+            operation.error = error or operation.error
+            operation.done = True
+        batch, self._batch = self._batch, []
+        for operation in batch:
+            operation.wake()
+
+    def _clear_up(self) -> None:
+        """See to it that no transaction is open and nobody waits for an answer, whatever was interrupted before."""
+        if self._batch and self._stage is Stage.SENT and not self._raw.in_transaction:
+            self._answer(None)  # committed, and nobody has heard of it
+        self._undo()
+        self._batch = []  # who is not done leads in turn, and does it then
 
     def _undo(self) -> None:
         # SQLite has rolled back by itself after some errors, such as a full disk
@@ -249,62 +313,12 @@ class Gathering:
             try:
                 return call()
             except sqlite3.OperationalError as error:
-                now = time.monotonic()
-                mine.since = mine.since or now
                 if not problems.is_busy(error) or self._raw.in_transaction:
                     raise
-                if now >= mine.since + problems.BUSY_TIMEOUT:
+                if time.monotonic() >= mine.since + problems.BUSY_TIMEOUT:
                     raise
             time.sleep(pause * (0.5 + random()))  # noqa: S311 - so that two who wait do not look at the same moments
             pause = min(2 * pause, LONGEST_PAUSE)
-
-    # -- handing over ----------------------------------------------------------------------------------------------
-
-    def _surely_leave(self, mine: Operation[Any]) -> None:
-        try:
-            self._leave(mine)
-        except BaseException:  # Ctrl-C may come here, too; what is done already is not done twice
-            self._leave(mine)
-            raise
-
-    def _leave(self, mine: Operation[Any]) -> None:
-        """Answer those whose operations are done and let the first of the others lead.
-
-        Or, after an interruption while it waited, give up the place in the queue.
-        """
-        if self._leader is mine:
-            if not mine.done:
-                self._clear_up(mine)
-            with self._lock:
-                if not mine.followers and not self._queue:
-                    self._leader = None
-                    return
-                left = [each for each in mine.followers if not each.done]
-                queue = left + [each for each in self._queue if each not in left]
-                mine.awaited = [each for each in mine.followers if each.done] + queue[:1]
-                self._queue, self._leader = queue[1:], queue[0] if queue else None
-        else:
-            with self._lock:
-                if mine in self._queue:
-                    self._queue.remove(mine)
-            if self._leader is mine:  # it got the lead just now
-                self._leave(mine)
-        for operation in mine.awaited:
-            if operation.gate.locked():
-                operation.gate.release()
-
-    def _clear_up(self, mine: Operation[Any]) -> None:
-        """Find out what became of a transaction in which the leader was interrupted."""
-        if self._stage is Stage.SENT and not self._raw.in_transaction:
-            _settle(mine, None)  # committed, and nobody has heard of it
-        else:
-            self._undo()
-
-
-def _settle(mine: Operation[Any], error: Exception | None) -> None:
-    for operation in (mine, *mine.followers):
-        operation.error = error or operation.error
-        operation.done = True
 
 
 def _nothing(_transaction: Transaction) -> None:

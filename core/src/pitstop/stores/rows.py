@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json.encoder
+from collections.abc import Callable
 from json import JSONDecoder, JSONEncoder
 from typing import Any
 
@@ -22,8 +24,19 @@ from pitstop.stores.history import Creation, End, Past, unfold
 
 Row = tuple[Any, ...]
 
-# made once: json.dumps with separators makes an encoder for every call
-_dumps = JSONEncoder(separators=(",", ":")).encode
+
+def _make_dumps() -> Callable[[Any], str]:
+    encoder = JSONEncoder(separators=(",", ":"))
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # not CPython
+        return encoder.encode
+    # `JSONEncoder.encode` makes this for every call, which takes as long as encoding what a job has. What is encoded
+    # is known to be JSON and no circle (`jobs.json_object`).
+    quick = make(None, encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+    return lambda value: "".join(quick(value, 0))
+
+
+_dumps = _make_dumps()
 # a line's extra is whatever somebody bound to a logger, which must not cost a job its end
 _dumps_any = JSONEncoder(separators=(",", ":"), default=str, skipkeys=True).encode
 _loads = JSONDecoder().decode
@@ -220,7 +233,7 @@ def _job(row: Row) -> Job:
     # As unpickling does: what was checked when it was made is not checked again, which would cost ten times as much.
     job: Any = Job.__new__(Job)
     on_error = row[11]
-    job.__setstate__(
+    job.__dict__.update(
         {
             "id": row[1],
             "parent_id": row[2],
