@@ -247,7 +247,7 @@ def test_failure_in_a_read_only_database_names_the_rights(bloated: Path, opened:
 
 def test_failure_survives_pickling() -> None:
     """Errors go from one process to another with all their fields."""
-    failure = MissingFeature(reason="gone", code=1, missing="the collation 'x'")
+    failure = MissingFeature(reason="gone", code=1, kind="collation", name="x")
     assert pickle.loads(pickle.dumps(failure)) == failure
 
 

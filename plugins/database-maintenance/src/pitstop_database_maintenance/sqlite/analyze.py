@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from pitstop.errors import InvalidValueError, OperationError
+from typing import Annotated
+
+from pitstop.errors import OperationError
 from pitstop.jobs import Result
+from pitstop.operations import Bounds
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure
 from pitstop_database_maintenance.sqlite.report import begin, end, figures
 from pitstop_database_maintenance.sqlite.schema import Statistics, described, statistics, tables
+from pitstop_database_maintenance.sqlite.soundness import require_sound
+
+#: SQLite keeps 31 bits of it, and takes nought for no limit.
+Limit = Annotated[int, Bounds(ge=1, le=2**31 - 1)]
 
 
-def analyze(db: SQLiteDatabase, *, limit: int | None = None) -> Result:
+def analyze(db: SQLiteDatabase, *, limit: Limit | None = None) -> Result:
     """Gather statistics on tables and indexes for the query planner.
 
     Args:
@@ -19,15 +26,13 @@ def analyze(db: SQLiteDatabase, *, limit: int | None = None) -> Result:
             limited statistics can mislead on an index with few distinct values (navidrome #5740).
 
     Raises:
-        InvalidValueError: the limit is less than 1.
-        OperationError: it failed, or failed for every table.
+        OperationError: it failed, or failed for every table, or the file is damaged; nothing was written then.
         JobCancelledError, DeadlineExceededError: the job was told to stop; what was not finished is as before.
         TransientError: somebody else held a lock for too long.
     """
-    if limit is not None and limit < 1:
-        raise InvalidValueError(where="analyze", name="limit", problem=f"is {limit}; give 1 or more, or leave it out")
     started = begin(db, "analyze")
     before = statistics(db)
+    require_sound(db)
     # set in either case: the library may have been built with a limit of its own
     db.execute(f"PRAGMA analysis_limit = {limit or 0}")
     warnings = _analyze_all(db)
@@ -86,6 +91,7 @@ def _analyze_each(db: SQLiteDatabase) -> list[str]:
     db.context.progress(len(names), len(names), "tables")
     if len(warnings) == len(names):
         raise OperationError(
-            reason=f"no table could be analyzed: {'; '.join(warnings)}", hint="run ANALYZE from the application"
+            reason=f"no table of {db.path} could be analyzed: {'; '.join(warnings)}",
+            hint="run ANALYZE from the application",
         )
     return warnings

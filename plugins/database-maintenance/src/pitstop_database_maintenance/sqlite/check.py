@@ -12,7 +12,7 @@ import stat
 from contextlib import closing
 
 from pitstop.errors import InvalidJobError, nearest
-from pitstop_database_maintenance.sqlite.errors import code_of
+from pitstop_database_maintenance.sqlite.errors import REPAIR, code_of, what_it_tells
 from pitstop_database_maintenance.sqlite.uri import connection_uri
 
 #: These say nothing against the file: somebody holds a lock now, or a crash left a journal that only a connection which
@@ -96,6 +96,8 @@ def _check_content(path: str) -> None:
         refused = _refused(error, path)
         if refused is not None:
             raise refused from None
+    except (UnicodeDecodeError, MemoryError) as error:
+        raise _damaged(path, what_it_tells(error)) from None
     if not had_log and os.path.exists(f"{path}-wal"):
         _remove_log(path)
 
@@ -116,6 +118,10 @@ def _remove_log(path: str) -> None:
             raise InvalidJobError(reason=f"{path} cannot be opened for writing: {error}") from None
 
 
+def _damaged(path: str, problem: str) -> InvalidJobError:
+    return InvalidJobError(reason=f"{path} is truncated or damaged: {problem}", hint=REPAIR)
+
+
 def _refused(error: sqlite3.Error, path: str) -> InvalidJobError | None:
     code = code_of(error)
     if code in _NOT_THE_FILE:
@@ -126,10 +132,9 @@ def _refused(error: sqlite3.Error, path: str) -> InvalidJobError | None:
             hint="check the path; if it is encrypted, only the application that has the key can maintain it",
         )
     if code == sqlite3.SQLITE_CORRUPT:
-        return InvalidJobError(
-            reason=f"{path} is truncated or damaged: its beginning and its size do not agree",
-            hint="restore a backup, or save what is left with sqlite3's .recover",
-        )
+        # without more to say SQLite has only read the first page, and looked how long the file is
+        plain = str(error) == "database disk image is malformed"
+        return _damaged(path, "its beginning and its size do not agree" if plain else str(error))
     if code == sqlite3.SQLITE_CANTOPEN:
         return InvalidJobError(
             reason=f"{path} cannot be opened with what lies beside it", hint="check the rights of its -wal and -shm"

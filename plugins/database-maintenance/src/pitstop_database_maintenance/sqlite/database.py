@@ -6,18 +6,19 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from typing import Any, ClassVar, Self
+from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import Any, ClassVar, Literal, Self
 
 from attrs import frozen
 
 from pitstop.contracts import JobContext
 from pitstop.errors import InvalidJobError, InvalidValueError, PitstopError
 from pitstop_database_maintenance.database import Database, Measure
+from pitstop_database_maintenance.sqlite import known
 from pitstop_database_maintenance.sqlite.check import check_file
-from pitstop_database_maintenance.sqlite.errors import code_of, explained
+from pitstop_database_maintenance.sqlite.errors import MissingFeature, code_of, damaged, explained, what_it_tells
 from pitstop_database_maintenance.sqlite.uri import connection_uri
-from pitstop_database_maintenance.urls import absolute_path, parse
+from pitstop_database_maintenance.urls import absolute_path, file_identity, parse
 
 
 @frozen(kw_only=True)
@@ -39,7 +40,13 @@ class SQLiteMeasure(Measure):
 
 
 class SQLiteDatabase(Database):
-    """One connection to one file, in autocommit: what an operation does not put into a transaction is its own."""
+    """One connection to one file, in autocommit: what an operation does not put into a transaction is its own.
+
+    Attributes:
+        path: the file, absolute.
+        context: the job's.
+        known_sound: set by an operation that has found, or made, the file sound in its structure.
+    """
 
     #: How long a lock of somebody else is waited for, in seconds: Python's own default for a connection.
     BUSY_SECONDS: ClassVar[float] = 5.0
@@ -51,9 +58,11 @@ class SQLiteDatabase(Database):
         """Take over an open connection; see `connect`."""
         self.path = path
         self.context = context
+        self.known_sound = False
         self._connection = connection
         self._told: Exception | None = None
         self._open = True
+        self._second: SQLiteDatabase | None = None
         self._closing = threading.Lock()
 
     @classmethod
@@ -67,9 +76,9 @@ class SQLiteDatabase(Database):
 
     @classmethod
     def resource(cls, url: str) -> str:
-        """Return "sqlite:" and the file's real path; two spellings of one file, or a link to it, are one resource."""
+        """Return "sqlite:" and which file it is: two spellings of one file, or links to it, are one resource."""
         parsed = parse(url)
-        return f"sqlite:{parsed.path if parsed.has_variables else os.path.realpath(_path(url))}"
+        return f"sqlite:{parsed.path if parsed.has_variables else file_identity(_path(url))}"
 
     @classmethod
     @contextmanager
@@ -84,20 +93,67 @@ class SQLiteDatabase(Database):
             OperationError: it cannot be opened.
         """
         path = _path(url)
-        try:
-            # autocommit: Python begins no transaction of its own, in which VACUUM would be refused
-            connection = sqlite3.connect(
-                connection_uri(path, mode="rw"), uri=True, isolation_level=None, timeout=cls.BUSY_SECONDS
-            )
-        except sqlite3.Error as error:
-            raise explained(error, path=path, waited=cls.BUSY_SECONDS) from error
-        with closing(connection):
-            database = cls(path, connection, context)
-            connection.set_progress_handler(database._stop_wanted, cls.STEPS)
+        with ExitStack() as stack:
+            keeper = stack.enter_context(ExitStack())
+            if _size(f"{path}-wal"):
+                keeper.enter_context(closing(_log_keeper(path, cls.BUSY_SECONDS)))
+            connection = stack.enter_context(closing(_opened(path, "rw", cls.BUSY_SECONDS)))
+            database = stack.enter_context(cls(path, connection, context)._used())
+            # what the schema calls is not to be trusted more than the file that it stands in (sqlite.org/security.html)
+            database.execute("PRAGMA trusted_schema = OFF")
+            yield database
+            keeper.close()  # first, so that closing the other one moves the log into the file as usual
+        if database.known_sound:
+            known.remember(path)
+
+    @contextmanager
+    def second(self, mode: Literal["ro", "rw"]) -> Iterator[SQLiteDatabase]:
+        """Open a second connection to the file, to look with; what stops this one's statements stops its too.
+
+        Raises:
+            OperationError: it cannot be opened.
+        """
+        with ExitStack() as stack:
+            connection = stack.enter_context(closing(_opened(self.path, mode, self.BUSY_SECONDS)))
+            second = stack.enter_context(SQLiteDatabase(self.path, connection, self.context)._used())
+            self._second = second
             try:
-                yield database
+                yield second
             finally:
-                database._closed()
+                self._second = None
+
+    def stand_in(self, missing: MissingFeature) -> None:
+        """Register an empty function or collation, so that a statement that does not run it can be compiled.
+
+        Not on the connection that does the work: an index that is built with it would be wrong.
+        """
+        if missing.kind == "collation":
+            self._connection.create_collation(missing.name, lambda one, other: (one > other) - (one < other))
+        else:
+            self._connection.create_function(missing.name, -1, lambda *_: None, deterministic=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Have all that is executed within happen whole or not at all; writers are kept out from the beginning.
+
+        Raises:
+            TransientError: somebody else held a lock for longer than `BUSY_SECONDS`.
+        """
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        finally:
+            self.rollback()  # which does nothing after a commit
+
+    def rollback(self) -> None:
+        """Take back the open transaction, if there is one: after some errors SQLite has done so by itself.
+
+        Raises:
+            OperationError: the journal could not be read; the next connection tries again.
+        """
+        if self.in_transaction:
+            self.execute("ROLLBACK")
 
     @property
     def in_transaction(self) -> bool:
@@ -112,10 +168,8 @@ class SQLiteDatabase(Database):
             TransientError: somebody else held a lock for longer than `BUSY_SECONDS`.
             OperationError: it failed; see `pitstop_database_maintenance.sqlite.errors`.
         """
-        try:
+        with self._telling():
             return self._connection.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
 
     def pragma(self, name: str) -> int:
         """Return the whole number that a PRAGMA of the main schema has.
@@ -153,11 +207,19 @@ class SQLiteDatabase(Database):
         with self._closing:
             if self._open:
                 self._connection.interrupt()
+        second = self._second
+        if second is not None:
+            second.interrupt()
 
-    def _closed(self) -> None:
-        # an interrupt from another thread must not meet a connection that is just being freed
-        with self._closing:
-            self._open = False
+    @contextmanager
+    def _used(self) -> Iterator[Self]:
+        self._connection.set_progress_handler(self._stop_wanted, self.STEPS)
+        try:
+            yield self
+        finally:
+            # an interrupt from another thread must not meet a connection that is just being freed
+            with self._closing:
+                self._open = False
 
     def _stop_wanted(self) -> int:
         """Tell SQLite whether to abort; an interrupt that comes between two statements goes nowhere, this does not."""
@@ -168,6 +230,16 @@ class SQLiteDatabase(Database):
             self._told = told
             return 1
         return 0
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn what Python's library raises within into what an operator can read."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        except (UnicodeDecodeError, MemoryError) as error:
+            raise damaged(self.path, what_it_tells(error)) from error
 
     def _explained(self, error: sqlite3.Error) -> Exception:
         told, self._told = self._told, None
@@ -188,6 +260,28 @@ def _path(url: str) -> str:
     if path is None:
         raise InvalidJobError(reason=f"{url!r} is not a SQLite database", hint="give a path or a sqlite:/// URL")
     return absolute_path(path)
+
+
+def _opened(path: str, mode: Literal["ro", "rw"], seconds: float) -> sqlite3.Connection:
+    uri = connection_uri(path, mode=mode)
+    try:
+        # autocommit: Python begins no transaction of its own, in which VACUUM would be refused
+        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=seconds)
+    except sqlite3.Error as error:
+        raise explained(error, path=path, waited=seconds) from error
+
+
+def _log_keeper(path: str, seconds: float) -> sqlite3.Connection:
+    """Return a connection that, while it is open, keeps the write-ahead log from being moved into the file.
+
+    The last connection to close moves it, if it may write. After a failure this one is the last, and it may not: the
+    file and its log stay as they were.
+    """
+    connection = _opened(path, "ro", seconds)
+    # whatever fails here, the connection that is to work meets it too, and tells it
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA schema_version").fetchall()  # only now is the log open
+    return connection
 
 
 def _size(path: str) -> int:

@@ -36,7 +36,11 @@ _MISSING = (
     (re.compile(r"unsafe use of (?P<name>.+?)(\(\))?$"), "function"),
     (re.compile(r"no such module: (?P<name>.+)"), "module"),
 )
-_REPAIR = "see what PRAGMA integrity_check says; restore a backup, or save what is left with sqlite3's .recover"
+#: What to do about a damaged file.
+REPAIR = (
+    "copy the file and what lies beside it first; then see what PRAGMA integrity_check says, "
+    "restore a backup, or save what is left with sqlite3's .recover"
+)
 
 
 class SQLiteFailure(OperationError):  # noqa: N818 - it is what the operator reads as "failed", not a bug
@@ -61,10 +65,16 @@ class SQLiteFailure(OperationError):  # noqa: N818 - it is what the operator rea
 class MissingFeature(SQLiteFailure):
     """The schema uses a collation, function or module that only the application registers.
 
-    Fields: `missing`, such as "the collation 'german'".
+    Fields: `kind`, "collation", "function" or "module"; `name`, its name.
     """
 
-    missing: str
+    kind: str
+    name: str
+
+    @property
+    def missing(self) -> str:
+        """What is missing, such as "the collation 'german'"."""
+        return f"the {self.kind} {self.name!r}"
 
 
 def code_of(error: sqlite3.Error) -> int:
@@ -91,19 +101,37 @@ def explained(error: sqlite3.Error, *, path: str, waited: float) -> PitstopError
         )
     missing = _missing(str(error))
     if missing:
-        return MissingFeature(
-            reason=f"{missing} of the application is not known to SQLite here", code=code, missing=missing
-        )
+        kind, named = missing
+        reason = f"{path}: the {kind} {named!r} of the application is not known to SQLite here"
+        return MissingFeature(reason=reason, code=code, kind=kind, name=named)
     reason, hint = _text(error, code, path)
     return SQLiteFailure(reason=reason, hint=hint, code=code)
 
 
-def _missing(text: str) -> str:
+def damaged(path: str, problems: str) -> SQLiteFailure:
+    """Return what to raise for a file that a check found damaged before anything was written.
+
+    Args:
+        path: the database file.
+        problems: what the check said.
+    """
+    reason = f"{path} is damaged ({problems}), and nothing was written to it"
+    return SQLiteFailure(reason=reason, hint=REPAIR, code=sqlite3.SQLITE_CORRUPT)
+
+
+def what_it_tells(error: UnicodeDecodeError | MemoryError) -> str:
+    """Return what an error of Python's own, raised while it took over SQLite's answer, says of the file."""
+    if isinstance(error, MemoryError):
+        return "it claims sizes for which there is no memory"
+    return "a name or a text in it is not valid UTF-8"
+
+
+def _missing(text: str) -> tuple[str, str] | None:
     for pattern, kind in _MISSING:
         found = pattern.search(text)
         if found:
-            return f"the {kind} {found['name']!r}"
-    return ""
+            return kind, found["name"]
+    return None
 
 
 def _text(error: sqlite3.Error, code: int, path: str) -> tuple[str, str]:
@@ -111,9 +139,9 @@ def _text(error: sqlite3.Error, code: int, path: str) -> tuple[str, str]:
     if code == sqlite3.SQLITE_FULL:
         return f"no space left while working on {path}: {_free(path)}", "the database is as it was; make room"
     if code == sqlite3.SQLITE_CORRUPT:
-        return f"{path} is damaged ({error})", _REPAIR
+        return f"{path} is damaged ({error})", REPAIR
     if code == sqlite3.SQLITE_NOTADB:
-        return f"{path} is not a SQLite database, or it is encrypted ({error})", _REPAIR
+        return f"{path} is not a SQLite database, or it is encrypted ({error})", REPAIR
     if code == sqlite3.SQLITE_READONLY:
         return f"{path} cannot be written ({name})", "check the rights of the file and of its folder"
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
@@ -122,7 +150,7 @@ def _text(error: sqlite3.Error, code: int, path: str) -> tuple[str, str]:
         return f"reading or writing {path} failed ({name}): {_free(path)}", "look at the system's log for the device"
     if code == sqlite3.SQLITE_INTERRUPT:
         return f"a statement on {path} was interrupted, though the job was not told to stop", "run it again"
-    return str(error), ""
+    return f"{path}: {error}", ""
 
 
 def _free(path: str) -> str:

@@ -15,6 +15,7 @@ from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure
 from pitstop_database_maintenance.sqlite.report import begin, end, figures
 from pitstop_database_maintenance.sqlite.schema import Index, indexes, statistics
+from pitstop_database_maintenance.sqlite.soundness import require_sound
 
 #: From here on, 0x10000 means "all tables, not only those queried" (sqlite.org/pragma.html#pragma_optimize).
 _LOOKS_AT_ALL = (3, 46, 0)
@@ -34,7 +35,7 @@ def optimize(db: SQLiteDatabase) -> Result:
     It is cheap where `analyze` ran before: then it finds nothing to do.
 
     Raises:
-        OperationError: it failed.
+        OperationError: it failed, or the file is damaged; nothing was written then.
         JobCancelledError, DeadlineExceededError: the job was told to stop.
         TransientError: somebody else held a lock for too long.
     """
@@ -57,7 +58,7 @@ def _looks_at_all() -> bool:
 def _optimize_all(db: SQLiteDatabase) -> tuple[list[str], list[str]]:
     """Let SQLite look at all tables; return the statements that it ran, and warnings."""
     statements = _wanted(db, _NEW_MASK)
-    return statements, _run(db, _NEW_MASK, statements)
+    return statements, _run(db, _NEW_MASK, statements, [])
 
 
 def _optimize_seen(db: SQLiteDatabase) -> tuple[list[str], list[str]]:
@@ -70,9 +71,8 @@ def _optimize_seen(db: SQLiteDatabase) -> tuple[list[str], list[str]]:
     db.execute(f"PRAGMA analysis_limit = {_ROWS}")
     shown, warnings = _show(db)
     statements = _wanted(db, _OLD_MASK)
-    warnings += _run(db, _OLD_MASK, statements)
     unseen = _unseen(db, shown, statements)
-    return statements + unseen, warnings + _run_each(db, unseen)
+    return statements + unseen, warnings + _run(db, _OLD_MASK, statements, unseen)
 
 
 def _show(db: SQLiteDatabase) -> tuple[list[Index], list[str]]:
@@ -86,7 +86,7 @@ def _show(db: SQLiteDatabase) -> tuple[list[Index], list[str]]:
             for condition in _conditions(db, index):
                 db.execute(f"EXPLAIN SELECT * FROM {table} WHERE {condition}", (1,))  # noqa: S608 - quoted
         except SQLiteFailure as failure:
-            if failure.hopeless:
+            if failure.hopeless or failure.damaged:
                 raise
             warnings.append(f"table {index.table!r} was left out: {failure}")
             continue
@@ -111,7 +111,16 @@ def _wanted(db: SQLiteDatabase, mask: int) -> list[str]:
     return [statement for (statement,) in db.execute(f"PRAGMA main.optimize({mask | _DRY})")]
 
 
-def _run(db: SQLiteDatabase, mask: int, statements: list[str]) -> list[str]:
+def _run(db: SQLiteDatabase, mask: int, statements: list[str], others: list[str]) -> list[str]:
+    """Let SQLite run its statements, and then run others; return warnings. It happens whole or not at all."""
+    if not statements and not others:
+        return []
+    require_sound(db)
+    with db.transaction():
+        return _run_own(db, mask, statements) + _run_each(db, others)
+
+
+def _run_own(db: SQLiteDatabase, mask: int, statements: list[str]) -> list[str]:
     if not statements:
         return []
     try:
@@ -129,7 +138,7 @@ def _run_each(db: SQLiteDatabase, statements: list[str]) -> list[str]:
         try:
             db.execute(statement)
         except SQLiteFailure as failure:
-            if failure.hopeless:
+            if failure.hopeless or failure.damaged:
                 raise
             warnings.append(f"{statement} failed: {failure}")
     return warnings

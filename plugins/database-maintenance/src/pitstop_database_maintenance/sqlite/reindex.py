@@ -10,6 +10,7 @@ from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.errors import SQLiteFailure
 from pitstop_database_maintenance.sqlite.report import Started, begin, end, figures
 from pitstop_database_maintenance.sqlite.schema import Index
+from pitstop_database_maintenance.sqlite.soundness import require_sound
 
 
 def reindex(db: SQLiteDatabase, *, indexes: list[str] | None = None) -> Result:
@@ -25,20 +26,22 @@ def reindex(db: SQLiteDatabase, *, indexes: list[str] | None = None) -> Result:
     Raises:
         InvalidValueError: the list is empty.
         UnknownNameError: there is no such index; nothing was touched.
-        OperationError: all failed, the disk is full, or the file is damaged beyond one index.
+        OperationError: all failed, the disk is full, or the file is damaged, of which nothing was written.
         JobCancelledError, DeadlineExceededError: the job was told to stop; the rest are as they were.
         TransientError: somebody else held a lock for too long.
     """
     started = begin(db, "reindex")
     chosen = _chosen(schema.indexes(db), indexes)
     warnings: list[str] = []
+    if chosen:
+        require_sound(db)
     for done, index in enumerate(chosen):
         db.context.progress(done, len(chosen), "indexes", index.name)
         db.context.check_cancelled()
         warnings += _rebuild(db, index)
     db.context.progress(len(chosen), len(chosen), "indexes")
     if chosen and len(warnings) == len(chosen):
-        raise OperationError(reason=f"no index could be built anew: {'; '.join(warnings)}")
+        raise OperationError(reason=f"no index of {db.path} could be built anew: {'; '.join(warnings)}")
     return end(db, started, _result(db, started, len(chosen), warnings))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.errors import damaged
 
 Statistics = frozenset[tuple[object, object, object]]
 
@@ -20,7 +21,7 @@ class Index:
 def indexes(db: SQLiteDatabase) -> list[Index]:
     """Return all indexes, in the order in which they were made."""
     rows = db.execute("SELECT name, tbl_name FROM main.sqlite_master WHERE type = 'index' ORDER BY rowid")
-    return [Index(name=name, table=table) for name, table in rows]
+    return [Index(name=_name(db, name), table=_name(db, table)) for name, table in rows]
 
 
 def tables(db: SQLiteDatabase) -> list[str]:
@@ -30,7 +31,7 @@ def tables(db: SQLiteDatabase) -> list[str]:
         "SELECT name FROM main.sqlite_master"
         " WHERE type = 'table' AND rootpage > 0 AND substr(name, 1, 7) <> 'sqlite_' ORDER BY rowid"
     )
-    return [name for (name,) in rows]
+    return [_name(db, name) for (name,) in rows]
 
 
 def statistics(db: SQLiteDatabase) -> Statistics:
@@ -42,3 +43,10 @@ def statistics(db: SQLiteDatabase) -> Statistics:
 def described(rows: Statistics) -> tuple[int, int]:
     """Return how many tables and how many indexes have statistics."""
     return len({table for table, _, _ in rows}), len({(table, index) for table, index, _ in rows if index})
+
+
+def _name(db: SQLiteDatabase, value: object) -> str:
+    # The column is declared as text, which SQLite only minds when it writes, and no statement can name a NUL.
+    if not isinstance(value, str) or "\0" in value:
+        raise damaged(db.path, f"its schema has {value!r} for a name")
+    return value

@@ -11,6 +11,7 @@ from pitstop_database_maintenance.sizes import change_text, size_text
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase, SQLiteMeasure
 from pitstop_database_maintenance.sqlite.errors import MissingFeature
 from pitstop_database_maintenance.sqlite.report import Started, begin, end, figures
+from pitstop_database_maintenance.sqlite.soundness import require_sound
 from pitstop_database_maintenance.sqlite.temporary import temporary_folder
 
 
@@ -21,12 +22,13 @@ def vacuum(db: SQLiteDatabase) -> Result:
     interrupted.
 
     Raises:
-        OperationError: a transaction is open, or there is too little room for it.
+        OperationError: a transaction is open, the file is damaged, or there is too little room for it.
         JobCancelledError, DeadlineExceededError: the job was told to stop; the file is as it was.
         TransientError: somebody else held a lock for too long.
     """
     started = begin(db, "vacuum")
     _check_no_transaction(db)
+    require_sound(db)
     _check_room(db, started.before)
     db.context.progress(0, 1, "files", "rebuilding")
     db.context.check_cancelled()
@@ -34,6 +36,7 @@ def vacuum(db: SQLiteDatabase) -> Result:
         db.execute("VACUUM")
     except MissingFeature as failure:
         return end(db, started, _skipped(db, started, failure))
+    db.known_sound = True  # every page of it is new
     _shrink_file(db)
     db.context.progress(1, 1, "files")
     return end(db, started, _result(started, db.measure()))
@@ -41,7 +44,9 @@ def vacuum(db: SQLiteDatabase) -> Result:
 
 def _check_no_transaction(db: SQLiteDatabase) -> None:
     if db.in_transaction:
-        raise OperationError(reason="a transaction is open on the connection", hint="commit it: VACUUM runs outside")
+        raise OperationError(
+            reason=f"a transaction is open on the connection to {db.path}", hint="commit it: VACUUM runs outside"
+        )
 
 
 def _check_room(db: SQLiteDatabase, before: SQLiteMeasure) -> None:
@@ -61,7 +66,8 @@ def _check_room(db: SQLiteDatabase, before: SQLiteMeasure) -> None:
         free = shutil.disk_usage(folder).free
         if free < needed:
             raise OperationError(
-                reason=f"vacuum needs up to {size_text(needed)} in {folder}, where {size_text(free)} are free",
+                reason=f"vacuum of {db.path} needs up to {size_text(needed)} in {folder}, "
+                f"where {size_text(free)} are free",
                 hint="make room, or point SQLITE_TMPDIR at another file system; nothing was touched",
             )
 

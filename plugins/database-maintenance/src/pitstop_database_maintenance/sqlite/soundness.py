@@ -1,0 +1,160 @@
+"""Whether a file may be written to. Owns the rule that no operation writes to a file whose structure is damaged.
+
+SQLite trusts what it reads. A page that two b-trees share, or a b-tree and the list of free pages, is given to the one
+and lost to the other; a cell that overlaps its neighbour is copied by VACUUM into a page on which neither can be read.
+A view whose entry in the schema is of the type "View" is left out of the rebuilt file. The statements succeed. Nothing
+but a look at the schema and at every page finds such damage, so that one is taken before the first write, with SQLite's
+own `quick_check`.
+
+What disagrees without being damage is no reason to refuse: an index that lacks a row is what `reindex` is for, and a
+NULL in a NOT NULL column is the application's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pitstop_database_maintenance.sqlite import known
+from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure, damaged
+
+#: After how many problems quick_check stops. When it has looked at the pages it reads all rows, and fails at a damaged
+#: page; Python's sqlite3 is always a row ahead, and would lose what was said of that page.
+_PROBLEMS = 1
+#: How many entries of the schema are named in a message.
+_ENTRIES = 3
+#: How quick_check heads what is wrong with pages; problems with rows come without it (pragma.c, OP_IntegrityCk).
+_HEAD = "*** in database main ***\n"
+#: A problem's first number: the page, or from SQLite 3.42 on the root page of the b-tree that the page is in.
+_PAGE = re.compile(r"\b(?:tree|page)(?: page)? (?P<number>\d+)", re.IGNORECASE)
+#: How SQLite writes the beginning of what it stores in the schema, whatever the user wrote (build.c), and its type.
+_BEGINNINGS = {
+    "CREATE TABLE": "table",
+    "CREATE VIRTUAL TABLE": "table",
+    "CREATE INDEX": "index",
+    "CREATE UNIQUE INDEX": "index",
+    "CREATE VIEW": "view",
+    "CREATE TRIGGER": "trigger",
+}
+
+
+def require_sound(db: SQLiteDatabase) -> None:
+    """Refuse a file whose structure is damaged, before anything is written. Reads the whole file, once per change.
+
+    Raises:
+        SQLiteFailure: it is damaged; the text names the file, the page and what to do.
+        JobCancelledError, DeadlineExceededError: the job was told to stop.
+        TransientError: somebody else held a lock for too long.
+    """
+    if not (db.known_sound or known.is_known(db.path)):
+        problems = _schema_problems(db) or [_named(db, problem) for problem in _page_problems(db)]
+        if problems:
+            raise damaged(db.path, "; ".join(problems))
+    db.known_sound = True
+
+
+def _schema_problems(db: SQLiteDatabase) -> list[str]:
+    """Return what is wrong with the schema's entries where SQLite itself, which reads their SQL, does not look."""
+    entries = db.execute("SELECT type, name, sql FROM main.sqlite_master")
+    wrong = [(kind, name) for kind, name, sql in entries if kind != _type_of(sql)]
+    return [f"the schema's entry {name!r} is of the type {kind!r}, unlike its SQL" for kind, name in wrong[:_ENTRIES]]
+
+
+def _type_of(sql: object) -> str | None:
+    if sql is None:
+        return "index"  # one that SQLite made for a constraint
+    beginning = str(sql)[:80].upper().split()
+    return _BEGINNINGS.get(" ".join(beginning[:2])) or _BEGINNINGS.get(" ".join(beginning[:3]))
+
+
+def _page_problems(db: SQLiteDatabase) -> list[str]:
+    with db.second("ro") as reader:
+        _require_encoding(reader)
+        if _looks_at_all_pages(reader):
+            return _checked(reader)
+        # what is taken out of the schema's own pages could be what is wrong with them
+        problems = _checked(reader, "sqlite_master")
+    if problems:
+        return problems
+    with db.second("rw") as writer, _without_views(writer):
+        return _checked(writer)
+
+
+def _require_encoding(db: SQLiteDatabase) -> None:
+    """Refuse a file whose header names a text encoding that there is not.
+
+    SQLite takes it for UTF-8 until it reads the schema a second time, as after a VACUUM that has rebuilt the file.
+    """
+    db.execute("SELECT 1 FROM main.sqlite_master LIMIT 1")
+    db.execute("PRAGMA writable_schema = RESET")
+    try:
+        db.execute("SELECT 1 FROM main.sqlite_master LIMIT 1")
+    except SQLiteFailure as failure:
+        if failure.hopeless or failure.damaged:
+            raise
+        raise damaged(db.path, "its header names no text encoding that there is") from failure
+
+
+def _looks_at_all_pages(db: SQLiteDatabase) -> bool:
+    """Return whether quick_check will look at the free pages, and for pages that are nowhere; False if unknown.
+
+    It takes the first root page being 0 for a request to check one table only, and that is what a view or a virtual
+    table has in place of one (seen in 3.40.1 and 3.54.1). Which comes first is up to a hash table, in whose order
+    `table_list`, from 3.37 on, lists them too.
+    """
+    listed = db.execute("PRAGMA main.table_list")
+    return bool(listed) and listed[0][2] not in ("view", "virtual")
+
+
+@contextmanager
+def _without_views(db: SQLiteDatabase) -> Iterator[None]:
+    """Have no views and virtual tables within; they are back after it, and nothing of this reaches the file."""
+    # In a transaction that is rolled back, and of which SQLite must keep the pages that it changes in memory.
+    db.execute("PRAGMA cache_spill = OFF")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("DELETE FROM main.sqlite_master WHERE coalesce(rootpage, 0) = 0")
+        db.execute("PRAGMA writable_schema = RESET")
+        yield
+    finally:
+        db.rollback()
+
+
+def _checked(db: SQLiteDatabase, what: str = str(_PROBLEMS)) -> list[str]:
+    """Return what is wrong with the pages.
+
+    Args:
+        db: the connection to look with.
+        what: one table, or how many problems are enough.
+    """
+    # a CHECK says nothing about the structure, and may use what only the application has
+    db.execute("PRAGMA ignore_check_constraints = ON")
+    text = _first_answer(db, what)
+    return text.removeprefix(_HEAD).splitlines() if text.startswith(_HEAD) else []
+
+
+def _first_answer(db: SQLiteDatabase, what: str) -> str:
+    """Return what quick_check says first: all problems of the structure in one text, or anything else.
+
+    It compiles the whole schema. What only the application has is replaced: the check calls none of it.
+    """
+    replaced: set[str] = set()
+    while True:
+        try:
+            return str(db.execute(f"PRAGMA main.quick_check({what})")[0][0])
+        except MissingFeature as missing:
+            if missing.missing in replaced or missing.kind == "module":
+                raise
+            replaced.add(missing.missing)
+            db.stand_in(missing)
+
+
+def _named(db: SQLiteDatabase, problem: str) -> str:
+    """Return a problem with the name of the table or index whose root page it names, if it names one."""
+    found = _PAGE.search(problem)
+    root = int(found["number"]) if found else 0
+    rows = db.execute("SELECT type, name FROM main.sqlite_master WHERE rootpage = ?", (root,)) if root else []
+    return f"{problem}, which is {rows[0][0]} {rows[0][1]!r}" if rows else problem
