@@ -70,12 +70,13 @@ class Orchestrator:
         self._failures: dict[str, BaseException] = {}
         self._closing = threading.Event()
         self._unstored: list[_End] = []
+        self._undone: list[tuple[str, Callable[[], None]]] = []
         self._has_rescued = False
         self._lookout = Lookout(
             self.store,
             self._supervisor,
             self._ends,
-            waits=lambda: self._handover.waits or bool(self._unstored),
+            waits=lambda: self._handover.waits or bool(self._unstored or self._undone),
             again=self._again,
             looks_after=lambda: self._handover.looks_after,
         )
@@ -218,7 +219,7 @@ class Orchestrator:
             self._handover.forget(cancelled)
         self._announce(done.closed, done.cancelled)
         if done.cancelled:
-            self._handover.after_cancel(self.store.get(job_id).job.correlation_id)
+            self._surely(f"those behind job {job_id}", lambda: self._after_cancel(job_id))
         return done
 
     def retry(self, job_id: str) -> JobRecord:
@@ -326,7 +327,8 @@ class Orchestrator:
             return
         self._handover.look_after(root.id)
         if root.job.is_parent:
-            self._handover.begin(root.id, records)
+            # it is stored, so that an error here would make its submitter believe what is not so
+            self._surely(f"the first jobs of {root.id}", lambda: self._handover.begin(root.id, records))
         else:
             self.runner.submit(root.id)
 
@@ -381,6 +383,8 @@ class Orchestrator:
         if finished is None:
             logs.report(given_up(record))
             self._handover.look_again(record.job.resource)
+            if self._handover.is_ours(record.job.correlation_id):
+                self._handover.later(record.id)  # who took it for lost left it pending, if it may be tried again
             self._ends.tell_all()
         else:
             claimed = finished.claimed
@@ -435,32 +439,56 @@ class Orchestrator:
 
     def _settle(self, finished: Finished, then: str | None) -> None:
         record = finished.record
-        if record.status is JobStatus.PENDING:
-            # a lost job of a tree that nobody looks after waits until somebody adopts it
-            if self._handover.is_ours(record.job.correlation_id):
-                self.runner.submit(record.id, not_before=record.not_before)
-        else:
+        if record.status is not JobStatus.PENDING:
             self._hooks.finished(record)
         self._announce(finished.closed, finished.cancelled)
         if record.job.parent_id is None and record.status.terminal:
             self._handover.forget(record.id)
+        # the end is stored, and nobody would come back to what follows from it
+        self._surely(f"what follows job {record.id}", lambda: self._go_on(finished, then))
+        self._ends.tell(record.id)
+
+    def _go_on(self, finished: Finished, then: str | None) -> None:
+        record = finished.record
+        # a lost job of a tree that nobody looks after waits until somebody adopts it
+        if record.status is JobStatus.PENDING and self._handover.is_ours(record.job.correlation_id):
+            self.runner.submit(record.id, not_before=record.not_before)
         if then is not None and finished.claimed is None:
             self._handover.could_not_claim(then)
         if finished.cancelled:
             self._handover.after_cancel(record.job.correlation_id)
         if record.job.resource is not None:
             self._handover.wake(record.job.resource)
-        self._ends.tell(record.id)
+
+    def _after_cancel(self, job_id: str) -> None:
+        self._handover.after_cancel(self.store.get(job_id).job.correlation_id)
+
+    def _surely(self, what: str, hand_over: Callable[[], None]) -> None:
+        """Hand jobs over. If the store cannot say which, it is asked again later: doing it twice is harmless."""
+        try:
+            hand_over()
+        except StoreError as error:
+            logs.report(f"{what} could not be handed over, and is again later: {error}")
+            self._undone.append((what, hand_over))
+            self._lookout.look_soon()
 
     def _announce(self, closed: tuple[JobRecord, ...], cancelled: tuple[str, ...]) -> None:
         if self._hooks.wants_finished:
             for job_id in cancelled:
-                self._hooks.finished(self.store.get(job_id))
+                self._tell_hooks(job_id)
         for parent in closed:
             self._hooks.finished(parent)
             self._handover.forget(parent.id)
             self._ends.tell(parent.id)
         self._ends.tell(*cancelled)
+
+    def _tell_hooks(self, job_id: str) -> None:
+        try:
+            record = self.store.get(job_id)
+        except PitstopError as error:
+            logs.report(f"hooks were not told of the end of job {job_id}: {error}")
+        else:
+            self._hooks.finished(record)
 
     def _progressed(self, record: JobRecord, progress: Progress) -> None:
         try:
@@ -480,6 +508,9 @@ class Orchestrator:
         unstored, self._unstored = self._unstored, []
         for end in unstored:
             self._store_late(end)
+        undone, self._undone = self._undone, []
+        for what, hand_over in undone:
+            self._surely(what, hand_over)
         try:
             self._rescue_lost()
         except Exception as error:  # also what a foreign store raises: others still get their turn

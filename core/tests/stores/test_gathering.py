@@ -35,18 +35,22 @@ def store(tmp_path: Path) -> Iterator[SQLiteStore]:
 class Held:
     """Keeps a store's writer busy in a thread of its own while others come, and counts the commits that follow."""
 
-    def __init__(self, store: SQLiteStore) -> None:
+    def __init__(self, store: SQLiteStore, *, relaxed: bool = False) -> None:
         self._store = store
+        self._relaxed = relaxed
         self._let_go = threading.Event()
         self._busy = threading.Event()
         self._thread = threading.Thread(target=self._write)
         self.sql: list[str] = []
-        self.error: StoreError | None = None
+        self.error: BaseException | None = None
 
     def _write(self) -> None:
         try:
-            self._store._db.write(self._hold)
-        except StoreError as error:
+            if self._relaxed:
+                self._store._db._writer.write(self._hold, relaxed=True)
+            else:
+                self._store._db.write(self._hold)
+        except BaseException as error:
             self.error = error
 
     def _hold(self, _transaction: Any) -> None:
@@ -121,6 +125,51 @@ def test_failed_commit_reaches_every_caller(tmp_path, make):
         assert store.ids("") == []
         store.create([make.leaf("d")])
         assert store.ids("") == ["d"]
+
+
+def test_strict_write_does_not_join_a_relaxed_commit(store, make):
+    """An end that comes while progress is being written waits for a commit of its own, which waits for the disk."""
+    store.create([make.leaf("a")], then=make.claim("a"))
+    with Held(store, relaxed=True) as held:
+        side_by_side(lambda: store.finish(make.end("a")), lambda: held.when_queued(1))
+    end = next(number for number, sql in enumerate(held.sql) if "status = 'completed'" in sql)
+    assert "PRAGMA synchronous = FULL" in held.sql[:end]
+    assert store.get("a").status is JobStatus.COMPLETED
+
+
+def test_interruption_after_the_commit_answers_those_who_share_it(store, make):
+    """What is stored is not done a second time because nobody had heard of it."""
+    check = store._db._writer._check
+    interrupted: list[bool] = []
+
+    def interrupt() -> None:
+        if not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        check()
+
+    store._db._writer._check = interrupt
+    with Held(store) as held:
+        assert side_by_side(lambda: store.create([make.leaf("a")]), lambda: held.when_queued(1)) == [None, None]
+    assert isinstance(held.error, KeyboardInterrupt)
+    assert store.ids("") == ["a"]
+
+
+def test_interruption_before_the_commit_does_the_others_operations(store, make):
+    """Whoever is interrupted undoes what was begun; the others lead themselves and lose nothing."""
+
+    def interrupt(_transaction: Any) -> None:
+        raise KeyboardInterrupt
+
+    with Held(store) as held:
+        raised = side_by_side(
+            lambda: store.create([make.leaf("a")]),
+            lambda: store._db.write(interrupt),
+            lambda: store.create([make.leaf("b")]),
+            lambda: held.when_queued(3),
+        )
+    assert sorted(type(error).__name__ for error in (held.error, *raised) if error) == ["KeyboardInterrupt"] * 2
+    assert store.ids("") == ["a", "b"]
 
 
 def test_relaxed_writes_do_not_weaken_what_shares_their_commit(store, make):

@@ -23,7 +23,7 @@ from pitstop.contracts import JobQuery
 from pitstop.errors import InvalidValueError, StoreError, UnknownKeyError
 from pitstop.jobs import Job, JobRecord, JobStatus, LogLine, Progress, Tolerance
 from pitstop.stores import connection, listings, rows, schema, statements
-from pitstop.stores.sqlite import SQLiteStore, open_url
+from pitstop.stores.sqlite import SQLiteStore, _purge_some, open_url
 
 
 @pytest.fixture
@@ -91,6 +91,8 @@ def test_open_url_refuses_unknown_parameters_and_values(path):
         open_url(f"sqlite:///{path}?durabilty=full")
     with pytest.raises(InvalidValueError, match="'fulll' is not a durability; did you mean 'full'"):
         open_url(f"sqlite:///{path}?durability=fulll")
+    with pytest.raises(InvalidValueError, match="'none' is what needs no file; open the store 'none'"):
+        open_url(f"sqlite:///{path}?durability=none")
     with pytest.raises(InvalidValueError, match="it is one of: full, process"):
         SQLiteStore(path, durability="")
     assert not path.exists()
@@ -348,6 +350,15 @@ def test_statements_read_in_order_without_sorting(path, store, name):
     assert not [step for step in plan(path, getattr(statements, name)) if "TEMP B-TREE" in step]
 
 
+def test_purge_leaves_alone_what_has_changed_since_it_looked(store, make):
+    """Roots are looked for while others write; each is looked at again before it goes."""
+    store.create([make.leaf("a"), make.leaf("b")])
+    make.run(store, "b", now=5.0)
+    roots = [(store.get(job_id).seq, job_id) for job_id in "ab"]
+    removed, left = store._db.write(lambda transaction: _purge_some(transaction, roots=roots, before=9.0))
+    assert (removed, left, store.ids("")) == (1, [], ["a"])
+
+
 KEYS = {
     "GET": "sqlite_autoindex_job_1",
     "CLAIM": "sqlite_autoindex_job_1",
@@ -415,7 +426,24 @@ def test_kinds_are_found_without_looking_at_every_job(path, store, make):
     make.run(store, "c")
     found = store._db.read(listings.KINDS)
     assert found == [("completed", 1, "t"), ("pending", 0, "t"), ("pending", 1, "t"), ("running", 1, "p")]
-    assert not [step for step in plan(path, listings.KINDS) if step.startswith("SCAN other")]
+    steps = [step for step in plan(path, listings.KINDS) if step.startswith(("SEARCH other", "SCAN other"))]
+    keys = ("status=? AND is_root=? AND type>?", "status=? AND is_root>?", "status>?")
+    assert steps == [f"SEARCH other USING COVERING INDEX job_by_kind ({key})" for key in keys]
+
+
+def test_kinds_take_no_longer_with_more_jobs(path, store, make):
+    """What SQLite does for them is counted: a plan does not tell how far a search goes on."""
+    stranger = sqlite3.connect(path)
+    stranger.execute(listings.KINDS).fetchall()  # reading the schema counts, too
+    counted = []
+    for number in (10, 2000):
+        store.create([make.leaf(f"{number}-{each}") for each in range(number)])
+        ticks: list[int] = []
+        stranger.set_progress_handler(lambda ticks=ticks: ticks.append(1), 1)
+        stranger.execute(listings.KINDS).fetchall()
+        counted.append(len(ticks))
+    stranger.close()
+    assert counted[0] == counted[1]
 
 
 def test_select_of_many_kinds_looks_at_every_job(store, make):

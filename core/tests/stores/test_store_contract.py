@@ -146,6 +146,19 @@ def test_count_numbers_by_status_without_limit(store, make):
     assert store.count(JobQuery(parent_id="p", statuses=(P,))) == Counts(pending=2)
 
 
+def test_count_fits_what_select_finds(store, make):
+    """Restrictions may be put together in any way."""
+    store.create([*make.family("a", "b", owner="me"), make.leaf("c", owner="me"), make.leaf("d")])
+    store.claim(make.claim("a"))
+    for query, number in (
+        (JobQuery(roots=True, leaves=True), 2),
+        (JobQuery(owner="me", statuses=(P,)), 2),
+        (JobQuery(leaves=True, statuses=(P, R), types=("t",)), 4),
+        (JobQuery(leaves=True, types=()), 0),
+    ):
+        assert (len(store.select(query)), store.count(query).total) == (number, number)
+
+
 def test_create_claims_in_the_same_step(store, make):
     """Whoever submits a job may run it at once; what cannot be had is created and stays pending."""
     first = store.create([make.leaf("a", resource="db", owner="me")], then=make.claim("a"))

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from pitstop.errors import StoreError
 from pitstop.stores import opening, problems
 from pitstop.stores.gathering import Gathering, Transaction
 from pitstop.stores.problems import InWords
@@ -24,8 +22,6 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 #: How SQLite calls the two promises.
 SYNCHRONOUS = {"full": "FULL", "process": "NORMAL"}
-#: Seconds in which a file that was there is not looked for again: a look costs a twentieth of what a commit does.
-LOOK_AGAIN = 0.05
 
 
 class Connection:
@@ -47,7 +43,6 @@ class Connection:
         self._reading = Lock()
         self._reader: sqlite3.Connection | None = None
         self._closed = False
-        self._checked = 0.0
         with self._words:
             self._raw = opening.open_file(path, url)
             self._inode = _inode(path)
@@ -110,13 +105,10 @@ class Connection:
             if self._closed:
                 return
             self._closed = True
-            self._writer.wait()
-            there = self._is_there()
-            for raw in filter(None, (self._reader, self._raw)):
-                if there:
-                    raw.close()
-                else:
-                    _abandon(raw)
+            if self._reader is not None:
+                self._reader.close()
+            # SQLite leaves the log alone that lies beside another file which has taken the place of this one
+            self._writer.close()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -128,35 +120,13 @@ class Connection:
         Raises:
             StoreError: it was deleted, moved away or replaced.
         """
-        now = time.monotonic()
-        if now < self._checked + LOOK_AGAIN:
-            return
+        # after each commit, although it costs a fiftieth of one: what goes into such a file must not be acknowledged
         try:
             replaced = _inode(self._path) != self._inode
         except FileNotFoundError:
             raise problems.gone(self._url, replaced=False) from None
         if replaced:
             raise problems.gone(self._url, replaced=True)
-        self._checked = now
-
-    def _is_there(self) -> bool:
-        self._checked = 0.0
-        try:
-            self._check_file()
-        except StoreError:
-            return False
-        return True
-
-
-def _abandon(raw: sqlite3.Connection) -> None:
-    """Keep a connection open for as long as this process lives, whatever else happens to it.
-
-    The last one to close a database removes the write-ahead log beside it, by its name: where the file was replaced,
-    that is the log of the new file, and what others have stored in it would be lost.
-    """
-    import ctypes  # takes 10 ms, which only this rare case must pay
-
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))
 
 
 def _inode(path: Path) -> tuple[int, int]:

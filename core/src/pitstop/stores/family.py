@@ -54,7 +54,7 @@ class Family(Protocol):
         """Return how a parent stands now, or None if there is no parent of this id."""
 
     def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
-        """End a running parent, and move its own parent's counts."""
+        """End a running parent, at `now` but not before any of its children, and move its own parent's counts."""
 
     def stop_below(self, parent_id: str, now: float, reason: str) -> list[Stopped]:
         """Cancel all that is pending below a parent, in order of `seq`, and mark the parents among it."""

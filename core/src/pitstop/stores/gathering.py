@@ -156,10 +156,13 @@ class Gathering:
             if self._queue:
                 self._wake_next()
 
-    def wait(self) -> None:
-        """Return when everything that was asked for until now has been done."""
+    def close(self) -> None:
+        """Close the connection when everything that was asked for until now has been done."""
         if self._queue or self._lead.locked():
             self.write(_nothing, alone=True, relaxed=True)
+        with self._lead:  # closing a connection that another thread uses ends the process
+            self._clear_up()
+            self._raw.close()
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 

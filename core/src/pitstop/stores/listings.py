@@ -20,15 +20,24 @@ Kind = tuple[str, int, str]
 #: With more kinds than this, merging costs more than looking at every job. SQLite merges 500 at most.
 MANY_KINDS = 100
 
+# Three questions: for one about "(status, is_root, type) > (...)" SQLite would walk through all jobs of the same
+# status.
+_NEXT = """SELECT other.seq FROM job AS other INDEXED BY job_by_kind
+        WHERE {condition} ORDER BY other.status, other.is_root, other.type LIMIT 1"""
+_SAME = "other.status = job.status AND other.is_root {root} job.is_root"
+_NEXT_TYPE = _NEXT.format(condition=_SAME.format(root="=") + " AND other.type > job.type")
+_NEXT_ROOT = _NEXT.format(condition=_SAME.format(root=">"))
+_NEXT_STATUS = _NEXT.format(condition="other.status > job.status")
+
 #: The kinds that there are: from each the index leads to the next, past all jobs of it. The limit is MANY_KINDS + 1.
-KINDS = """
+KINDS = f"""
 WITH RECURSIVE kind (seq) AS (
     SELECT (SELECT seq FROM job INDEXED BY job_by_kind ORDER BY status, is_root, type LIMIT 1)
     UNION ALL
-    SELECT (
-        SELECT other.seq FROM job AS other INDEXED BY job_by_kind
-        WHERE (other.status, other.is_root, other.type) > (job.status, job.is_root, job.type)
-        ORDER BY other.status, other.is_root, other.type LIMIT 1
+    SELECT coalesce(
+        ({_NEXT_TYPE}),
+        ({_NEXT_ROOT}),
+        ({_NEXT_STATUS})
     ) FROM kind CROSS JOIN job ON job.seq = kind.seq
 )
 SELECT job.status, job.is_root, job.type FROM kind CROSS JOIN job ON job.seq = kind.seq LIMIT 101"""
@@ -64,14 +73,14 @@ def select(query: JobQuery, kinds: Sequence[Kind] = ()) -> tuple[str, list[objec
     return f"SELECT {COLUMNS} FROM job WHERE seq IN ({page}) ORDER BY {order}", values
 
 
-def count(query: JobQuery) -> tuple[str, list[object]]:
-    """Return the statement for the numbers that fit by status, and its values."""
+def count(query: JobQuery, kinds: Sequence[Kind] = ()) -> tuple[str, list[object]]:
+    """Return the statement for the numbers that fit by status, and its values; arguments as for `select`."""
     if query.parent_id is query.correlation_id is query.resource is query.owner is None and not query.leaves:
         # the index alone has all that is asked for, and is read in a tenth of the time
         filters, values = _filters(query)
         where = [_any_of(tuple(JobStatus) if query.statuses is None else query.statuses), *filters]
         return f"SELECT status, count(*) FROM job INDEXED BY job_by_kind WHERE {' AND '.join(where)} GROUP BY 1", values
-    found, values = select(JobQuery(**{name: getattr(query, name) for name in _WITHOUT_PAGE}, limit=None))
+    found, values = select(JobQuery(**{name: getattr(query, name) for name in _WITHOUT_PAGE}, limit=None), kinds)
     inner = found.partition("seq IN (")[2].rpartition(")")[0]
     return f"SELECT status, count(*) FROM job WHERE seq IN ({inner}) GROUP BY 1", values
 

@@ -253,20 +253,24 @@ class MemoryStore:
     def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
         """End a running parent. See `Family.close_parent`."""
         entry = self._entries[parent_id]
+        # who waits for the lock has looked at the clock before, so that another child's end may say later
+        ended = (child.finished_at for child in self._children.get(parent_id, ()))
+        now = max(now, max((at for at in ended if at is not None), default=now))
         self._move(entry, status, now)
         entry.finished_at, entry.lease_until = now, None
         return entry.record()
 
     def stop_below(self, parent_id: str, now: float, reason: str) -> list[Stopped]:
         """Cancel all that is pending below a parent. See `Family.stop_below`."""
-        stopped = []
-        for entry in sorted(self._live_below(self._entries[parent_id]), key=_seq_of):
-            if entry.status is _PENDING:
-                self._stop(entry, now, reason)
-                stopped.append(Stopped(entry.seq, entry.job.id, entry.job.parent_id))
-            elif entry.tolerance is not None:
-                entry.mark(now, reason)
-        return stopped
+        live = sorted(self._live_below(self._entries[parent_id]), key=_seq_of)
+        stopped = [entry for entry in live if entry.status is _PENDING]
+        for entry in stopped:
+            self._stop(entry, now, reason)
+        if stopped:  # a parent below which nothing was held back may still end as if nothing had happened
+            for entry in live:
+                if entry.status is _RUNNING and entry.tolerance is not None:
+                    entry.mark(now, reason)
+        return [Stopped(entry.seq, entry.job.id, entry.job.parent_id) for entry in stopped]
 
     # -- the dictionaries ------------------------------------------------------------------------------------------
 

@@ -112,12 +112,14 @@ class SQLiteStore:
 
     def select(self, query: JobQuery) -> list[JobRecord]:
         """Return the records that fit. See `JobStore.select`."""
-        kinds = self._db.read(listings.KINDS) if listings.by_kind(query) else []
-        return [rows.record(row) for row in self._db.read(*listings.select(query, kinds))]
+        return [rows.record(row) for row in self._db.read(*listings.select(query, self._kinds(query)))]
 
     def count(self, query: JobQuery) -> Counts:
         """Return how many records fit, by status. See `JobStore.count`."""
-        return Counts(**dict(self._db.read(*listings.count(query))))
+        return Counts(**dict(self._db.read(*listings.count(query, self._kinds(query)))))
+
+    def _kinds(self, query: JobQuery) -> list[Row]:
+        return self._db.read(listings.KINDS) if listings.by_kind(query) else []
 
     # -- the life of a job -----------------------------------------------------------------------------------------
 
@@ -351,6 +353,9 @@ def _running(found: list[Row]) -> list[Running]:
 
 
 def _check_durability(durability: str) -> None:
+    if durability == "none":
+        problem = "'none' is what needs no file; open the store 'none' (or 'memory:') instead"
+        raise InvalidValueError(where=_WHERE, name="durability", problem=problem)
     if durability not in SYNCHRONOUS:
         close = nearest(durability, SYNCHRONOUS)
         meant = f"did you mean {close!r}? " if close else ""

@@ -69,9 +69,13 @@ UPDATE job SET
     error_message = coalesce(?, error_message), error_traceback = coalesce(?, error_traceback)
 WHERE {_RUNS} RETURNING {COLUMNS}"""
 
+# Who waits for the lock has looked at the clock before, so that another child's end may be stored first and say later.
 #: status, finished_at, id
 CLOSE_PARENT = f"""
-UPDATE job SET status = ?, finished_at = ?, lease_until = NULL WHERE id = ? RETURNING {COLUMNS}"""
+UPDATE job SET
+    status = ?, lease_until = NULL,
+    finished_at = max(?, coalesce((SELECT max(child.finished_at) FROM job AS child WHERE child.parent_id = job.id), 0))
+WHERE id = ? RETURNING {COLUMNS}"""
 
 # What is live below a job: nothing below one that has ended is. CROSS JOIN keeps the order, from the top down.
 _BELOW = f"""WITH RECURSIVE below (id) AS (
