@@ -72,6 +72,7 @@ def test_operations_keep_their_promises_on_malformed_databases(tmp_path: Path) -
     done = subprocess.run(
         [*command, "--folder", str(tmp_path), "--json"], cwd=HERE, capture_output=True, text=True, timeout=300
     )
+    assert done.stdout, done.stderr
     report = json.loads(done.stdout)
     assert (report["broken"], report["hangs"], report["overdue"]) == ([], [], [])
     assert (report["files"], done.returncode) == (CASES, 0)
@@ -186,6 +187,15 @@ def test_vacuum_refuses_a_schema_entry_of_another_type(hostile: Any, run: Any, t
     refused(run("vacuum", image), image, "the schema's entry", "unlike its SQL")
 
 
+def test_vacuum_refuses_a_schema_entry_with_a_nul(hostile: Any, run: Any, tmp_path: Path) -> None:
+    """SQLite reads the SQL to the NUL, and VACUUM would write no more of it."""
+    image = image_of(hostile, tmp_path)
+    at, width = entry(hostile, image, b"CREATE INDEX partly", 4)
+    place = bytes(image.main[at : at + width]).index(b" > 3")
+    image.put(at + place, b"\0")
+    refused(run("vacuum", image), image, "the schema's entry 'partly'")
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_operations_say_that_a_text_is_no_text(hostile: Any, run: Any, tmp_path: Path, operation: str) -> None:
     """SQLite quotes the SQL in its error, and Python cannot decode that error."""
@@ -235,3 +245,16 @@ def test_optimize_happens_whole_or_not_at_all(
     with pytest.raises(module.SQLiteFailure, match=r"app\.db: no such table: nowhere"):
         module.optimize(opened(path))
     assert seen.content(path) == before
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_operations_do_not_set_the_header_of_a_damaged_file_right(
+    hostile: Any, run: Any, tmp_path: Path, operation: str
+) -> None:
+    """SQLite does, whenever it begins to write, if the number of pages is another than the file's."""
+    image = image_of(hostile, tmp_path)
+    page = image.trees(hostile.pages.INTERIOR_INDEX)[-1]
+    image.put((page - 1) * image.size, b"\xee" * image.size)
+    image.put32(28, image.count - 1)
+    image.put32(92, 0)
+    refused(run(operation, image), image)

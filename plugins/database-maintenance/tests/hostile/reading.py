@@ -13,6 +13,7 @@ from pathlib import Path
 _MOST_ROWS = 20_000
 #: Instructions after which a look at a database gives up, so that a loop in a damaged file ends: about half a minute.
 _STEPS = 1_000_000_000
+_MALFORMED = "database disk image is malformed"
 
 
 @dataclass
@@ -98,6 +99,9 @@ def _checks(connection: sqlite3.Connection) -> tuple[str, set[str] | None]:
             connection.execute(statement)
         connection.execute("PRAGMA writable_schema = RESET")
         first = _answers(connection, "PRAGMA quick_check(1)")[0]
+        if not first.startswith("***"):
+            # a problem with a row, after which it stopped; an unreadable one may come after it
+            _answers(connection, "PRAGMA quick_check(1000)")
     except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
         return str(error), None
     structure = first if first.startswith("***") else ""
@@ -105,7 +109,9 @@ def _checks(connection: sqlite3.Connection) -> tuple[str, set[str] | None]:
         problems = _answers(connection, "PRAGMA integrity_check(1000)")
     except (sqlite3.Error, UnicodeDecodeError, MemoryError):
         return structure, None
-    return structure, {_about(line) for text in problems for line in text.splitlines() if line != "ok"}
+    lines = {line for text in problems for line in text.splitlines()} - {"ok"}
+    # in some versions this ends the check like an error, but as its answer
+    return structure, None if _MALFORMED in lines else {_about(line) for line in lines}
 
 
 def _answers(connection: sqlite3.Connection, sql: str) -> list[str]:

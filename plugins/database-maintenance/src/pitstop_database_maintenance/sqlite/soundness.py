@@ -65,7 +65,9 @@ def _schema_problems(db: SQLiteDatabase) -> list[str]:
 def _type_of(sql: object) -> str | None:
     if sql is None:
         return "index"  # one that SQLite made for a constraint
-    beginning = str(sql)[:80].upper().split()
+    if not isinstance(sql, str) or "\0" in sql:
+        return None  # SQLite reads to the NUL, and VACUUM keeps no more of it
+    beginning = sql[:80].upper().split()
     return _BEGINNINGS.get(" ".join(beginning[:2])) or _BEGINNINGS.get(" ".join(beginning[:3]))
 
 
