@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from benchmarks.measure import Settings, disk_folder, file_system
 
-NAMES = ("discovery", "dispatch", "durable", "engines", "growth", "maintain", "process")
+NAMES = ("cancel", "discovery", "dispatch", "durable", "engines", "growth", "maintain", "process")
 NEEDED = ("pitstop", "pitstop_database_maintenance", "huey", "stevedore")
 
 

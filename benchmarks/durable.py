@@ -80,6 +80,8 @@ def _rates(shape: str, durability: str, folder: Path, settings: Settings) -> Non
         )
     headings = ("", "submit/s", "drain/s", "jobs/s", "min..max", "n", "x limit", "x huey", "CPU us a job")
     table(f"Durability `{durability}`: {title} ({jobs:,} jobs a sample; more is better)", headings, rows)
+    if shape == "batches":
+        return  # shows what `submit_many` saves; huey's rate with single calls is no target for it
     if durability == FULL:
         times = TIMES_HUEY if callers == 1 else TIMES_HUEY_TOGETHER
         verdict(f"{title}, full: Pitstop / huey", taken[OURS].over(taken[HUEY]), at_least=times, unit="x")

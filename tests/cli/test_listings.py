@@ -78,9 +78,9 @@ def test_operations_explains_one(pitstop):
     answer = pitstop("operations", "sqlite.analyze")
     assert answer.code == 0
     assert "limit" in answer.out
-    assert "int | None" in answer.out
+    assert "int >= 1, <= 2147483647 | None" in answer.out
     schema = pitstop("operations", "sqlite.analyze", "--json").json["schema"]
-    assert schema["properties"]["limit"]["anyOf"][0] == {"type": "integer"}
+    assert schema["properties"]["limit"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 2147483647}
 
 
 def test_block_list_holds_in_every_command(pitstop, marked):

@@ -55,6 +55,7 @@ class Lookout:
         self._pause = LOOK_LATE
         self._version: int | None = None
         self._last_again = float("-inf")
+        self._idle_since: float | None = None
 
     def start(self) -> None:
         """See to it that somebody looks. Cheap when somebody does."""
@@ -81,7 +82,7 @@ class Lookout:
         if changed:
             self._supervisor.compare()
             self._ends.tell_all()
-        if waits:
+        if waits or self._is_idle_for_long(active=active):
             self._see_to_it(at_once=changed)
         pauses = []
         if expecting and self._store.path is not None:
@@ -92,6 +93,22 @@ class Lookout:
         if self._looks_after():
             pauses.append(HEARTBEAT_INTERVAL)
         return min(pauses, default=None)
+
+    def _is_idle_for_long(self, *, active: bool) -> bool:
+        """Tell, now and then, that something is expected here although nothing has run here for long.
+
+        It runs in another process then, and that may have died.
+        """
+        expects = self._store.path is not None and (self._ends.awaited or self._looks_after())
+        now = time.monotonic()
+        if active or not expects:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        elif now - self._idle_since >= HEARTBEAT_INTERVAL:
+            self._idle_since = now
+            return True
+        return False
 
     def _was_changed(self) -> bool:
         before, self._version = self._version, self._store.version()

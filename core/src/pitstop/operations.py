@@ -202,7 +202,8 @@ def type_name(kind: Any) -> str:
     origin: Any = get_origin(kind)
     arguments = get_args(kind)
     if origin is Annotated:
-        return " ".join([type_name(arguments[0]), *(f"{_BOUNDS[key][0]} {limit}" for key, limit in _bounds(kind))])
+        bounds = ", ".join(f"{_BOUNDS[key][0]} {limit}" for key, limit in _bounds(kind))
+        return f"{type_name(arguments[0])} {bounds}".rstrip()
     if _is_union(kind):
         return " | ".join(type_name(a) for a in arguments)
     if origin is Literal:

@@ -10,6 +10,9 @@ from pitstop import logs
 #: How often a process looks for what leaves no trace in the store: the death of an owner, lines of a running job that
 #: are not stored yet. In seconds.
 WATCH_INTERVAL = 0.5
+#: How soon after its beginning it looks first, in seconds. What has ended by then needs no look; what has not may have
+#: been cancelled by another process already.
+FIRST_LOOK = 0.1
 
 
 class Watcher:
@@ -29,7 +32,10 @@ class Watcher:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """See to it that the function is called: begin, or go on after a None. Cheap when it is being called anyway."""
+        """See to it that the function is called: begin, or go on after a None or a long pause.
+
+        Cheap when it is being called anyway.
+        """
         if self._thread is None:
             with self._lock:
                 if self._thread is None and not self._stopped:
@@ -53,7 +59,7 @@ class Watcher:
             thread.join()
 
     def _run(self) -> None:
-        pause: float | None = WATCH_INTERVAL
+        pause: float | None = FIRST_LOOK
         while True:
             self._wake.wait(pause)
             self._wake.clear()
@@ -66,4 +72,5 @@ class Watcher:
             except Exception as error:  # also what a foreign store raises: without heartbeats the jobs would be lost
                 logs.report(f"looking after running jobs failed, and is tried again: {error}")
                 pause = WATCH_INTERVAL
-            self._asleep = pause is None
+            # who sleeps until a heartbeat is due would miss what begins meanwhile, too
+            self._asleep = pause is None or pause > WATCH_INTERVAL

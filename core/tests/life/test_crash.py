@@ -260,6 +260,19 @@ def test_a_waiting_process_rescues_whoever_held_its_resource(
     assert statuses(shared, root_id)["hang"] == "failed"
 
 
+def test_whoever_only_waits_notices_the_death_of_the_other(
+    orchestrate: Orchestrate, shared: SQLiteStore, other: Callable[..., Other], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that runs nothing and waits for the job of another finds it lost, without anybody asking."""
+    monkeypatch.setattr("pitstop.lookout.HEARTBEAT_INTERVAL", 0.2)
+    killed = other("run", "hang")
+    root_id = killed.until("root", "runs=hang")["root"]
+    orchestrator = orchestrate(shared, runner=ThreadRunner(1))
+    assert orchestrator.wait(root_id, timeout=0.5).status is JobStatus.RUNNING, "it is still alive"
+    killed.kill()
+    assert wait_for(orchestrator, root_id).status is JobStatus.FAILED
+
+
 def test_a_stale_owner_changes_nothing(
     orchestrate: Orchestrate, actor: Actor, shared: SQLiteStore, registry: Registry
 ) -> None:

@@ -11,20 +11,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pitstop.contracts import JobContext, JobQuery, JobStore
-from pitstop.errors import InvalidJobError, InvalidPlanError, InvalidValueError
+from pitstop.errors import InvalidJobError, InvalidPlanError, InvalidValueError, JobCancelledError
 from pitstop.hooks import hookimpl
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan, Tolerance
 from pitstop.logs import MAX_LINES
 from pitstop.orchestrator import Orchestrator
 from pitstop.owners import Owner
 from pitstop.registry import Registry
+from pitstop.runners.child import Child
 from pitstop.runners.environment import environment_for_child
+from pitstop.runners.messages import conclusion_of, job_message, stop_message
 from pitstop.runners.process import ProcessRunner
 from pitstop.runners.references import reference_to
 from pitstop.stores.memory import MemoryStore
@@ -258,13 +261,15 @@ def test_jobs_run_in_the_main_thread_of_another_process_that_is_kept(
 def test_jobs_run_side_by_side_each_in_a_process_of_its_own(
     orchestrate: Callable[..., Orchestrator], tmp_path: Path
 ) -> None:
-    """Two jobs that stand at a gate at the same time are two processes."""
-    orchestrator = orchestrate(2)
-    flags = [tmp_path / "one", tmp_path / "two"]
+    """Three jobs that stand at a gate at the same time are three processes."""
+    orchestrator = orchestrate(3)
+    flags = [tmp_path / "one", tmp_path / "two", tmp_path / "three"]
     ids = [orchestrator.submit(act("gate", flag=str(f), gate=str(tmp_path / "gate"))).id for f in flags]
-    assert len({written(flag) for flag in flags}) == 2
+    assert len({written(flag) for flag in flags}) == 3
     (tmp_path / "gate").touch()
     assert all(wait_for(orchestrator, job_id).status is JobStatus.COMPLETED for job_id in ids)
+    (before, after) = (data(run(orchestrator, act("pid"))), data(run(orchestrator, act("pid"))))
+    assert before == after, "of those that are idle the warmest is used"
 
 
 def test_lines_and_progress_arrive_while_the_job_runs(
@@ -501,6 +506,28 @@ def test_a_cancel_interrupts_a_running_statement(orchestrate: Callable[..., Orch
     written(flag)
     orchestrator.cancel(record.id, reason="enough")
     assert wait_for(orchestrator, record.id).status is JobStatus.CANCELLED
+
+
+def test_a_word_to_another_job_does_not_stop_this_one(registry: Registry, site: FakeSite, tmp_path: Path) -> None:
+    """A "stop" that crosses the end of its job on the way is not heard by the next one."""
+    flag = tmp_path / "flag"
+    record = JobRecord(job=act("obey", flag=str(flag)), status=JobStatus.RUNNING, attempt=1)
+    child = Child(python=sys.executable, environment=environment_for_child([]))
+    try:
+        child.wait_until_ready()
+        child.link.send({"registry": registry.arguments, "added": []})
+        child.link.send(job_message(record, number=8, environment={}, folder=None))
+        written(flag)
+        assert child.link.send_now(stop_message(JobCancelledError(reason="the one before"), number=7))
+        assert child.link.send_now(stop_message(JobCancelledError(reason="this one"), number=8))
+        while (message := child.receive(timeout=PATIENCE)) is not None and "end" not in message:
+            assert message["number"] == 8
+        assert message is not None
+        conclusion = conclusion_of(message)
+    finally:
+        child.close()
+    assert conclusion.error is not None
+    assert conclusion.error.message == "this one"
 
 
 def test_a_deadline_reaches_the_child(orchestrate: Callable[..., Orchestrator], tmp_path: Path) -> None:
@@ -819,23 +846,26 @@ def test_children_end_with_their_parent(parent: Callable[..., subprocess.Popen[s
     flags = [tmp_path / "one-stuck", tmp_path / "two-obey"]
     process = parent(*flags)
     pids = [int(written(flag)) for flag in flags]
-    os.kill(pids[0], signal.SIGSTOP)  # this one cannot notice yet
     store = SQLiteStore(tmp_path / "jobs.db", durability="process")
-    (first, second) = store.select(JobQuery(statuses=(JobStatus.RUNNING,)))
-    owner = first.owner
-    assert owner is not None
-    assert owner == second.owner
-    process.kill()
-    process.wait(PATIENCE)
-    eventually(lambda: not is_running(pids[1]), "the end of the child")
-    here = Owner(store.path)
+    os.kill(pids[0], signal.SIGSTOP)  # this one cannot notice yet
     try:
+        (first, second) = store.select(JobQuery(statuses=(JobStatus.RUNNING,)))
+        owner = first.owner
+        assert owner is not None
+        assert owner == second.owner
+        process.kill()
+        process.wait(PATIENCE)
+        eventually(lambda: not is_running(pids[1]), "the end of the child")
+        here = Owner(store.path)
         assert not here.is_dead(owner, now=time.time()), "a child of it is still alive"
         os.kill(pids[0], signal.SIGCONT)
         eventually(lambda: not is_running(pids[0]), "the end of the other child")
         eventually(lambda: here.is_dead(owner, now=time.time()), "the end of its lock")
     finally:
         store.close()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_an_unguarded_script_runs_once_and_leaves_no_process(parent: Callable[..., subprocess.Popen[str]]) -> None:

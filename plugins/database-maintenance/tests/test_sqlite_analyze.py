@@ -45,7 +45,7 @@ def test_analyze_with_a_limit_estimates(bloated: Path, opened: Open, seen: Any) 
 @pytest.mark.parametrize("limit", [0, -1, 2**31])
 def test_analyze_refuses_a_limit_that_is_none(limit: int) -> None:
     """Nought would mean all of it, which is what leaving it out means; it is refused before anything starts."""
-    with pytest.raises(InvalidValueError, match=rf"limit: expected int >= 1 <= 2147483647, got {limit} \(int\)"):
+    with pytest.raises(InvalidValueError, match=rf"limit: expected int >= 1, <= 2147483647, got {limit} \(int\)"):
         operation_of("sqlite.analyze", analyze).check({"limit": limit})
 
 

@@ -1,0 +1,122 @@
+"""A process that is stopped beyond its lease, and goes on: others have its job by then, and its end is late."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from pitstop.contracts import JobQuery
+from pitstop.jobs import JobRecord, JobStatus
+
+from . import invariants, traces
+from .load import Place
+from .processes import PATIENCE, Program, eventually
+
+Start = Callable[..., Program]
+RUNNING, PENDING = JobStatus.RUNNING, JobStatus.PENDING
+
+
+def noted(place: Place, what: str) -> bool:
+    """Return whether the first attempt of the first job has come so far."""
+    return any(words[0] == what and words[2] == "1" for words in traces.read(place.journal))
+
+
+def stop(program: Program, place: Place) -> None:
+    """Stop a process while it writes nothing: SQLite's lock would stay with it, and nobody could write."""
+
+    def stopped() -> bool:
+        program.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, program.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        with closing(sqlite3.connect(place.store, timeout=0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                program.signal(signal.SIGCONT)
+                return False
+            connection.execute("ROLLBACK")
+            return True
+
+    eventually(stopped, "it writes nothing for a moment")
+
+
+def stop_beyond_lease(start: Start, place: Place, *arguments: str) -> Program:
+    """Start a process, stop it in the middle of its first job, and have another one rescue that."""
+    program = start("stopped", *arguments)
+    eventually(lambda: noted(place, "start"), "the job starts")
+    stop(program, place)
+    rescuer = start("rescuer")
+    assert rescuer.until("rescued", seconds=PATIENCE), rescuer.complaint()
+    assert rescuer.end() == 0, rescuer.complaint()
+    return program
+
+
+def records(place: Place) -> dict[str | None, JobRecord]:
+    """Return all records by their job's name, after they were looked at."""
+    store = place.open()
+    try:
+        invariants.check(store, backwards=1.0)
+        return {record.job.name: record for record in store.select(JobQuery(limit=None))}
+    finally:
+        store.close()
+
+
+def moves(place: Place, job_id: str) -> list[tuple[str, int]]:
+    """Return the statuses that a job had, each with its attempt."""
+    store = place.open()
+    try:
+        return [(change.new.value, change.attempt) for change in store.history(job_id)]
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("resource", ["db", ""])
+@pytest.mark.parametrize("runner", ["inline", "thread", "process"])
+def test_a_stopped_runner_stops_a_job_that_was_taken_from_it(
+    start: Start, place: Place, runner: str, resource: str
+) -> None:
+    """When it goes on, it is told; the job's next attempt and what waits behind it run, and the tree ends."""
+    program = stop_beyond_lease(start, place, runner, "race", "hold", resource)
+    program.signal(signal.SIGCONT)
+    eventually(lambda: noted(place, "stopped"), "the stale attempt is told to stop")
+    (place.folder / "release").touch()
+    assert program.end() == 0, program.complaint()
+    found = records(place)
+    assert {record.status for record in found.values()} == {JobStatus.COMPLETED}
+    first = [("pending", 0), ("running", 1), ("pending", 1), ("running", 2), ("completed", 2)]
+    assert moves(place, found["first"].id) == first
+
+
+@pytest.mark.parametrize(("runner", "resource"), [("inline", "db"), ("thread", ""), ("process", "db")])
+def test_a_late_end_changes_nothing(start: Start, place: Place, runner: str, resource: str) -> None:
+    """A job that is not to be told completes long after it was lost; it stays failed, as the rescue left it."""
+    program = stop_beyond_lease(start, place, runner, "fragile", "deaf", resource)
+    (place.folder / "release").touch()
+    program.signal(signal.SIGCONT)
+    assert program.end() == 0, program.complaint()
+    assert noted(place, "done")
+    found = records(place)
+    assert found["first"].status is JobStatus.FAILED
+    assert found["first"].error is not None
+    assert found["first"].error.type == "LostError"
+    assert found["first"].result is None
+    assert moves(place, found["first"].id) == [("pending", 0), ("running", 1), ("failed", 1)]
+    assert found["after"].status is JobStatus.COMPLETED
+    assert found["root"].status is JobStatus.FAILED
+
+
+def test_what_a_stopped_process_holds_is_had_by_another(start: Start, place: Place) -> None:
+    """Whoever waits for a resource looks for the lost himself, and runs while the other is still stopped."""
+    program = start("stopped", "thread", "fragile", "hold", "db")
+    eventually(lambda: noted(place, "start"), "the job starts")
+    stop(program, place)
+    heir = start("heir", "db")
+    assert heir.until("heir completed", seconds=PATIENCE), heir.complaint()
+    assert heir.end() == 0, heir.complaint()
+    program.signal(signal.SIGCONT)
+    assert program.end() == 0, program.complaint()
+    assert records(place)["first"].status is JobStatus.FAILED
