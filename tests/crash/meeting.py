@@ -56,6 +56,8 @@ class Meeting:
                 assert started.status is JobStatus.COMPLETED, f"nobody noticed that the resource is free: {started}"
                 assert held.finished_at is not None
                 assert started.started_at is not None
+                # half of it: a wait looks once more at its end, so that one that nobody woke comes late and not never
+                assert now - held.finished_at < BOUND / 2, f"nobody noticed the end of {held}"
                 waits.append(now - held.finished_at)
                 starts.append(started.started_at - held.finished_at)
         assert other.end() == 0, other.complaint()

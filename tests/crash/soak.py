@@ -56,8 +56,10 @@ def soak(store: JobStore, number: int, *, callers: int = 1, threads: int = 2) ->
         def call(_: int) -> float:
             began = time.perf_counter()
             record = opened.wait(opened.submit("quick", {}).id, timeout=BOUND)
-            assert record.status is JobStatus.COMPLETED, f"{record.id} is {record.status}: nobody was woken"
-            return time.perf_counter() - began
+            assert record.status is JobStatus.COMPLETED, f"{record.id} is {record.status}"
+            seconds = time.perf_counter() - began
+            assert seconds < BOUND, f"{record.id} completed, and nobody was woken"  # a wait looks once more at its end
+            return seconds
 
         if callers == 1:
             return [call(turn) for turn in range(number)]

@@ -203,8 +203,11 @@ def orchestrate(registry: Registry, store: JobStore) -> Iterator[Callable[..., O
 
 def children() -> set[int]:
     """Return the child processes of this one, zombies included."""
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    return {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
 
 
 def is_running(pid: int) -> bool:

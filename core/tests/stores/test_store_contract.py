@@ -320,6 +320,15 @@ def test_finish_of_the_last_child_closes_the_parent(store, make):
     assert finished.closed[0].counts == Counts(completed=1, failed=1)
 
 
+def test_finish_ends_a_parent_no_sooner_than_its_children(store, make):
+    """Who had to wait before it stored the last end may have looked at the clock before the others."""
+    store.create(make.family("a", "b"))
+    make.run(store, "a", now=31.0)
+    (parent,) = make.run(store, "b", now=21.0).closed
+    assert parent.finished_at == store.get("p").finished_at == 31.0
+    assert [change.job_id for change in store.history("p", tree=True)][-1] == "p"
+
+
 def test_finish_closes_parents_up_to_the_root(store, make):
     """Parents of parents close with them, innermost first."""
     store.create(
