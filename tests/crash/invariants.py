@@ -137,7 +137,7 @@ def _in_parent(record: JobRecord, children: Sequence[JobRecord]) -> Iterator[str
 
 def _in_tree(records: Mapping[str, JobRecord], changes: Sequence[StatusChange], *, backwards: float) -> Iterator[str]:
     """Follow a tree through its history: nothing starts below what has ended or has stopped."""
-    status: dict[str, JobStatus] = {}
+    ended: dict[str, float] = {}
     failed: dict[str, int] = defaultdict(int)
     stopped: dict[str, float] = {}
     for change in changes:
@@ -145,7 +145,8 @@ def _in_tree(records: Mapping[str, JobRecord], changes: Sequence[StatusChange], 
         if record is None:
             yield f"{change.job_id}: it has a history and no record"
             continue
-        status[change.job_id] = change.new
+        if change.new.terminal:
+            ended[change.job_id] = change.at
         parent_id = record.job.parent_id
         failed[parent_id or ""] += change.new is JobStatus.FAILED
         if parent_id in records and _stops(records[parent_id], failed[parent_id]):
@@ -153,7 +154,8 @@ def _in_tree(records: Mapping[str, JobRecord], changes: Sequence[StatusChange], 
         if change.old is None:
             continue
         for parent in _ancestors(records, record):
-            if status.get(parent.id, R).terminal:
+            # in the order of the history; where clocks may be late by so much, only beyond that
+            if parent.id in ended and (not backwards or change.at > ended[parent.id] + backwards):
                 yield f"{record.id}: it became {change.new} after its ancestor {parent.id} had ended"
             elif change.new is R and change.at > stopped.get(parent.id, change.at) + backwards:
                 yield f"{record.id}: it started after its ancestor {parent.id} had stopped"

@@ -80,8 +80,12 @@ class Lookout:
         expecting = waits or active or self._ends.awaited
         changed = expecting and self._was_changed()
         if changed:
-            self._supervisor.compare()
             self._ends.tell_all()
+            try:
+                self._supervisor.compare()
+            except BaseException:
+                self._version = None  # the change has not been looked at: look again
+                raise
         if waits or self._is_idle_for_long(active=active):
             self._see_to_it(at_once=changed)
         pauses = []

@@ -33,7 +33,7 @@ from ..life.conftest import FakeClock
 from .model import JITTER, LEASE, LEGAL, C, End, F, Model, Node, P, R, X
 
 #: How many random lives each store goes through; more of them, and other ones each time, with PITSTOP_EXAMPLES=5000.
-EXAMPLES = {"memory": 90, "process": 70, "full": 20}
+EXAMPLES = {"memory": 130, "process": 70, "full": 20}
 ASKED = os.environ.get("PITSTOP_EXAMPLES")
 STEPS = 50
 #: So many jobs are enough for everything that can happen; with more of them each step takes longer.
@@ -76,18 +76,24 @@ class Shape(NamedTuple):
 
 # From tables, so that a job costs Hypothesis one choice and not six.
 RESOURCES, TYPES = (None, None, "x", "y"), ("again", "once")
-TOLERANCES = [Tolerance(on_error=on_error, max_failures=n) for on_error in ("continue", "stop") for n in (0, 1)]
+TOLERANCES = [Tolerance(on_error=on_error, max_failures=n) for on_error in ("stop", "continue") for n in (0, 0, 1)]
 LEAVES = [Shape(*values) for values in product(range(4), (None,), RESOURCES, TYPES, (3, 2, 1))]
 PARENTS = [Shape(*values) for values in product(range(4), TOLERANCES, (None, "x"), ("once",), (1,))]
+ROOT, INNER = Shape(0, TOLERANCES[0], None, "once", 1), Shape(0, TOLERANCES[-2], None, "once", 1)
+LEAF, LOWER = Shape(0, None, None, "again", 3), Shape(1, None, None, "again", 3)
+#: A root that stops, and branches that feel it: most of what is hard about parents can happen in this one.
+FLEET = [ROOT, LEAF, INNER, LOWER, LOWER, LEAF]
 
 leaves = st.integers(0, len(LEAVES) - 1).map(lambda number: LEAVES[number])
 parents = st.integers(0, len(PARENTS) - 1).map(lambda number: PARENTS[number])
 below = st.lists(leaves | leaves | parents, min_size=5, max_size=8) | st.lists(leaves | parents, max_size=8)
-trees = st.builds(lambda root, below: [root, *below], parents, below)
+trees = st.builds(lambda root, below: [root, *below], parents, below) | st.just(FLEET)
 forests = st.lists(trees | trees | leaves.map(lambda shape: [shape]), min_size=1, max_size=2)
 who, pick = st.integers(0, 1), st.integers(0, 30)
-kinds = st.sampled_from(["completed", "failed", "failed", "transient", "transient", "cancelled"])
-ends = st.lists(kinds | st.sampled_from([None, "overtaken"]), min_size=1, max_size=6)
+kinds = st.sampled_from(["transient", "completed", "failed", "cancelled", "failed", "transient"])
+ends = st.lists(kinds | st.sampled_from([None, "told", "overtaken", "killed"]), min_size=1, max_size=6) | st.just(
+    [None] * 6
+)
 reasons = st.sampled_from(["why", "two\nlines", "long " * 50])
 some_statuses = st.lists(st.sampled_from(list(JobStatus)), unique=True)
 queries = st.builds(
@@ -107,11 +113,11 @@ upheavals = st.one_of(
     st.tuples(st.just("purge"), st.sampled_from([-1.0, 0.0, LEASE]), st.just([C, F, X]) | some_statuses, who),
     st.tuples(st.just("cancel"), pick, who, reasons),
     st.tuples(st.just("die"), who, st.booleans()),
+    st.tuples(st.just("rest"), who),
     st.tuples(st.just("adopt"), st.lists(pick, max_size=3), who),
 )
 signs = st.one_of(
     st.tuples(st.just("heartbeat"), who),
-    st.tuples(st.just("progress"), pick, st.integers(0, 3)),
     st.tuples(st.just("look"), queries, st.sampled_from([None, "parent_id", "correlation_id", "owner"]), pick, who),
 )
 
@@ -224,7 +230,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(pick=pick, who=who, ends=ends)
     def run(self, pick: int, who: int, ends: list[Any]) -> None:
-        """Start jobs that are ready, and so can be had; end each at once, leave it running, or have it overtaken."""
+        """Start jobs that are ready, and so can be had; leave each running, or end it at once in one of many ways."""
         for number, kind in enumerate(ends):
             roots = [node for node in self.nodes if node.parent is None and node.is_open]
             ready = [job_id for root in roots for job_id in self.stores[who].ready(root.id, now=self.now)]
@@ -236,14 +242,21 @@ class Life(RuleBasedStateMachine):
                 self._finish(who, record, "transient")
                 self.clock.sleep(4.0)
                 self._claim(record.id, 1 - who)
+            elif kind == "killed":
+                self.die(who, True)
+                self.rescue(1 - who)
+            elif kind == "told":
+                self._cancel(record.id, who, "enough")
+                self._finish(who, record, "transient")
             elif kind:
                 self._finish(who, record, kind)
 
     @rule(picks=st.lists(st.tuples(pick, kinds), min_size=1, max_size=4), then=st.none() | pick, shared=st.booleans())
     def finish(self, picks: list[tuple[int, Any]], then: int | None, shared: bool) -> None:
-        """End attempts, now and then one that is over."""
+        """Tell how far attempts are and end them, now and then one that is over."""
         for pick, kind in picks if self.claimed else ():
             who, record = self._attempt(pick)
+            self._progress(who, record, Progress(done=pick, total=30, unit="steps", message=f"before it is {kind}"))
             following = None if then is None else self.any_id(then, lambda node: node.status is P)
             self._finish(who, record, kind, following, shared=shared)
 
@@ -260,6 +273,10 @@ class Life(RuleBasedStateMachine):
         self._ended(finished, end)
         if finished is not None and end is not None:
             self._took(who, finished.claimed, end.claimed)
+
+    def _progress(self, who: int, record: JobRecord, progress: Progress) -> None:
+        self.managers[who].progress(record, progress)
+        self.model.progress(record, progress)
 
     def _attempt(self, number: int) -> tuple[int, JobRecord]:
         """Return an attempt that goes on, now and then one whose job has been started again, or any."""
@@ -292,16 +309,10 @@ class Life(RuleBasedStateMachine):
             if node.parent is not None and node.parent.id in order:
                 assert order.index(node.id) < order.index(node.parent.id)
 
-    def progress(self, pick: int, done: int) -> None:
-        if not self.claimed:
-            return
-        who, record = self._attempt(pick)
-        progress = Progress(done=done, total=3, unit="steps", message="on the way")
-        self.managers[who].progress(record, progress)
-        self.model.progress(record, progress)
-
     def cancel(self, pick: int, who: int, reason: str) -> None:
-        job_id = self.any_id(pick, lambda node: node.is_open)
+        self._cancel(self.any_id(pick, lambda node: node.is_open), who, reason)
+
+    def _cancel(self, job_id: str, who: int, reason: str) -> None:
         effects = self.model.cancel(job_id, self.now, reason)
         if effects is None:
             with pytest.raises(UnknownJobError, match=job_id):
@@ -356,6 +367,19 @@ class Life(RuleBasedStateMachine):
             for tree in (False, True):
                 assert not list(self.stores[1 - who].lines(node.id, tree=tree))
                 assert not list(self.stores[1 - who].history(node.id, tree=tree))
+
+    def rest(self, who: int) -> None:
+        """Cancel all there is and let it end: nothing stays open, and nothing of it is left to what comes later."""
+        for node in self.nodes:
+            if node.parent is None:
+                self._cancel(node.id, who, "the end")
+        for node in self.nodes:
+            if node.is_leaf and node.status is R:
+                self._finish(who, self.stores[who].get(node.id), "cancelled")
+        assert not any(node.is_open for node in self.nodes)
+        self.is_as_the_model_says()
+        self.purge(-1.0, [C, F, X], who)
+        assert not self.nodes
 
     # -- what is there ---------------------------------------------------------------------------------------------
 
