@@ -568,6 +568,7 @@ def test_the_first_job_finds_what_a_dead_process_held(orchestrate: Orchestrate, 
     assert lost.status is JobStatus.FAILED
     assert lost.error is not None
     assert "lost" in lost.error.message
+    orchestrator.close()
 
 
 def test_submit_many_stores_all_in_one_transaction(orchestrate: Orchestrate, store: JobStore) -> None:

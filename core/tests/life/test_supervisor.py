@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -28,8 +28,11 @@ def manager(store: JobStore, clock: FakeClock) -> JobManager:
 
 
 @pytest.fixture
-def supervisor(manager: JobManager) -> Supervisor:
-    return Supervisor(manager)
+def supervisor(manager: JobManager) -> Iterator[Supervisor]:
+    made = Supervisor(manager)
+    yield made
+    for attempt in made._attempts.values():
+        attempt.scope.close()  # what was told is else told again and again
 
 
 def begun(manager: JobManager, supervisor: Supervisor, name: str = "one") -> Attempt:

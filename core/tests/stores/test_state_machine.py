@@ -95,10 +95,9 @@ ends = st.lists(kinds | st.sampled_from([None, "told", "overtaken", "killed"]), 
     [None] * 6
 )
 reasons = st.sampled_from(["why", "two\nlines", "long " * 50])
-some_statuses = st.lists(st.sampled_from(list(JobStatus)), unique=True)
 queries = st.builds(
     JobQuery,
-    statuses=st.none() | st.none() | some_statuses.map(tuple),
+    statuses=st.none() | st.none() | st.lists(st.sampled_from(list(JobStatus)), unique=True).map(tuple),
     types=st.none() | st.none() | st.sampled_from([("once",), ("once", "again"), ()]),
     resource=st.sampled_from(RESOURCES),
     roots=st.booleans(),
@@ -109,16 +108,15 @@ queries = st.builds(
 
 
 # Grouped, because all rules are equally frequent, and with a rule for each of these little would come to its own end.
-upheavals = st.one_of(
-    st.tuples(st.just("purge"), st.sampled_from([-1.0, 0.0, LEASE]), st.just([C, F, X]) | some_statuses, who),
+beside = st.one_of(
+    st.tuples(st.just("adopt"), st.lists(pick, min_size=1, max_size=3), who),
+    st.tuples(
+        st.just("purge"), st.sampled_from([-1.0, 0.0, LEASE]), st.sampled_from([[C, F, X], [F], [X, P, R], [C]]), who
+    ),
     st.tuples(st.just("cancel"), pick, who, reasons),
     st.tuples(st.just("die"), who, st.booleans()),
     st.tuples(st.just("rest"), who),
-    st.tuples(st.just("adopt"), st.lists(pick, max_size=3), who),
-)
-signs = st.one_of(
     st.tuples(st.just("heartbeat"), who),
-    st.tuples(st.just("look"), queries, st.sampled_from([None, "parent_id", "correlation_id", "owner"]), pick, who),
 )
 
 
@@ -206,7 +204,7 @@ class Life(RuleBasedStateMachine):
         self._learn([node])
         self._took(who, claimed, self.model.claim(job.id, manager.owner.id, self.now))
 
-    @rule(step=signs | upheavals)
+    @rule(step=beside)
     def look_after(self, step: tuple[Any, ...]) -> None:
         """One of the things that happen beside the work."""
         name, *arguments = step
@@ -383,6 +381,7 @@ class Life(RuleBasedStateMachine):
 
     # -- what is there ---------------------------------------------------------------------------------------------
 
+    @rule(query=queries, narrow=st.sampled_from([None, "parent_id", "correlation_id", "owner"]), pick=pick, who=who)
     def look(self, query: JobQuery, narrow: str | None, pick: int, who: int) -> None:
         """Listings and their counts, page by page."""
         one = self.model.nodes.get(self.any_id(pick))
