@@ -218,6 +218,17 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def stop(pid: int) -> None:
+    """Stop a process, and wait until each of its threads stands: the signal alone only asks for it."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def stands() -> bool:
+        states = [file.read_text().rpartition(")")[2].split()[0] for file in Path(f"/proc/{pid}/task").glob("*/stat")]
+        return set(states) == {"T"}
+
+    eventually(stands, "the stop of a process")
+
+
 def act(do: str, **config: Any) -> Job:
     return Job(type="act", name=do, config={"do": do, **config})
 
@@ -596,7 +607,7 @@ def test_a_stopped_child_can_be_killed(orchestrate: Callable[..., Orchestrator],
     orchestrator = orchestrate(grace=0.1)
     flag = tmp_path / "flag"
     record = orchestrator.submit(act("obey", flag=str(flag)))
-    os.kill(int(written(flag)), signal.SIGSTOP)
+    stop(int(written(flag)))
     orchestrator.cancel(record.id, reason="stop")
     assert "its process was killed" in said(wait_for(orchestrator, record.id))
 
@@ -850,7 +861,7 @@ def test_children_end_with_their_parent(parent: Callable[..., subprocess.Popen[s
     process = parent(*flags)
     pids = [int(written(flag)) for flag in flags]
     store = SQLiteStore(tmp_path / "jobs.db", durability="process")
-    os.kill(pids[0], signal.SIGSTOP)  # this one cannot notice yet
+    stop(pids[0])  # this one cannot notice yet
     try:
         (first, second) = store.select(JobQuery(statuses=(JobStatus.RUNNING,)))
         owner = first.owner
