@@ -33,7 +33,7 @@ from ..life.conftest import FakeClock
 from .model import JITTER, LEASE, LEGAL, C, End, F, Model, Node, P, R, X
 
 #: How many random lives each store goes through; more of them, and other ones each time, with PITSTOP_EXAMPLES=5000.
-EXAMPLES = {"memory": 130, "process": 70, "full": 20}
+EXAMPLES = {"memory": 180, "process": 70, "full": 20}
 ASKED = os.environ.get("PITSTOP_EXAMPLES")
 STEPS = 50
 #: So many jobs are enough for everything that can happen; with more of them each step takes longer.
@@ -331,6 +331,7 @@ class Life(RuleBasedStateMachine):
         ids = [self.any_id(pick, lambda node: node.is_open) for pick in picks]
         self.managers[who].adopt(ids)
         self.model.adopt(ids, self.managers[who].owner.id, self.now)
+        self.heartbeat(who)
 
     def die(self, who: int, killed: bool) -> None:
         """One process ends, or is killed, and another takes its place."""

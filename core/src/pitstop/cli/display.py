@@ -10,26 +10,36 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from pitstop.cli import output
+from pitstop.cli.pace import Pace
 from pitstop.cli.report import progress_text, summary
 from pitstop.contracts import JobQuery, JobStore
 from pitstop.jobs import JobRecord, JobStatus
-from pitstop.logs import Stream
+from pitstop.logs import Stream, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 #: A larger tree is shown by its counts and the jobs that run now.
 WHOLE_TREE = 24
+#: How wide "⠋ running" and "completed" are.
+_STATE = 9
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class Display(Protocol):
-    """Shows a tree while it runs. A context manager, active while it shows."""
+    """Shows a tree while it runs. A context manager, active while it shows.
+
+    Attributes:
+        live: whether it draws in place.
+    """
 
     live: bool
 
     def update(self, store: JobStore, root: JobRecord) -> None:
         """Show the tree as it is now."""
+
+    def announce(self, heading: str) -> None:
+        """Show a line above the trees that follow, until another one takes its place."""
 
     def say(self, text: str) -> None:
         """Show a line that stays."""
@@ -50,6 +60,9 @@ class QuietDisplay:
     live = False
 
     def update(self, store: JobStore, root: JobRecord) -> None:
+        """Show nothing."""
+
+    def announce(self, heading: str) -> None:
         """Show nothing."""
 
     def say(self, text: str) -> None:
@@ -82,12 +95,20 @@ class LiveDisplay:
         from rich.console import Console
         from rich.live import Live
 
+        self._heading = ""
+        self._pace = Pace()
         self._console = Console()
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
 
     def update(self, store: JobStore, root: JobRecord) -> None:
         """Show the tree as it is now."""
-        self._live.update(_drawing(store, root), refresh=True)
+        drawing = _drawing(_shown(store, root), self._pace, width=self._console.width)
+        self._live.update(_below(self._heading, drawing), refresh=True)
+
+    def announce(self, heading: str) -> None:
+        """Show a line above the trees that follow."""
+        self._heading = heading
+        self._live.update(_below(heading, None), refresh=True)
 
     def say(self, text: str) -> None:
         """Show a line above the tree."""
@@ -120,18 +141,39 @@ class _AboveLive:
         """Do nothing: the console writes at once."""
 
 
-def _drawing(store: JobStore, root: JobRecord) -> RenderableType:
+def _below(heading: str, drawing: RenderableType | None) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(printable(heading), overflow="ellipsis", no_wrap=True)] if heading else []
+    return Group(*parts, *(() if drawing is None else (drawing,)))
+
+
+def _shown(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
+    """Return the jobs to show, each with how deep it stands in the tree."""
+    if not root.job.is_parent:
+        return [(0, root)]
+    if root.counts.total > WHOLE_TREE:
+        return [(0, root), *((1, job) for job in _running(store, root))]
+    return _whole(store, root)
+
+
+def _drawing(shown: list[tuple[int, JobRecord]], pace: Pace, *, width: int) -> RenderableType:
     from rich.table import Table
 
-    grid = Table.grid(padding=(0, 2))
-    if not root.job.is_parent:
-        shown = [(0, root)]
-    elif root.counts.total > WHOLE_TREE:
-        shown = [(0, root), *((1, job) for job in _running(store, root))]
-    else:
-        shown = _whole(store, root)
+    narrow = width < 100
+    bar = max(5, min(24, width // 14))
+    now = time.monotonic()
+    pace.keep({record.id for _, record in shown if record.status is JobStatus.RUNNING})
+    names = max(len(record.job.name) + 2 * depth for depth, record in shown)
+    times = max(len(_took(record)) for _, record in shown)
+    grid = Table.grid(padding=(0, 1 if narrow else 2), expand=True)
+    # only what a job tells gives way when there is no room
+    for fixed in (min(names, width // 3), _STATE, bar, None, times):
+        grid.add_column(no_wrap=True, overflow="ellipsis", width=fixed, ratio=1 if fixed is None else None)
     for depth, record in shown:
-        grid.add_row(*_row(depth, record))
+        pace.note(record, now=now)
+        grid.add_row(*_row(depth, record, pace, bar=bar))
     return grid
 
 
@@ -148,24 +190,27 @@ def _whole(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
     return [(depths[job.id], job) for job in jobs]
 
 
-def _row(depth: int, record: JobRecord) -> tuple[RenderableType, ...]:
+def _row(depth: int, record: JobRecord, pace: Pace, *, bar: int) -> tuple[RenderableType, ...]:
     from rich.progress_bar import ProgressBar
     from rich.spinner import Spinner
     from rich.text import Text
 
-    name = Text("  " * depth + record.job.name, style="bold" if record.job.is_parent else "")
+    name = Text("  " * depth + printable(record.job.name), style="bold" if record.job.is_parent else "")
     style = output.COLOURS[record.status.value]
     running_leaf = record.status is JobStatus.RUNNING and not record.job.is_parent
     state: RenderableType = Text(record.status.value, style=style)
     if running_leaf:
         state = Spinner("dots", text=Text("running", style=style), speed=1.0)
     share = _share(record)
-    bar: RenderableType = "" if share is None else ProgressBar(total=1.0, completed=share, width=24)
-    told = progress_text(record) if running_leaf else summary(record)
-    took = record.seconds
-    if running_leaf and record.started_at is not None:
-        took = max(0.0, time.time() - record.started_at)
-    return name, state, bar, Text(told, overflow="ellipsis", no_wrap=True), output.seconds(took)
+    drawn: RenderableType = "" if share is None else ProgressBar(total=1.0, completed=share, width=bar)
+    told = progress_text(record, pace.of(record, now=time.monotonic())) if running_leaf else summary(record)
+    return name, state, drawn, Text(told, overflow="ellipsis", no_wrap=True), _took(record)
+
+
+def _took(record: JobRecord) -> str:
+    if record.status is JobStatus.RUNNING and not record.job.is_parent and record.started_at is not None:
+        return output.seconds(max(0.0, time.time() - record.started_at))
+    return output.seconds(record.seconds)
 
 
 def _share(record: JobRecord) -> float | None:

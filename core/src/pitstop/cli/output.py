@@ -51,6 +51,19 @@ def seconds(value: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def size(value: float) -> str:
+    """Return a number of bytes in decimal units with one digit after the point, such as "81.2 MB"."""
+    if value < 1000:
+        return f"{value:.0f} bytes"
+    units = ["kB", "MB", "GB", "TB", "PB"]
+    value /= 1000
+    # what would round to 1000.0 belongs to the next unit
+    while value >= 999.95 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.1f} {units[0]}"
+
+
 def moment(value: float | None) -> str:
     """Return a point in time in the local time zone, to the second; "" for None."""
     from datetime import UTC, datetime

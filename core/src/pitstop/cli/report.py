@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
@@ -14,6 +14,12 @@ from pitstop.credentials import secrets_of
 from pitstop.jobs import JobRecord, JobStatus, StatusChange
 from pitstop.logs import printable
 from pitstop.masking import mask, mask_value
+
+if TYPE_CHECKING:
+    from pitstop.cli.pace import Speed
+
+#: The unit of progress that is shown as a size.
+BYTES: Final = "bytes"
 
 
 def tree_lines(root: JobRecord, jobs: Sequence[JobRecord]) -> Iterator[str]:
@@ -77,13 +83,33 @@ def _data_text(data: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in data.items() if isinstance(value, (str, int, float)))
 
 
-def progress_text(record: JobRecord) -> str:
-    """Return how far a running job is, such as "3/7 indexes, orders_by_day"."""
+def progress_text(record: JobRecord, speed: Speed | None = None) -> str:
+    """Return how far a running job is, such as "3/7 indexes, orders_by_day" or "41.0 of 81.2 MB, 2.1 s left".
+
+    Args:
+        record: the job. What it counts as "bytes" is shown in readable units.
+        speed: how fast it gets on, if that is known.
+    """
     told = record.progress
     if told is None:
         return ""
-    of = "" if told.total is None else f"/{told.total:g}"
-    return printable(", ".join(part for part in (f"{told.done:g}{of} {told.unit}".strip(), told.message) if part))
+    parts = [_amount(told.done, told.total, told.unit)]
+    if speed is not None and speed.seconds_left:
+        parts.append(f"{output.seconds(speed.seconds_left)} left")
+    if speed is not None and told.unit == BYTES:
+        parts.append(f"{output.size(speed.rate)}/s")
+    return printable(", ".join(part for part in (*parts, told.message) if part))
+
+
+def _amount(done: float, total: float | None, unit: str) -> str:
+    if unit != BYTES:
+        return f"{done:g}{'' if total is None else f'/{total:g}'} {unit}".strip()
+    if total is None:
+        return output.size(done)
+    some, scale = output.size(done).split(" ")
+    whole = output.size(total)
+    # "41.0 of 81.2 MB", but "950.0 kB of 81.2 MB"
+    return f"{some} of {whole}" if whole.endswith(f" {scale}") else f"{some} {scale} of {whole}"
 
 
 def record_document(record: JobRecord) -> dict[str, Any]:

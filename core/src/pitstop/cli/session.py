@@ -107,6 +107,53 @@ def say_left_behind(trees: int) -> None:
         click.echo(f"{these} left unfinished by a process that died; 'pitstop jobs rescue' goes on with it", err=True)
 
 
+class Watch:
+    """What the user sees while jobs run, and whether they asked to stop. Made by `watching`.
+
+    Args:
+        display: shows the tree.
+        signals: counts what asks the process to stop.
+    """
+
+    def __init__(self, display: Display, signals: _Signals) -> None:
+        self.display = display
+        self._signals = signals
+
+    @property
+    def interrupted(self) -> str:
+        """The name of the signal that asked to stop; "" if none did."""
+        return self._signals.received
+
+    def follow(self, orchestrator: Orchestrator, submit: Callable[[], JobRecord]) -> JobRecord:
+        """Submit, and show the tree until it has ended. Returns its root's record."""
+        root = submit()
+        told = False
+        while not (root := orchestrator.wait(root.id, timeout=REFRESH)).status.terminal:
+            if self.interrupted and not told:
+                told = True
+                self.display.say("stopping: running jobs are told to stop; once more to leave at once")
+                orchestrator.cancel(root.id, reason=f"interrupted by {self.interrupted}")
+            self.display.update(orchestrator.store, root)
+        return root
+
+
+@contextmanager
+def watching(settings: Settings) -> Iterator[Watch]:
+    """Yield what shows trees while they run; their log lines appear, and signals are noted, until it is left.
+
+    The first Ctrl-C or SIGTERM cancels cleanly; a second one leaves at once.
+    """
+    display = _display(settings)
+    # what a plugin prints must not stand before the one document that --json promises
+    aside = redirect_stdout(sys.stderr) if settings.as_json else nullcontext()
+    with display, _signals() as signals, aside:
+        _show_logs(settings, display)
+        try:
+            yield Watch(display, signals)
+        finally:
+            logs.disable()
+
+
 def follow(
     orchestrator: Orchestrator,
     submit: Callable[[], JobRecord],
@@ -118,22 +165,8 @@ def follow(
 
     The first Ctrl-C or SIGTERM cancels cleanly; a second one leaves at once.
     """
-    display = _display(settings)
-    # what a plugin prints must not stand before the one document that --json promises
-    aside = redirect_stdout(sys.stderr) if settings.as_json else nullcontext()
-    with display, _signals() as signals, aside:
-        _show_logs(settings, display)
-        try:
-            root = submit()
-            told = False
-            while not (root := orchestrator.wait(root.id, timeout=REFRESH)).status.terminal:
-                if signals.received and not told:
-                    told = True
-                    display.say("stopping: running jobs are told to stop; once more to leave at once")
-                    orchestrator.cancel(root.id, reason=f"interrupted by {signals.received}")
-                display.update(orchestrator.store, root)
-        finally:
-            logs.disable()
+    with watching(settings) as watch:
+        root = watch.follow(orchestrator, submit)
     try:
         _show_outcome(Run.of(orchestrator.store, root.id), orchestrator, settings, show)
     except BrokenPipeError:
@@ -146,7 +179,7 @@ def _show_outcome(run: Run, orchestrator: Orchestrator, settings: Settings, show
         output.print_json({"job": record_document(run.record), "jobs": [record_document(job) for job in run.jobs]})
     else:
         (show or show_run)(run)
-        _say_where(run.record, orchestrator, settings)
+        say_where(run.record, orchestrator, settings)
     sys.stdout.flush()
 
 
@@ -161,7 +194,8 @@ def show_run(run: Run) -> None:
         click.echo(line)
 
 
-def _say_where(record: JobRecord, orchestrator: Orchestrator, settings: Settings) -> None:
+def say_where(record: JobRecord, orchestrator: Orchestrator, settings: Settings) -> None:
+    """Print how to look at a tree's record and log later; nothing if its store ends with this process."""
     path = orchestrator.store.path
     if path is None:
         return

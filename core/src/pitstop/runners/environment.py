@@ -36,6 +36,7 @@ NEEDED = (
     "SSL_CERT_*",
     "PITSTOP_ALLOW",
     "PITSTOP_BLOCK",
+    "PITSTOP_HISTORY",
 )
 #: The store is the parent's alone, and its URL may hold a password.
 NEVER = ("PITSTOP_STORE",)
