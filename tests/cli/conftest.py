@@ -33,6 +33,7 @@ class Program:
             # compiled once for all tests, and not into the checkout
             "PYTHONPYCACHEPREFIX": str(bytecode),
             "PITSTOP_STORE": str(folder / "state" / "jobs.db"),
+            "PITSTOP_HISTORY": str(folder / "state" / "maintenance.db"),
             "NO_COLOR": "1",
             "COLUMNS": "160",
         }

@@ -40,13 +40,18 @@ def wait_for(path, seconds=20):
         time.sleep(0.01)
 
 
-def test_maintain_runs_the_default_operations_and_says_what_changed(pitstop, database):
-    """One parent and one child per operation complete, in the order that saves work, and the file is smaller."""
+def test_maintain_does_what_pays_and_says_what_changed(pitstop, database):
+    """What is due is done in the order that saves work, the file is smaller, and the rest has its reason."""
     before = database.stat().st_size
     answer = pitstop("maintain", "app.db")
     assert answer.code == 0
-    assert [line.split()[0] for line in answer.out.splitlines()[:4]] == ["app.db", "vacuum", "reindex", "analyze"]
+    lines = answer.out.splitlines()
+    assert lines[0].startswith("app.db  completed")
+    steps = [line.split()[:2] for line in lines if line.startswith(("  vacuum", "  analyze"))]
+    assert steps == [["vacuum", "completed"], ["analyze", "completed"]]
     assert "given back" in answer.out
+    assert "not due: " in answer.out
+    assert "reindex" in answer.out
     assert "pitstop jobs show" in answer.out
     assert database.stat().st_size < before
 
@@ -55,7 +60,7 @@ def test_maintain_json_is_one_document_for_programs(pitstop, database):
     """With --json stdout holds nothing but one document with every job's result."""
     document = pitstop("maintain", "app.db", "--json").json
     assert document["job"]["status"] == "completed"
-    assert document["job"]["counts"]["completed"] == 3
+    assert document["job"]["counts"]["completed"] == 2
     vacuum = document["jobs"][1]
     assert vacuum["config"]["operation"] == "vacuum"
     assert vacuum["correlation_id"] == document["job"]["id"]
@@ -149,7 +154,7 @@ def test_jobs_commands_show_what_ran(pitstop, database):
     assert "vacuum" in shown.out
     assert root in shown.out
     log = pitstop("jobs", "logs", root, "--json").out.splitlines()
-    assert any('"operation": "reindex"' in line for line in log)
+    assert any('"operation": "analyze"' in line for line in log)
     assert all(root in line for line in log)
 
 
@@ -173,7 +178,7 @@ def test_jobs_purge_removes_whole_trees(pitstop, database):
     """What ended long enough ago is gone, with its children; what did not stays."""
     pitstop("maintain", "app.db")
     assert "0 jobs" in pitstop("jobs", "purge", "--older-than", "1d").out
-    assert "4 jobs" in pitstop("jobs", "purge", "--older-than", "1ms").out
+    assert "3 jobs" in pitstop("jobs", "purge", "--older-than", "1ms").out
     assert pitstop("jobs", "list", "--all", "--json").json["total"] == 0
 
 
@@ -320,9 +325,9 @@ def test_a_store_of_a_newer_version_is_refused(pitstop, database, tmp_path):
 
 
 def test_store_none_records_nothing(pitstop, database, tmp_path):
-    """With --store none the work is done and no file is made for it."""
+    """With --store none the work is done and no store is made for it."""
     assert pitstop("maintain", "app.db", "--store", "none").code == 0
-    assert not (tmp_path / "state").exists()
+    assert not list((tmp_path / "state").glob("jobs.db*"))
 
 
 def test_a_closed_output_does_not_keep_the_work_from_being_done(pitstop, database):
@@ -402,3 +407,10 @@ def test_a_job_that_nobody_looks_after_is_told(pitstop, database, tmp_path):
     assert answer.code == 1
     assert [job["status"] for job in answer.json["jobs"]] == ["failed", "failed", "completed"]
     assert "left unfinished" not in pitstop("jobs", "list").err
+
+
+def test_an_operation_that_was_asked_for_and_is_impossible_is_no_success(pitstop, database):
+    """Nothing is done, the reason is said, and a script sees it by the exit code."""
+    answer = pitstop("maintain", str(database), "--operations", "incremental_vacuum")
+    assert answer.code == 1
+    assert "auto_vacuum is none" in answer.out

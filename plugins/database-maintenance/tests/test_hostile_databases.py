@@ -98,7 +98,7 @@ def test_operations_complete_on_every_healthy_shape(hostile: Any, run: Any, tmp_
 
 def test_harness_notices_lost_rows(hostile: Any, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the look at the pages an index is built over a table whose pages are in the list of free ones."""
-    monkeypatch.setattr(soundness, "_page_problems", lambda db: [])
+    monkeypatch.setattr(soundness, "_page_problems", lambda db, **_: [])
     healthy, broken = image_of(hostile, tmp_path), []
     trunk = next(healthy.trunks())
     for place, page in enumerate(page for page in healthy.trees(hostile.pages.LEAF_TABLE) if page > 2):
@@ -231,20 +231,6 @@ def test_operations_that_complete_leave_no_log(hostile: Any, run: Any, tmp_path:
     """The connection that keeps the log for a failure does not keep it for a success."""
     assert run("reindex", image_of(hostile, tmp_path, "512 log")).status == "completed"
     assert sorted(path.name for path in tmp_path.glob("case.db*")) == ["case.db"]
-
-
-def test_optimize_happens_whole_or_not_at_all(
-    make: Any, opened: Any, seen: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What SQLite's own statements wrote is taken back when one that comes after them fails."""
-    from pitstop_database_maintenance.sqlite import optimize as module
-
-    path = make("CREATE TABLE t (x)", "CREATE INDEX i ON t (x)", "INSERT INTO t VALUES (1), (2)")
-    before = seen.content(path)
-    monkeypatch.setattr(module, "_run_each", lambda db, statements: db.execute("INSERT INTO nowhere VALUES (1)"))
-    with pytest.raises(module.SQLiteFailure, match=r"app\.db: no such table: nowhere"):
-        module.optimize(opened(path))
-    assert seen.content(path) == before
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -136,3 +136,53 @@ def test_plan_shows_no_password_in_an_error() -> None:
     with pytest.raises(InvalidValueError, match="given twice") as caught:
         plan({"databases": ["mysql://u:hunter2@h/d"] * 2})
     assert "hunter2" not in str(caught.value)
+
+
+STEP = {"operation": "vacuum", "parameters": {"a": 1}, "limits": {"max_stall": 2}, "predicted": {"seconds": 3}}
+
+
+def test_plan_takes_what_is_decided_already() -> None:
+    """Each step becomes a child as it stands, in its order, with its options and limits; what was predicted is kept."""
+    entry = {"database": "app.db", "options": {"force": True}, "steps": [{"operation": "analyze"}, STEP]}
+    made = plan({"plan": [entry]})
+    assert names(made) == ["analyze", "vacuum"]
+    analyze, vacuum = (child for child in made.children if isinstance(child, Job))
+    url = f"sqlite:///{os.getcwd()}/app.db"
+    assert analyze.config == {"operation": "analyze", "database": url, "options": {"force": True}}
+    assert vacuum.config["parameters"] == {"a": 1}
+    assert vacuum.config["limits"] == {"max_stall": 2}
+    assert vacuum.metadata == {"predicted": {"seconds": 3}}
+    assert made.parent.type == "database_maintenance_parent"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_plan_that_is_decided_can_be_made_again_from_its_parent(count: int) -> None:
+    """What is stored with the parent is a config that gives the same children."""
+    made = plan({"plan": [{"database": f"/data/{n}.db", "steps": [STEP]} for n in range(count)]})
+    again = plan(made.parent.config)
+    assert again.parent.config == made.parent.config
+    assert len(again.children) == len(made.children)
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "text"),
+    [
+        ({"plan": [], "operations": ["vacuum"]}, UnknownKeyError, "'operations'"),
+        ({"plan": []}, InvalidJobError, "the plan is empty"),
+        ({"plan": {"database": "a.db"}}, InvalidValueError, "expected a list of objects, got dict"),
+        ({"plan": ["a.db"]}, InvalidValueError, r"plan\[0\]: expected an object, got str"),
+        ({"plan": [{"steps": [STEP]}]}, InvalidValueError, "'database' is missing"),
+        ({"plan": [{"database": "a.db"}]}, InvalidValueError, "'steps' is missing"),
+        ({"plan": [{"database": "a.db", "steps": []}]}, InvalidValueError, "empty list"),
+        ({"plan": [{"database": "a.db", "step": [STEP]}]}, UnknownKeyError, "did you mean 'steps'"),
+        ({"plan": [{"database": "a.db", "steps": [{}]}]}, InvalidValueError, "'operation' is missing"),
+        ({"plan": [{"database": "a.db", "steps": [{"operation": 1}]}]}, InvalidValueError, "expected a name, got 1"),
+        ({"plan": [{"database": "a.db", "steps": [{**STEP, "limits": 1}]}]}, InvalidValueError, "limits"),
+        ({"plan": [{"database": "a.db", "steps": [{**STEP, "limit": {}}]}]}, UnknownKeyError, "did you mean 'limits'"),
+        ({"plan": [{"database": n, "steps": [STEP]} for n in ("a", "./a")]}, InvalidValueError, "in the plan twice"),
+    ],
+)
+def test_plan_refuses_what_is_decided_wrongly(config: dict[str, Any], kind: type[InputError], text: str) -> None:
+    """The text says where in the plan it is wrong."""
+    with pytest.raises(kind, match=text):
+        plan(config)

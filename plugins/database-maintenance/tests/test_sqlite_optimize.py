@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from pitstop.errors import JobCancelledError
+from pitstop.errors import JobCancelledError, OperationError
 from pitstop.jobs import Outcome
+from pitstop_database_maintenance.limits import Limits
+from pitstop_database_maintenance.sqlite import optimize as module
 from pitstop_database_maintenance.sqlite.analyze import analyze
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.optimize import optimize
@@ -105,4 +107,42 @@ def test_optimize_that_is_stopped_leaves_the_file_as_it_was(
     context.at_check = lambda count: context.cancel() if count == 10 else None
     with pytest.raises(JobCancelledError, match="cancelled by the test"):
         optimize(db)
+    assert seen.content(bloated) == before
+
+
+def test_optimize_does_not_mislead(make: Any, opened: Open, seen: Any) -> None:
+    """Where SQLite gathers by itself, an index of two values seems to have many: github.com/navidrome, 5740."""
+    path = make(
+        "CREATE TABLE t (two)",
+        "CREATE INDEX i ON t (two)",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+        " INSERT INTO t SELECT i % 2 FROM n",
+    )
+    result = optimize(opened(path))
+    assert result.data["indexes_in_full"] == ["i"]
+    assert seen.query(path, "SELECT stat FROM sqlite_stat1") == [("20000 10000",)]
+
+
+def test_optimize_ends_when_the_time_is_over(make: Any, opened: Open, context: Any, seen: Any) -> None:
+    """What is done is done; the next run asks SQLite anew, and gets the rest."""
+    path = make(
+        "CREATE TABLE a (x UNIQUE)", "CREATE TABLE b (x UNIQUE)", "INSERT INTO a VALUES (1)", "INSERT INTO b VALUES (1)"
+    )
+    db = opened(path)
+    context.at_progress = lambda done: setattr(db, "limits", Limits(until=0.0)) if done == 1 else None
+    result = optimize(db)
+    assert (result.data["stopped_by"], result.data["left"]) == ("time limit", {})
+    assert seen.query(path, "SELECT tbl FROM sqlite_stat1") == [("a",)]
+    assert optimize(opened(path)).data["statements"] == ['ANALYZE "main"."b"']
+
+
+def test_optimize_does_nothing_that_it_does_not_know(
+    bloated: Path, opened: Open, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later SQLite may want something else: that is said, and nothing is written."""
+    monkeypatch.setattr(module, "_wanted", lambda db, mask: (['REINDEX "main"."t"'], []))
+    monkeypatch.setattr(module, "_looks_at_all", lambda: True)
+    before = seen.content(bloated)
+    with pytest.raises(OperationError, match=r'would run what optimize does not know: REINDEX "main"."t"; run analyze'):
+        optimize(opened(bloated))
     assert seen.content(bloated) == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,14 @@ import pytest
 
 from pitstop.errors import DeadlineExceededError, InvalidValueError, JobCancelledError, OperationError, UnknownNameError
 from pitstop.jobs import Job, Outcome
+from pitstop_database_maintenance.history import DatabaseHistory, History, Step
+from pitstop_database_maintenance.limits import Limits
 from pitstop_database_maintenance.planner import plan
+from pitstop_database_maintenance.sqlite import reindex as module
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.errors import MissingFeature
 from pitstop_database_maintenance.sqlite.reindex import reindex
+from pitstop_database_maintenance.sqlite.schema import indexes
 from pitstop_database_maintenance.sqlite.vacuum import vacuum
 from pitstop_database_maintenance.worker import DatabaseMaintenanceWorker
 
@@ -262,3 +267,110 @@ def test_default_plan_repairs_a_broken_index(broken: Path, lookup: Any, context:
     assert seen.integrity(broken) == ["ok"]
     assert seen.query(broken, "SELECT count(*) FROM t WHERE x = 'lost'") == [(1,)]
     assert seen.query(broken, "PRAGMA freelist_count") == [(0,)]
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[DatabaseHistory]:
+    """An empty history of one database."""
+    with History(tmp_path / "history.db") as kept:
+        yield kept.of("test")
+
+
+def test_reindex_waits_between_indexes(bloated: Path, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice for three indexes: for as long as was asked, else for as long as a waiting writer may sleep."""
+    waited: list[float] = []
+    monkeypatch.setattr(module, "_wait", lambda db, seconds: waited.append(seconds))
+    reindex(opened(bloated), pause=0.7)
+    assert waited == [0.7, 0.7]
+    waited.clear()
+    reindex(opened(bloated))
+    assert len(waited) == 2
+    assert all(0 < seconds <= 0.11 for seconds in waited)
+
+
+def test_reindex_that_waits_is_cancelled(bloated: Path, opened: Open, context: Any) -> None:
+    """An hour's pause is no hour in which nobody can stop it."""
+    context.at_progress = lambda done: (
+        setattr(context, "at_check", lambda count: context.cancel()) if done == 0 else None
+    )
+    with pytest.raises(JobCancelledError, match="cancelled by the test"):
+        reindex(opened(bloated), pause=3600.0)
+
+
+def test_reindex_ends_when_the_time_is_over(broken: Path, opened: Open, context: Any, seen: Any) -> None:
+    """What is built is built; what is left is said in such a way that the next run goes on with it."""
+    db = opened(broken)
+    context.at_progress = lambda done: setattr(db, "limits", Limits(until=0.0)) if done == 1 else None
+    result = reindex(db, indexes=["j", "i"])
+    assert (result.data["stopped_by"], result.data["left"]) == ("time limit", {"indexes": ["i"]})
+    assert seen.integrity(broken) != ["ok"]
+    db.limits, context.at_progress = Limits(), lambda done: None
+    assert "left" not in reindex(db, **result.data["left"]).data
+    assert seen.integrity(broken) == ["ok"]
+
+
+def test_reindex_ends_within_an_index_when_the_time_is_over(
+    bloated: Path, opened: Open, context: Any, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index that was not finished is as it was, and among what is left."""
+    monkeypatch.setattr(SQLiteDatabase, "STEPS", 1000)
+    db, before = opened(bloated), seen.content(bloated)
+    begun: list[int] = []
+
+    def over(count: int) -> None:
+        if context.reports:
+            begun.append(count)
+        if len(begun) == 5:
+            db.limits = Limits(until=0.0)
+
+    context.at_check = over
+    result = reindex(db)
+    assert result.outcome is Outcome.SKIPPED
+    assert result.data["left"] == {"indexes": ["sqlite_autoindex_t_1", "by_v", "by_w"]}
+    assert seen.content(bloated) == before
+
+
+def test_reindex_leaves_out_what_takes_too_long(bloated: Path, opened: Open, history: DatabaseHistory) -> None:
+    """By how long each took here before, or by the rows where that is not known; each is named."""
+    db = opened(bloated)
+    db.history, db.limits = history, Limits(max_stall=0.5)
+    result = reindex(db)
+    assert set(result.data["index_seconds"]) == {"sqlite_autoindex_t_1", "by_v", "by_w"}
+    slow = {**result.data, "index_seconds": {"by_v": 2.5, "by_w": 0.1}}
+    history.history.add_step(Step(database="test", operation="reindex", data=slow))
+    result = reindex(db)
+    assert result.data["left_out"] == ["by_v"]
+    assert (
+        "index 'by_v' was left out: building it anew would keep writers waiting for about 2.50 s" in result.warnings[0]
+    )
+    db.history, db.limits = None, Limits(max_stall=0.001)
+    assert reindex(db).outcome is Outcome.SKIPPED
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("table", ["t (x UNIQUE)", "t (x PRIMARY KEY, y UNIQUE) WITHOUT ROWID"])
+def test_reindex_knows_about_how_many_rows_there_are(make: Any, opened: Open, table: str, analyzed: bool) -> None:
+    """From the statistics, the largest rowid, or by counting."""
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 77) INSERT INTO t"
+    columns = "i, -i" if "y" in table else "i"
+    path = make(f"CREATE TABLE {table}", f"{rows} SELECT {columns} FROM n", *(["ANALYZE"] if analyzed else []))
+    db = opened(path)
+    assert [module._rows(db, index) for index in indexes(db)] == [77]
+
+
+def test_reindex_refuses_what_was_named_and_cannot_be_built(make: Any, opened: Open, seen: Any) -> None:
+    """Not even the others that were named are built, and what is missing is said; unasked, only it is left behind."""
+    path = make(
+        "CREATE TABLE t (x, y)",
+        "CREATE INDEX i ON t (x COLLATE german)",
+        "CREATE INDEX j ON t (y)",
+        "INSERT INTO t VALUES ('a', 1)",
+        setup=lambda connection: connection.create_collation("german", lambda a, b: (a > b) - (a < b)),
+    )
+    before = seen.content(path)
+    with pytest.raises(MissingFeature, match=r"reindex of .* needs .*: the collation 'german' \(index 'i'\); register"):
+        reindex(opened(path), indexes=["j", "i"])
+    assert seen.content(path) == before
+    result = reindex(opened(path))
+    assert (result.data["rebuilt"], result.data["failed"]) == (1, 1)
+    assert "'german'" in result.warnings[0]

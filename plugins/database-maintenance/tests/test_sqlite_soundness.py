@@ -28,9 +28,9 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     taken: list[str] = []
     original = soundness._page_problems
 
-    def noted(db: SQLiteDatabase) -> list[str]:
+    def noted(db: SQLiteDatabase, **how: bool) -> list[str]:
         taken.append(db.path)
-        return original(db)
+        return original(db, **how)
 
     monkeypatch.setattr(soundness, "_page_problems", noted)
     return taken
@@ -199,8 +199,8 @@ def test_look_without_views_reaches_neither_file_nor_journal(
     before, during = path.read_bytes(), []
     original = soundness._checked
 
-    def noted(db: SQLiteDatabase, *what: str) -> list[str]:
-        answer = original(db, *what)
+    def noted(db: SQLiteDatabase, *what: str, **how: bool) -> list[str]:
+        answer = original(db, *what, **how)
         during.append((db.in_transaction, path.read_bytes() == before))
         return answer
 
@@ -208,3 +208,29 @@ def test_look_without_views_reaches_neither_file_nor_journal(
     require_sound(opened(path))
     assert during[-1] == (True, True)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("first", ["", "CREATE VIEW a AS SELECT 1"])
+def test_look_without_rows_finds_the_same_damage(
+    bloated: Path, context: Any, first: str, raw: Callable[..., Any]
+) -> None:
+    """A page of noughts is found; a sound file is told to be sound long before its rows are read."""
+    raw(bloated).execute(first or "SELECT 1").fetchall()
+    with SQLiteDatabase.connect(str(bloated), context) as db:
+        require_sound(db, rows=False)
+        assert db.known_sound
+    noughts(bloated, "by_w")
+    with SQLiteDatabase.connect(str(bloated), context) as db, pytest.raises(OperationError, match="is damaged"):
+        require_sound(db, rows=False)
+
+
+def test_first_gives_up_when_enough_was_asked(bloated: Path, context: Any) -> None:
+    """What says something in time is heard, what goes on is given up, and the next statement runs as usual."""
+    with SQLiteDatabase.connect(str(bloated), context) as db:
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0"
+        assert db.first(endless, steps=1000) is None
+        assert db.first("SELECT 'heard'", steps=1000) == "heard"
+        assert db.execute("SELECT count(*) FROM t, (SELECT 1 UNION SELECT 2)") == [(12000,)]
+        context.cancel()
+        with pytest.raises(JobCancelledError, match="test"):
+            db.first(endless, steps=1000)

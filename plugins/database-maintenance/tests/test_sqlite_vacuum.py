@@ -112,16 +112,14 @@ def _with_function(connection: sqlite3.Connection) -> None:
         (_with_function, "CREATE INDEX i ON t (fold(x))", "the function 'fold'"),
     ],
 )
-def test_vacuum_skips_a_schema_that_only_the_application_knows(
+def test_vacuum_refuses_a_schema_that_only_the_application_knows(
     make: Any, opened: Open, seen: Any, setup: Any, index: str, missing: str
 ) -> None:
     """What is missing is named, and the file is as it was."""
     path = make("CREATE TABLE t (x)", "INSERT INTO t VALUES ('a'), ('B')", index, setup=setup)
     before = seen.content(path)
-    result = vacuum(opened(path))
-    assert result.outcome is Outcome.SKIPPED
-    assert missing in result.summary
-    assert missing in result.warnings[0]
+    with pytest.raises(OperationError, match=rf"vacuum of .*{missing} \(index 'i'\); register it by .*on_connect"):
+        vacuum(opened(path))
     assert seen.content(path) == before
 
 

@@ -84,9 +84,9 @@ def test_worker_refuses_an_unknown_operation(worker: DatabaseMaintenanceWorker) 
     """The error lists the short names of what this database has, and the nearest one."""
     with pytest.raises(UnknownNameError, match="did you mean 'vacuum'") as caught:
         worker.validate(job("vacum"))
-    assert caught.value.known == ("analyze", "optimize", "reindex", "vacuum")
+    assert {"analyze", "optimize", "reindex", "vacuum"} < set(caught.value.known)
     assert "a sqlite database" in str(caught.value)
-    assert "it has: analyze, optimize, reindex, vacuum" in str(caught.value)
+    assert f"it has: {', '.join(caught.value.known)}" in str(caught.value)
 
 
 def test_worker_refuses_an_operation_of_another_database(worker: DatabaseMaintenanceWorker, lookup: Any) -> None:
@@ -100,13 +100,13 @@ def test_worker_refuses_an_operation_of_another_database(worker: DatabaseMainten
 @pytest.mark.parametrize(
     ("config", "kind", "text"),
     [
-        ({"database": "/a.db"}, InvalidJobError, "'operation' is missing; .*of: analyze, optimize, reindex, vacuum"),
+        ({"database": "/a.db"}, InvalidJobError, "'operation' is missing; .*of: analyze, .*, vacuum"),
         ({"operation": ["vacuum"], "database": "/a.db"}, InvalidJobError, "not a name"),
         ({"operation": "vacuum"}, InvalidJobError, "'database' is missing"),
         ({"operation": "vacuum", "database": None}, InvalidValueError, "expected a path"),
         ({"operation": "vacuum", "database": ":memory:"}, InvalidJobError, "in memory"),
         ({"operation": "vacuum", "database": "/a.db", "param": 1}, UnknownKeyError, "did you mean 'parameters'"),
-        ({"operation": "vacuum", "database": "/a.db", "parameters": {"x": 1}}, UnknownKeyError, "takes none"),
+        ({"operation": "vacuum", "database": "/a.db", "parameters": {"x": 1}}, UnknownKeyError, "no parameter 'x'"),
         ({"operation": "analyze", "database": "/a.db", "parameters": {"limt": 1}}, UnknownKeyError, "'limit'"),
         ({"operation": "analyze", "database": "/a.db", "parameters": {"limit": "1"}}, InvalidValueError, "limit"),
         ({"operation": "vacuum", "database": "/nowhere.db"}, InvalidJobError, "was not found"),
@@ -139,7 +139,7 @@ def test_worker_does_not_look_at_a_database_with_variables(worker: DatabaseMaint
     worker.validate(job("vacuum", "${DATABASE}"))
     with pytest.raises(UnknownNameError, match="no operation 'vacum' for any database"):
         worker.validate(job("vacum", "${DATABASE}"))
-    with pytest.raises(UnknownKeyError, match="it takes none"):
+    with pytest.raises(UnknownKeyError, match="no parameter 'x'"):
         worker.validate(job("vacuum", "${DATABASE}", parameters={"x": 1}))
 
 

@@ -11,14 +11,18 @@ and its operations, in the group of the worker type, as `<scheme>.<operation>`. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, Self
 
+import attrs
 from attrs import frozen
 
 from pitstop.contracts import JobContext, Lookup
 from pitstop.errors import InvalidJobError, UnknownNameError
+from pitstop_database_maintenance.assessment import Preference
+from pitstop_database_maintenance.history import DatabaseHistory
+from pitstop_database_maintenance.limits import Limits
 from pitstop_database_maintenance.urls import DatabaseURL, without_credentials
 
 GROUP = "pitstop.databases"
@@ -45,24 +49,48 @@ class Measure:
     free_bytes: int = 0
 
 
+@frozen(kw_only=True)
+class Description:
+    """What an inspection found, for a person.
+
+    Args:
+        findings: what is wrong or worth knowing, one sentence each, the most important first.
+        facts: pairs of a heading and what there is.
+    """
+
+    findings: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
 class Database(ABC):
     """A connection to one database, made for one job: the first argument of every operation.
 
     Attributes:
         dialect: the scheme under which the operations are registered, for a class that serves several schemes; empty
             if it is the URL's own.
+        options: what `connect` takes beside the URL, by keyword, and what each means; a job's config gives them as
+            its `options`.
         context: how the operation tells, asks and stops.
+        limits: until when the job may work, and for how long it may make others wait.
+        history: what past runs on this database left; None if there is none to be had.
     """
 
     dialect: ClassVar[str] = ""
+    options: ClassVar[Mapping[str, str]] = {}
     context: JobContext
+    limits: Limits = Limits()
+    history: DatabaseHistory | None = None
 
     @classmethod
-    def check(cls, url: str) -> None:  # noqa: ARG003 - the subclasses' signature
+    def check(cls, url: str, **options: Any) -> None:  # noqa: ARG003 - the subclasses' signature
         """Refuse a database that cannot be worked on, before anything has changed. By default nothing is refused.
 
+        Args:
+            url: the database.
+            options: those of `cls.options` that were given.
+
         Raises:
-            InvalidJobError: what is wrong with it, and the next step.
+            InputError: what is wrong with it or with an option, and the next step.
         """
         return
 
@@ -77,13 +105,73 @@ class Database(ABC):
 
     @classmethod
     @abstractmethod
-    def connect(cls, url: str, context: JobContext) -> AbstractContextManager[Self]:
+    def connect(cls, url: str, context: JobContext, **options: Any) -> AbstractContextManager[Self]:
         """Open a connection of the job's own, and close it on leaving.
+
+        Args:
+            url: the database.
+            context: the job's.
+            options: those of `cls.options` that were given.
 
         Raises:
             TransientError: it cannot be opened now, but may be at the next attempt.
             OperationError: it cannot be opened.
         """
+
+    @classmethod
+    def inspect(cls, urls: Iterable[str], **settings: Any) -> Iterator[Any]:  # noqa: ARG003 - the subclasses' signature
+        """Look at databases without changing or locking anything, and yield what was found, in their order.
+
+        Args:
+            urls: the databases; variables are filled in.
+            settings: `exact` (look at everything instead of a sample), `seed` (of the sample), `on_connect`, and what
+                this kind of database takes beside them.
+
+        Returns:
+            Records (attrs classes) with at least `bytes`, `refused` (why nothing can be done with it, or "") and
+            `notes` (what could not be known). One that cannot be looked at is refused in its record, not by an error.
+
+        Raises:
+            InvalidJobError: this kind of database has no inspection.
+        """
+        raise InvalidJobError(
+            reason=f"{cls.__name__} has no inspection, so that nothing can be planned for such a database",
+            hint="name the operations to run: --operations NAME[,NAME...]",
+        )
+
+    @classmethod
+    def describe(cls, inspection: Any) -> Description:
+        """Return what an inspection found, for a person; by default every field as it is."""
+        return Description(facts=tuple((name, str(value)) for name, value in attrs.asdict(inspection).items()))
+
+    @classmethod
+    def policies(cls) -> Mapping[str, Callable[..., Preference]]:
+        """Return, for each need of its assessments, the function that says which operation rather.
+
+        Each is called with a `Look`; its keyword-only parameters are thresholds that a user can set, as an
+        assessment's are. For a need without one, any operation will do, in the order of their names.
+        """
+        return {}
+
+    @classmethod
+    def fingerprint(cls, inspection: Any) -> dict[str, Any]:  # noqa: ARG003 - the subclasses' signature
+        """Return figures (JSON) by which `changed` can tell later whether a plan still fits."""
+        return {}
+
+    @classmethod
+    def changed(cls, state: Mapping[str, Any], inspection: Any) -> str:  # noqa: ARG003 - the subclasses' signature
+        """Return why a plan made when the database was in this state must not be run now; "" if it may be."""
+        return ""
+
+    def check_stop(self) -> None:
+        """Return at once, or raise if the operation must stop. Cheap; ask it between two steps.
+
+        Raises:
+            JobCancelledError, DeadlineExceededError: the job was cancelled, or its own time is over.
+            TimeLimitReachedError: the time of the whole run is over; what is left is for the next one.
+        """
+        self.context.check_cancelled()
+        self.limits.check()
 
     @abstractmethod
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:

@@ -2,11 +2,15 @@
 
 Whatever order the user writes, the operations on one database run in the order that pays:
 
-1. `vacuum` first. It copies index b-trees as they are, so that it repairs none, and it leaves fewer pages to sort;
-2. then `reindex`: from a compact file, to the same final size without free pages, in less time than before a vacuum;
-3. then any operation that this module does not know, in the user's order;
-4. then `analyze`, because statistics describe the final indexes;
-5. then `optimize`, which finds nothing left to do if `analyze` ran.
+1. `rollback_stats`, the checks and `backup`, while the file is as it was found: what is damaged is not to be written
+   to, and what goes wrong later can be restored;
+2. then `convert_auto_vacuum`, `compact`, `vacuum` and `incremental_vacuum`. They copy index b-trees as they are, so
+   that they repair none, and leave fewer pages to sort;
+3. then `reindex`: from a compact file, to the same final size without free pages, in less time than before a vacuum;
+4. then `fts_optimize`, and any operation that this module does not know, in the user's order;
+5. then `analyze`, because statistics describe the final indexes;
+6. then `optimize`, which finds nothing left to do if `analyze` ran;
+7. then `checkpoint`, which moves into the file what the others wrote to the log.
 
 The experiments are in docs/decisions/order-of-operations.md, and a test shows that VACUUM keeps a broken index broken.
 """
@@ -21,16 +25,31 @@ from attrs import frozen
 
 from pitstop.errors import InvalidJobError, InvalidValueError, UnknownKeyError, nearest
 from pitstop.jobs import Job, Plan
+from pitstop_database_maintenance.decided import ACTION as ACTION
+from pitstop_database_maintenance.decided import CHILD_TYPE as CHILD_TYPE
+from pitstop_database_maintenance.decided import PARENT_TYPE as PARENT_TYPE
+from pitstop_database_maintenance.decided import PLAN as PLAN
+from pitstop_database_maintenance.decided import decided
 from pitstop_database_maintenance.urls import absolute, identity, label
 
-ACTION = "database_maintenance"
-PARENT_TYPE = "database_maintenance_parent"
-CHILD_TYPE = "database_maintenance_operation"
 KEYS = ("database", "databases", "operations", "parameters")
 #: `optimize` is opt-in: after `analyze` it has nothing to do.
 DEFAULT_OPERATIONS: Final = ("vacuum", "analyze", "reindex")
-_UNKNOWN_PLACE: Final = 2
-_PLACES: Final[Mapping[str, int]] = {"vacuum": 0, "reindex": 1, "analyze": 3, "optimize": 4}
+_ORDER: Final = (
+    ("rollback_stats",),
+    ("quick_check", "integrity_check", "foreign_key_check", "fts_check"),
+    ("backup",),
+    ("convert_auto_vacuum",),
+    ("compact", "vacuum", "incremental_vacuum"),
+    ("reindex",),
+    ("fts_optimize",),
+    (),  # what this module does not know
+    ("analyze",),
+    ("optimize",),
+    ("checkpoint",),
+)
+_UNKNOWN_PLACE: Final = _ORDER.index(())
+_PLACES: Final[Mapping[str, int]] = {name: place for place, names in enumerate(_ORDER) for name in names}
 
 
 @frozen(kw_only=True)
@@ -48,7 +67,9 @@ def plan(config: Mapping[str, Any], /) -> Plan:
 
     Args:
         config: `database` (a path or URL) or `databases` (a list of them); `operations` (a list of names, by default
-            vacuum, analyze and reindex); `parameters` (an object per operation).
+            vacuum, analyze and reindex); `parameters` (an object per operation). Or only `plan`: a list of what is
+            decided already, for each database `database`, `steps` and perhaps `options`, and for each step `operation`
+            and perhaps `parameters`, `limits` and `predicted`; the steps run in this order.
 
     Returns:
         One parent per database with one child per operation; for `databases` a root above the parents.
@@ -56,6 +77,8 @@ def plan(config: Mapping[str, Any], /) -> Plan:
     Raises:
         InputError: the config is not as it must be; the text says what to write.
     """
+    if isinstance(config, Mapping) and PLAN in config:
+        return decided(config)
     request = _read(config)
     notes = _notes(request.operations)
     if not request.fleet:
@@ -77,7 +100,12 @@ def in_order(operations: tuple[str, ...]) -> tuple[str, ...]:
     Args:
         operations: as the user gave them; "distribution/vacuum" has the place of "vacuum".
     """
-    return tuple(sorted(operations, key=lambda name: _PLACES.get(name.rpartition("/")[2], _UNKNOWN_PLACE)))
+    return tuple(sorted(operations, key=place))
+
+
+def place(operation: str) -> int:
+    """Return a number by which operations on one database are ordered; those of one number stay as they are."""
+    return _PLACES.get(operation.rpartition("/")[2].rpartition(".")[2], _UNKNOWN_PLACE)
 
 
 def _plan_one(database: str, request: _Request, notes: tuple[str, ...] = ()) -> Plan:
@@ -115,7 +143,7 @@ def _read(config: Mapping[str, Any]) -> _Request:
         raise InvalidJobError(reason=f"config is {type(config).__name__}, not an object", hint="give a mapping")
     for key in config:
         if key not in KEYS:
-            raise UnknownKeyError(where=f"the action {ACTION!r}", name=str(key), known=KEYS)
+            raise UnknownKeyError(where=f"the action {ACTION!r}", name=str(key), known=(*KEYS, PLAN))
     operations = _operations(config.get("operations", list(DEFAULT_OPERATIONS)))
     return _Request(
         databases=_databases(config),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from attrs import frozen
@@ -60,6 +61,11 @@ def parse(url: object) -> DatabaseURL:
             name="database",
             problem=f"expected a path or a URL, got {url!r} ({type(url).__name__})",
         )
+    return _parsed(url)
+
+
+@lru_cache(maxsize=4096)  # a job asks a dozen times
+def _parsed(url: str) -> DatabaseURL:
     try:
         os.fsencode(url)
     except UnicodeEncodeError:

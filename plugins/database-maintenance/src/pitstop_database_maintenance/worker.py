@@ -1,33 +1,48 @@
 """The worker of the type `database_maintenance_operation`: one operation on one database.
 
-Owns how a job's config becomes an operation and a connection. Knows no kind of database and no operation: both come
-from entry points, picked by the scheme of the job's URL.
+Owns how a job's config becomes an operation and a connection, and what is kept of its outcome. Knows no kind of
+database and no operation: both come from entry points, picked by the scheme of the job's URL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from attrs import evolve
 
 from pitstop.contracts import JobContext
-from pitstop.errors import InvalidJobError, UnknownNameError, nearest
-from pitstop.jobs import Job
+from pitstop.errors import InvalidJobError, InvalidValueError, UnknownKeyError, UnknownNameError, nearest
+from pitstop.jobs import Job, Result
 from pitstop.operations import Operation
 from pitstop.workers import OperationWorker
+from pitstop_database_maintenance import batches
 from pitstop_database_maintenance.database import Database, database_class
+from pitstop_database_maintenance.history import History, Left, Step, shared_history
+from pitstop_database_maintenance.limits import KEY as LIMITS
+from pitstop_database_maintenance.limits import Limits, TimeLimitReachedError
 from pitstop_database_maintenance.urls import DatabaseURL, parse, without_credentials
+
+#: The key of a job's config.
+OPTIONS = "options"
+#: What a result's data say under "stopped_by" of a step that was not finished, or not begun, for want of time.
+TIME_LIMIT = "time limit"
 
 
 class DatabaseMaintenanceWorker(OperationWorker):
     """Runs one operation on one database; config `{"operation": ..., "database": ..., "parameters": {...}}`.
 
-    `operation` is the short name, such as "vacuum"; "some-distribution/vacuum" picks one distribution's.
+    `operation` is the short name, such as "vacuum"; "some-distribution/vacuum" picks one distribution's. Further keys:
+    `options`, how to open the database (`Database.options`); `limits`, what the job may take (`Limits`).
+
+    With `databases` instead it runs the steps of several small ones: see `pitstop_database_maintenance.batches`.
     """
 
     worker_type = "database_maintenance_operation"
-    config_keys = ("operation", "database", "parameters")
+    config_keys = ("operation", "database", "parameters", OPTIONS, LIMITS)
 
     def validate(self, job: Job) -> None:
         """Check the config, the operation, its parameters and the database itself.
@@ -37,17 +52,63 @@ class DatabaseMaintenanceWorker(OperationWorker):
         Raises:
             InputError: what is wrong, and what there is instead.
         """
-        super().validate(job)
+        if batches.KEY in job.config:
+            batches.check(self, job)
+        else:
+            self.check_step(job)
+            self.check_database(job)
+
+    def check_database(self, job: Job) -> None:
+        """Check the database itself, unless a variable is to name it.
+
+        Raises:
+            InputError: what is wrong with it, and what to do.
+        """
         url = self.url(job)
         if not url.has_variables:
-            database_class(self.lookup, url).check(url.text)
+            database_class(self.lookup, url).check(url.text, **job.config.get(OPTIONS, {}))
 
-    def resource(self, job: Job) -> str:
+    def check_step(self, job: Job) -> None:
+        """Check all of a job of one operation but the database itself.
+
+        Raises:
+            InputError: what is wrong, and what there is instead.
+        """
+        super().validate(job)
+        Limits.of(job.config)
+        url = self.url(job)
+        if url.scheme is not None:
+            _check_options(job, database_class(self.lookup, url))
+
+    def execute(self, job: Job, context: JobContext) -> Result | Mapping[str, Any] | None:
+        """Run the operation within its limits, and keep for later runs how it went."""
+        if batches.KEY in job.config:
+            return batches.run(self, job, context)
+        began = time.monotonic()
+        resource = str(self.resource(job))
+        result: Result | Mapping[str, Any] | None
+        try:
+            _limits(job).check_start()
+            operation = self.operation(job)
+            arguments = operation.check(self.parameters(job))
+            with self._connected(job, context, resource) as database:
+                result = operation.function(database, **arguments)
+        except TimeLimitReachedError as reached:
+            said = f"{reached}; it is left for the next run"
+            result = Result.skipped(said, stopped_by=TIME_LIMIT, left=dict(self.parameters(job)))
+        self._remember(job, context, resource, result, time.monotonic() - began)
+        return result
+
+    def resource(self, job: Job) -> str | None:
         """Return the database as what the job needs alone: the same for all spellings of one file, never a password.
+
+        Several small ones have none: each is locked by its own kind of database while it is worked on.
 
         Raises:
             InputError: the job names no database, or one that nobody serves.
         """
+        if batches.KEY in job.config:
+            return None
         url = self.url(job)
         if url.scheme is None:
             return f"database:{without_credentials(url.text)}"
@@ -88,10 +149,55 @@ class DatabaseMaintenanceWorker(OperationWorker):
     @contextmanager
     def target(self, job: Job, context: JobContext) -> Iterator[Database]:
         """Yield a connection of the job's own, which is interrupted when the job is told to stop."""
-        url = self.url(job)
-        connection = database_class(self.lookup, url).connect(url.text, context)
-        with connection as database, context.on_cancel(database.interrupt):
+        with self._connected(job, context, str(self.resource(job))) as database:
             yield database
+
+    @contextmanager
+    def _connected(self, job: Job, context: JobContext, resource: str) -> Iterator[Database]:
+        url = self.url(job)
+        connection = database_class(self.lookup, url).connect(url.text, context, **job.config.get(OPTIONS, {}))
+        history = _history(context)
+        with connection as database, context.on_cancel(database.interrupt):
+            database.limits = _limits(job)
+            database.history = None if history is None else history.of(resource)
+            yield database
+
+    def _remember(
+        self,
+        job: Job,
+        context: JobContext,
+        resource: str,
+        result: Result | Mapping[str, Any] | None,
+        seconds: float,
+    ) -> None:
+        """Keep how the operation went, and what is left of it. Losing that is no reason to fail: it is only hints."""
+        history = _history(context)
+        if history is None:
+            return
+        known = result if isinstance(result, Result) else Result(data=result or {})
+        stopped = known.data.get("stopped_by")
+        step = Step(
+            database=resource,
+            operation=self._wanted(job)[1],
+            seconds=known.data.get("seconds", seconds),
+            bytes=known.data.get("bytes_before"),
+            outcome=known.outcome.value,
+            summary=known.summary,
+            run=job.correlation_id,
+            predicted=job.metadata.get("predicted", {}),
+            data=known.data,
+        )
+        left = Left(
+            database=step.database,
+            operation=step.operation,
+            at=step.at,
+            reason=str(stopped),
+            parameters=known.data.get("left") or self.parameters(job),
+        )
+        try:
+            history.add_steps([step], left=[left] if stopped else [])
+        except (OSError, sqlite3.Error) as error:
+            context.logger.warning("the history of past runs was not written: {}", error)
 
     def _wanted(self, job: Job) -> tuple[str, str]:
         """Return the distribution as "name/", or "", and the operation's short name."""
@@ -129,3 +235,30 @@ class DatabaseMaintenanceWorker(OperationWorker):
             owner=f"a {prefix} database" if prefix else "any database",
             hint=f"did you mean {close!r}? {hint}" if close else hint,
         )
+
+
+def _limits(job: Job) -> Limits:
+    """Return a job's limits. Whether it can be stopped, its plan says among what it predicts."""
+    limits = Limits.of(job.config)
+    predicted = job.metadata.get("predicted", {})
+    cancellable = predicted.get("cancellable", True) if isinstance(predicted, Mapping) else True
+    return limits if cancellable else evolve(limits, cancellable=False)
+
+
+def _check_options(job: Job, kind: type[Database]) -> None:
+    given = job.config.get(OPTIONS, {})
+    if not isinstance(given, Mapping):
+        problem = f"expected an object of {', '.join(kind.options) or 'nothing'}, got {given!r}"
+        raise InvalidValueError(where="a maintenance job", name=OPTIONS, problem=problem)
+    for name in given:
+        if name not in kind.options:
+            raise UnknownKeyError(where=f"the options of {kind.__name__}", name=name, known=tuple(kind.options))
+
+
+def _history(context: JobContext) -> History | None:
+    """Return the history, or None if it cannot be opened, which is no reason not to maintain a database."""
+    try:
+        return shared_history()
+    except (OSError, sqlite3.Error) as error:
+        context.logger.warning("the history of past runs cannot be opened: {}", error)
+        return None

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from pitstop.logs import JobLog
 WORKER_TYPE = "database_maintenance_operation"
 #: Operations that give rowids anew to tables without an INTEGER PRIMARY KEY (sqlite.org/lang_vacuum.html).
 RENUMBERING = frozenset({"vacuum"})
+#: What some operations cannot do without.
+PARAMETERS: dict[str, dict[str, Any]] = {"compact": {"offline": True}, "backup": {"to": "copy.db", "overwrite": True}}
 _FILES = ("", "-wal", "-journal")
 
 
@@ -105,7 +107,10 @@ def run(worker: Any, operation: str, image: Image, readable: Readable, folder: P
 
 
 def _execute(worker: Any, operation: str, path: Path, deadline: float) -> Ended:
-    job = Job(type=WORKER_TYPE, config={"operation": operation, "database": str(path)})
+    given = dict(PARAMETERS.get(operation, {}))
+    if "to" in given:
+        given["to"] = str(path.parent / given["to"])
+    job = Job(type=WORKER_TYPE, config={"operation": operation, "database": str(path), "parameters": given})
     try:
         worker.validate(job)
         result = worker.execute(job, Context(job, deadline))
@@ -139,8 +144,12 @@ def _check_untouched(ended: Ended, image: Image, path: Path, folder: Path) -> No
 
 
 def _opened(image: Image, folder: Path) -> list[bytes]:
-    """Return what SQLite alone makes of the file by opening and reading it, where a journal lies beside it."""
-    return [_left(image, folder)[""]] if "-journal" in image.beside else []
+    """Return what SQLite alone makes of the file by opening and reading it, where a journal lies beside it.
+
+    If there is a log too, it is moved into the file in the end, unless the last connection may only read.
+    """
+    ways = (False, True) if "-wal" in image.beside else (False,)
+    return [_left(image, folder, keep_log=way)[""] for way in ways] if "-journal" in image.beside else []
 
 
 def _log_discarded(image: Image, after: dict[str, bytes], folder: Path) -> bool:
@@ -149,12 +158,18 @@ def _log_discarded(image: Image, after: dict[str, bytes], folder: Path) -> bool:
     return left.get("-wal") == after.get("-wal") and left[""] == after[""]
 
 
-def _left(image: Image, folder: Path) -> dict[str, bytes]:
+def _left(image: Image, folder: Path, *, keep_log: bool = False) -> dict[str, bytes]:
     path = folder / "opened.db"
     write(image, path)
     # what it could not read it may still have rolled back
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as connection:
+    with ExitStack() as stack, suppress(sqlite3.Error):
+        connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True)
+        stack.callback(connection.close)
         connection.execute("PRAGMA schema_version").fetchall()
+        if keep_log:
+            keeper = stack.enter_context(closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)))
+            keeper.execute("PRAGMA schema_version").fetchall()
+            connection.close()
     return {suffix: Path(f"{path}{suffix}").read_bytes() for suffix in _FILES if Path(f"{path}{suffix}").exists()}
 
 

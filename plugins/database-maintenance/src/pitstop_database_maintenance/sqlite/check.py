@@ -13,6 +13,8 @@ from contextlib import closing
 
 from pitstop.errors import InvalidJobError, nearest
 from pitstop_database_maintenance.sqlite.errors import REPAIR, code_of, what_it_tells
+from pitstop_database_maintenance.sqlite.filesystem import folder_of
+from pitstop_database_maintenance.sqlite.foreign import what_it_may_be
 from pitstop_database_maintenance.sqlite.uri import connection_uri
 
 #: These say nothing against the file: somebody holds a lock now, or a crash left a journal that only a connection which
@@ -21,17 +23,21 @@ _NOT_THE_FILE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROT
 _EFFECTIVE = os.access in os.supports_effective_ids
 
 
-def check_file(path: str) -> None:
+def check_file(path: str, *, force: bool = False) -> None:
     """Refuse a file on which no maintenance is possible.
 
     Args:
         path: absolute.
+        force: whether a file system on which locks cannot be relied on is no reason to refuse.
 
     Raises:
-        InvalidJobError: it is missing, no regular file, empty, not to be read or written, or no sound SQLite database.
+        InvalidJobError: it is missing, no regular file, empty, not to be read or written, no sound SQLite database, or
+            on a network or FUSE file system.
     """
     _check_kind(path)
     _check_rights(path)
+    if not force:
+        _check_file_system(path)
     _check_content(path)
 
 
@@ -88,6 +94,16 @@ def _may(path: str, mode: int) -> bool:
     return os.access(path, mode, effective_ids=_EFFECTIVE)
 
 
+def _check_file_system(path: str) -> None:
+    """Refuse what SQLite's makers advise against: its locks fail on many of these (sqlite.org/useovernet.html)."""
+    folder = folder_of(os.path.realpath(path))
+    if folder.hazard:
+        raise InvalidJobError(
+            reason=f"{path} is on a {folder.hazard}, where SQLite's locks cannot be relied on",
+            hint="run where its disk is; or, if nobody else uses the file meanwhile, set the option 'force'",
+        )
+
+
 def _check_content(path: str) -> None:
     had_log = os.path.exists(f"{path}-wal")
     try:
@@ -127,10 +143,8 @@ def _refused(error: sqlite3.Error, path: str) -> InvalidJobError | None:
     if code in _NOT_THE_FILE:
         return None
     if code == sqlite3.SQLITE_NOTADB:
-        return InvalidJobError(
-            reason=f"{path} is not a SQLite database: its beginning is not SQLite's",
-            hint="check the path; if it is encrypted, only the application that has the key can maintain it",
-        )
+        what, hint = what_it_may_be(path)
+        return InvalidJobError(reason=f"{path} is not a SQLite database: {what}", hint=hint)
     if code == sqlite3.SQLITE_CORRUPT:
         # without more to say SQLite has only read the first page, and looked how long the file is
         plain = str(error) == "database disk image is malformed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any, ClassVar, Literal, Self
 
@@ -13,12 +13,29 @@ from attrs import frozen
 
 from pitstop.contracts import JobContext
 from pitstop.errors import InvalidJobError, InvalidValueError, PitstopError
-from pitstop_database_maintenance.database import Database, Measure
+from pitstop_database_maintenance.database import Measure
 from pitstop_database_maintenance.sqlite import known
 from pitstop_database_maintenance.sqlite.check import check_file
-from pitstop_database_maintenance.sqlite.errors import MissingFeature, code_of, damaged, explained, what_it_tells
+from pitstop_database_maintenance.sqlite.errors import (
+    MissingFeature,
+    SQLiteFailure,
+    code_of,
+    damaged,
+    explained,
+    what_it_tells,
+)
+from pitstop_database_maintenance.sqlite.inspected import Inspected
+from pitstop_database_maintenance.sqlite.leftovers import sweep
+from pitstop_database_maintenance.sqlite.on_connect import NOTHING, Setup
+from pitstop_database_maintenance.sqlite.options import KNOWN, Options
+from pitstop_database_maintenance.sqlite.stalls import Stalls
 from pitstop_database_maintenance.sqlite.uri import connection_uri
 from pitstop_database_maintenance.urls import absolute_path, file_identity, parse
+
+#: How many pages are copied at a stretch: some milliseconds, in which nobody can stop it.
+_PAGES = 2000
+#: How often `SQLiteDatabase.first` is asked before it gives up: it may be once before, and once within, the first step.
+_ASKED = 3
 
 
 @frozen(kw_only=True)
@@ -39,40 +56,50 @@ class SQLiteMeasure(Measure):
     wal_bytes: int
 
 
-class SQLiteDatabase(Database):
+class SQLiteDatabase(Inspected):
     """One connection to one file, in autocommit: what an operation does not put into a transaction is its own.
 
     Attributes:
         path: the file, absolute.
         context: the job's.
         known_sound: set by an operation that has found, or made, the file sound in its structure.
+        stalls: for how long writers and readers were kept waiting; see `transaction` and `blocking`.
+        handles: how many handles on the file this job keeps, between two statements.
+        setup: what the application registers on each connection to the file.
     """
 
+    options: ClassVar[Mapping[str, str]] = KNOWN
     #: How long a lock of somebody else is waited for, in seconds: Python's own default for a connection.
     BUSY_SECONDS: ClassVar[float] = 5.0
     #: How often, in instructions of SQLite's virtual machine, it is asked whether to go on. 50 000 take about a
     #: millisecond, in which asking costs nothing that can be measured.
     STEPS: ClassVar[int] = 50_000
 
-    def __init__(self, path: str, connection: sqlite3.Connection, context: JobContext) -> None:
+    def __init__(self, path: str, connection: sqlite3.Connection, context: JobContext, setup: Setup = NOTHING) -> None:
         """Take over an open connection; see `connect`."""
         self.path = path
         self.context = context
         self.known_sound = False
+        self.stalls = Stalls()
+        self.setup = setup
         self._connection = connection
         self._told: Exception | None = None
         self._open = True
         self._second: SQLiteDatabase | None = None
+        self.handles = 1
+        self._keeper = ExitStack()
         self._closing = threading.Lock()
 
     @classmethod
-    def check(cls, url: str) -> None:
+    def check(cls, url: str, **options: Any) -> None:
         """Refuse a file that is missing, unfit or damaged. A lock that somebody holds now is no reason.
 
+        What `on_connect` names is not imported: the process that checks need not be the one that runs the job.
+
         Raises:
-            InvalidJobError: what is wrong with it, and the next step.
+            InputError: what is wrong with it or with an option, and the next step.
         """
-        check_file(_path(url))
+        check_file(_path(url), force=Options.of(options).force)
 
     @classmethod
     def resource(cls, url: str) -> str:
@@ -82,45 +109,114 @@ class SQLiteDatabase(Database):
 
     @classmethod
     @contextmanager
-    def connect(cls, url: str, context: JobContext) -> Iterator[Self]:
+    def connect(cls, url: str, context: JobContext, **options: Any) -> Iterator[Self]:
         """Open the file, which must be there, and close it on leaving.
 
         Args:
             url: a path or a `sqlite:///` URL.
             context: is asked, while a statement runs, whether the job must stop.
+            options: those of `options`.
 
         Raises:
-            OperationError: it cannot be opened.
+            OperationError: it cannot be opened, or the application's `on_connect` failed.
         """
         path = _path(url)
+        setup = Setup.of(Options.of(options).on_connect)
+        sweep(path, fresh=False)
         with ExitStack() as stack:
             keeper = stack.enter_context(ExitStack())
-            if _size(f"{path}-wal"):
+            has_log = bool(_size(f"{path}-wal"))
+            if has_log:
                 keeper.enter_context(closing(_log_keeper(path, cls.BUSY_SECONDS)))
             connection = stack.enter_context(closing(_opened(path, "rw", cls.BUSY_SECONDS)))
-            database = stack.enter_context(cls(path, connection, context)._used())
-            # what the schema calls is not to be trusted more than the file that it stands in (sqlite.org/security.html)
-            database.execute("PRAGMA trusted_schema = OFF")
+            setup.apply(connection)
+            database = stack.enter_context(cls(path, connection, context, setup)._used())
+            database._keeper, database.handles = keeper, 1 + has_log
+            stack.callback(database.disconnect)  # whichever connection it has by then
+            database.execute(f"PRAGMA trusted_schema = {setup.trust}")
             yield database
-            keeper.close()  # first, so that closing the other one moves the log into the file as usual
+            database.release_log()
         if database.known_sound:
             known.remember(path)
 
     @contextmanager
-    def second(self, mode: Literal["ro", "rw"]) -> Iterator[SQLiteDatabase]:
+    def second(self, mode: Literal["ro", "rw"], *, path: str = "") -> Iterator[SQLiteDatabase]:
         """Open a second connection to the file, to look with; what stops this one's statements stops its too.
+
+        Args:
+            mode: "ro" or "rw".
+            path: another file instead, such as a copy of this one.
 
         Raises:
             OperationError: it cannot be opened.
         """
+        path = path or self.path
         with ExitStack() as stack:
-            connection = stack.enter_context(closing(_opened(self.path, mode, self.BUSY_SECONDS)))
-            second = stack.enter_context(SQLiteDatabase(self.path, connection, self.context)._used())
+            connection = stack.enter_context(closing(_opened(path, mode, self.BUSY_SECONDS)))
+            self.setup.apply(connection)
+            second = stack.enter_context(SQLiteDatabase(path, connection, self.context, self.setup)._used())
+            second.limits = self.limits
             self._second = second
             try:
                 yield second
             finally:
                 self._second = None
+
+    @contextmanager
+    def scratch(self) -> Iterator[SQLiteDatabase]:
+        """Open an empty database in memory that knows what this connection knows, to try statements on.
+
+        Raises:
+            OperationError: the application's `on_connect` failed.
+        """
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            self.setup.apply(connection)
+            with SQLiteDatabase(self.path, connection, self.context, self.setup)._used() as scratch:
+                scratch.execute(f"PRAGMA trusted_schema = {self.setup.trust}")
+                yield scratch
+
+    def release_log(self) -> None:
+        """From now on let whoever closes the last connection move the write-ahead log into the file, as usual.
+
+        For an operation that has found the file sound, and needs to be the only one who has it open.
+        """
+        self._keeper.close()
+        self.handles = 1
+
+    def disconnect(self) -> None:
+        """Close the connection, but not the job with the file; `reconnect` goes on. Does nothing a second time."""
+        with self._closing:
+            self._open = False
+        self._connection.close()
+
+    def reconnect(self) -> None:
+        """Open a connection to the file that has the database's name now, which may be another one than before.
+
+        Raises:
+            OperationError: it cannot be opened.
+        """
+        connection = _opened(self.path, "rw", self.BUSY_SECONDS)
+        self.setup.apply(connection)
+        connection.set_progress_handler(self._stop_wanted, self.STEPS)
+        with self._closing:
+            self._connection, self._open = connection, True
+        self.execute(f"PRAGMA trusted_schema = {self.setup.trust}")
+
+    def copy(self, path: str, *, told: Callable[[int, int], object]) -> None:
+        """Copy the database, page by page, into an empty file; within a transaction all of it as of one moment.
+
+        The copy is complete and has not reached the disk yet: whoever believes in it syncs it first.
+
+        Args:
+            path: the file, which nobody else uses.
+            told: is called with the pages copied and all pages, some hundred times a second; what it raises ends it.
+
+        Raises:
+            OperationError: it failed.
+        """
+        with self._telling(), closing(_opened(path, "rw", self.BUSY_SECONDS)) as target:
+            target.execute("PRAGMA synchronous = OFF")
+            self._connection.backup(target, pages=_PAGES, progress=lambda _, left, all_: told(all_ - left, all_))
 
     def stand_in(self, missing: MissingFeature) -> None:
         """Register an empty function or collation, so that a statement that does not run it can be compiled.
@@ -140,11 +236,24 @@ class SQLiteDatabase(Database):
             TransientError: somebody else held a lock for longer than `BUSY_SECONDS`.
         """
         self.execute("BEGIN IMMEDIATE")
-        try:
+        with self.stalls.held():
+            try:
+                yield
+                self.execute("COMMIT")
+            finally:
+                self.rollback()  # which does nothing after a commit
+
+    @contextmanager
+    def blocking(self, *, readers: bool = False) -> Iterator[None]:
+        """Measure a statement that keeps writers out by itself, such as VACUUM or REINDEX.
+
+        Its wait for the lock counts too, because nothing tells when it got it.
+
+        Args:
+            readers: whether readers wait as well.
+        """
+        with self.stalls.held(readers=readers):
             yield
-            self.execute("COMMIT")
-        finally:
-            self.rollback()  # which does nothing after a commit
 
     def rollback(self) -> None:
         """Take back the open transaction, if there is one: after some errors SQLite has done so by itself.
@@ -170,6 +279,29 @@ class SQLiteDatabase(Database):
         """
         with self._telling():
             return self._connection.execute(sql, parameters).fetchall()
+
+    def first(self, sql: str, *, steps: int) -> str | None:
+        """Return the first thing that a statement says; None if it says nothing in more than twice so many steps.
+
+        Raises:
+            JobCancelledError, DeadlineExceededError, TransientError, OperationError: as `execute`.
+        """
+        asked = 0
+
+        def enough() -> int:
+            nonlocal asked
+            asked += 1
+            return int(asked > _ASKED) or self._stop_wanted()
+
+        self._connection.set_progress_handler(enough, steps)
+        try:
+            return str(self.execute(sql)[0][0])
+        except SQLiteFailure as failure:
+            if failure.code == sqlite3.SQLITE_INTERRUPT and asked > _ASKED:
+                return None
+            raise
+        finally:
+            self._connection.set_progress_handler(self._stop_wanted, self.STEPS)
 
     def pragma(self, name: str) -> int:
         """Return the whole number that a PRAGMA of the main schema has.
@@ -224,7 +356,7 @@ class SQLiteDatabase(Database):
     def _stop_wanted(self) -> int:
         """Tell SQLite whether to abort; an interrupt that comes between two statements goes nowhere, this does not."""
         try:
-            self.context.check_cancelled()
+            self.check_stop()
         except Exception as told:
             # raised through SQLite it would be lost: it is kept, and raised where the statement was asked for
             self._told = told
@@ -249,7 +381,7 @@ class SQLiteDatabase(Database):
         if code in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
             # whoever was told to stop while waiting for a lock is to stop, not to try again
             try:
-                self.context.check_cancelled()
+                self.check_stop()
             except PitstopError as stop:
                 return stop
         return explained(error, path=self.path, waited=self.BUSY_SECONDS)

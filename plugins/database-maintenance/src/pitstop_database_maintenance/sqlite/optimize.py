@@ -3,18 +3,23 @@
 `PRAGMA optimize` is meant for the end of a long connection; on a fresh one it finds nothing. From SQLite 3.46 a flag
 makes it look at every table. Before, it looks only at tables whose statistics the planner wanted on this connection, so
 that a query per index is planned first (planned, not run).
+
+SQLite says which tables are wanting; gathering is done as `analyze` does it. What SQLite gathers here by itself looks
+at so few entries that it misleads where an index has few distinct values.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
+from pitstop.errors import OperationError
 from pitstop.jobs import Result
-from pitstop_database_maintenance.sqlite.analyze import counts, summary
+from pitstop_database_maintenance.sqlite import kept_statistics
+from pitstop_database_maintenance.sqlite.analyze import LIMIT, Done, analyze_each, counts, summary
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure
+from pitstop_database_maintenance.sqlite.errors import SQLiteFailure
 from pitstop_database_maintenance.sqlite.report import begin, end, figures
-from pitstop_database_maintenance.sqlite.schema import Index, indexes, statistics
+from pitstop_database_maintenance.sqlite.schema import Index, indexes, statistics, tables
 from pitstop_database_maintenance.sqlite.soundness import require_sound
 
 #: From here on, 0x10000 means "all tables, not only those queried" (sqlite.org/pragma.html#pragma_optimize).
@@ -23,8 +28,6 @@ _LOOKS_AT_ALL = (3, 46, 0)
 _NEW_MASK, _OLD_MASK = 0x10002, 0x02
 #: Return the statements instead of running them.
 _DRY = 0x01
-#: Rows of each index to look at: sqlite.org/lang_analyze.html, "values between 100 and 1000", for optimize before 3.46.
-_ROWS = 400
 #: The schema as SQLite writes it in the statements that it returns.
 _MAIN = '"main"'
 
@@ -32,47 +35,61 @@ _MAIN = '"main"'
 def optimize(db: SQLiteDatabase) -> Result:
     """Gather the statistics that are missing or out of date by SQLite's own judgement.
 
-    It is cheap where `analyze` ran before: then it finds nothing to do.
+    It is cheap where `analyze` ran before: then it finds nothing to do. What there was is kept for `rollback_stats`.
 
     Raises:
-        OperationError: it failed, or the file is damaged; nothing was written then.
-        JobCancelledError, DeadlineExceededError: the job was told to stop.
+        OperationError: it failed for every table, or the file is damaged; nothing was written then.
+        JobCancelledError, DeadlineExceededError: the job was told to stop; what was not finished is as before.
         TransientError: somebody else held a lock for too long.
     """
     started = begin(db, "optimize")
     before = statistics(db)
-    statements, warnings = _optimize_all(db) if _looks_at_all() else _optimize_seen(db)
+    statements, warnings = _wanted(db, _NEW_MASK) if _looks_at_all() else _wanted_once_seen(db)
+    done = _gathered(db, statements)
     after = statistics(db)
-    data = figures(started, db.measure(), statements=statements, **counts(before, after))
+    own = {**counts(before, after), "statements": statements, **done.data()}
+    if done.left:
+        own["left"] = {}  # the next run asks SQLite anew
+    warnings = [*warnings, *done.warnings]
+    data = figures(db, started, db.measure(), **own)
     if after == before:
-        result = Result.unchanged("SQLite wants no new statistics", warnings=warnings, **data)
+        why = "the statistics were right already" if statements else "SQLite wants no new statistics"
+        result = Result.unchanged(why, warnings=warnings, **data)
     else:
         result = Result.changed(summary(after), warnings=warnings, **data)
     return end(db, started, result)
+
+
+def _gathered(db: SQLiteDatabase, statements: list[str]) -> Done:
+    """Gather the statistics of the tables that SQLite names in the statements that it would run."""
+    if not statements:
+        return Done()
+    wanting = set(statements)
+    names = [table for table in tables(db) if f"ANALYZE {_MAIN}.{db.quote(table)}" in wanting]
+    if len(names) != len(wanting):
+        raise OperationError(
+            reason=f"SQLite {sqlite3.sqlite_version} would run what optimize does not know: {'; '.join(statements)}",
+            hint="run analyze instead",
+        )
+    require_sound(db)
+    kept_statistics.keep(db)
+    return analyze_each(db, names, limit=LIMIT)
 
 
 def _looks_at_all() -> bool:
     return sqlite3.sqlite_version_info >= _LOOKS_AT_ALL
 
 
-def _optimize_all(db: SQLiteDatabase) -> tuple[list[str], list[str]]:
-    """Let SQLite look at all tables; return the statements that it ran, and warnings."""
-    statements = _wanted(db, _NEW_MASK)
-    return statements, _run(db, _NEW_MASK, statements, [])
-
-
-def _optimize_seen(db: SQLiteDatabase) -> tuple[list[str], list[str]]:
-    """Show SQLite every table, let it judge, and see to those that it cannot be shown.
+def _wanted_once_seen(db: SQLiteDatabase) -> tuple[list[str], list[str]]:
+    """Show SQLite every table, let it judge, and judge those that it cannot be shown; return as `_wanted` does.
 
     A table that has only an index on expressions, or a partial or a unique one of one column, comes to no query that
     knows nothing but column names. SQLite's rule for what it does see is simple enough to apply to them: an index
     without statistics is wanting.
     """
-    db.execute(f"PRAGMA analysis_limit = {_ROWS}")
     shown, warnings = _show(db)
-    statements = _wanted(db, _OLD_MASK)
-    unseen = _unseen(db, shown, statements)
-    return statements + unseen, warnings + _run(db, _OLD_MASK, statements, unseen)
+    statements, _ = _wanted(db, _OLD_MASK)
+    return statements + _unseen(db, shown, statements), warnings
 
 
 def _show(db: SQLiteDatabase) -> tuple[list[Index], list[str]]:
@@ -106,45 +123,12 @@ def _unseen(db: SQLiteDatabase, shown: list[Index], statements: list[str]) -> li
     return [statement for statement in dict.fromkeys(wanting) if statement not in statements]
 
 
-def _wanted(db: SQLiteDatabase, mask: int) -> list[str]:
-    """Return the statements that SQLite would run."""
+def _wanted(db: SQLiteDatabase, mask: int) -> tuple[list[str], list[str]]:
+    """Return the statements that SQLite would run, and warnings, of which it has none."""
     # Even for this it begins to write (seen in 3.51.1), by which it sets right a header that has another number of
     # pages than the file. Whether that may be is not known yet, so it is taken back.
     db.execute("BEGIN")
     try:
-        return [statement for (statement,) in db.execute(f"PRAGMA main.optimize({mask | _DRY})")]
+        return [statement for (statement,) in db.execute(f"PRAGMA main.optimize({mask | _DRY})")], []
     finally:
         db.rollback()
-
-
-def _run(db: SQLiteDatabase, mask: int, statements: list[str], others: list[str]) -> list[str]:
-    """Let SQLite run its statements, and then run others; return warnings. It happens whole or not at all."""
-    if not statements and not others:
-        return []
-    require_sound(db)
-    with db.transaction():
-        return _run_own(db, mask, statements) + _run_each(db, others)
-
-
-def _run_own(db: SQLiteDatabase, mask: int, statements: list[str]) -> list[str]:
-    if not statements:
-        return []
-    try:
-        db.execute(f"PRAGMA main.optimize({mask})")
-    except MissingFeature:
-        return _run_each(db, statements)  # one table stops all of them
-    return []
-
-
-def _run_each(db: SQLiteDatabase, statements: list[str]) -> list[str]:
-    warnings = []
-    for done, statement in enumerate(statements):
-        db.context.progress(done, len(statements), "statements", statement)
-        db.context.check_cancelled()
-        try:
-            db.execute(statement)
-        except SQLiteFailure as failure:
-            if failure.hopeless or failure.damaged:
-                raise
-            warnings.append(f"{statement} failed: {failure}")
-    return warnings

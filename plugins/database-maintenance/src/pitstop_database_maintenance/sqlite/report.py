@@ -38,8 +38,8 @@ def begin(db: SQLiteDatabase, name: str) -> Started:
     return Started(name=name, before=db.measure(), at=at)
 
 
-def figures(started: Started, after: SQLiteMeasure, **counts: Any) -> dict[str, Any]:
-    """Return a result's data: sizes in bytes, and what the operation counts itself."""
+def figures(db: SQLiteDatabase, started: Started, after: SQLiteMeasure, **counts: Any) -> dict[str, Any]:
+    """Return a result's data: sizes in bytes, times in seconds, and what the operation counts itself."""
     before = started.before
     return {
         "bytes_before": before.bytes,
@@ -51,9 +51,17 @@ def figures(started: Started, after: SQLiteMeasure, **counts: Any) -> dict[str, 
         "free_pages_before": before.free_pages,
         "free_pages_after": after.free_pages,
         "page_size": after.page_size,
+        "journal": journal_of(db),
+        "writer_stall": round(db.stalls.writer_stall, 4),
+        "reader_stall": round(db.stalls.reader_stall, 4),
         "seconds": round(time.monotonic() - started.at, 3),
         **counts,
     }
+
+
+def journal_of(db: SQLiteDatabase) -> str:
+    """Return "wal" or "rollback": what an operation costs in the one says nothing of the other."""
+    return "wal" if db.execute("PRAGMA main.journal_mode")[0][0] == "wal" else "rollback"
 
 
 def end(db: SQLiteDatabase, started: Started, result: Result) -> Result:

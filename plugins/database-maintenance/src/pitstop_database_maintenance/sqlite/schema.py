@@ -36,8 +36,14 @@ def tables(db: SQLiteDatabase) -> list[str]:
 
 def statistics(db: SQLiteDatabase) -> Statistics:
     """Return what the query planner is told of the data: (table, index or None, figures)."""
-    present = db.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = 'sqlite_stat1'")
-    return frozenset(db.execute("SELECT tbl, idx, stat FROM main.sqlite_stat1")) if present else frozenset()
+    if not has_table(db, "sqlite_stat1"):
+        return frozenset()
+    return frozenset(db.execute("SELECT tbl, idx, stat FROM main.sqlite_stat1"))
+
+
+def has_table(db: SQLiteDatabase, name: str) -> bool:
+    """Return whether there is a table of this name."""
+    return bool(db.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?", (name,)))
 
 
 def described(rows: Statistics) -> tuple[int, int]:

@@ -13,10 +13,14 @@ NULL in a NOT NULL column is the application's.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import IO, cast
 
-from pitstop_database_maintenance.sqlite import known
+from pitstop.errors import OperationError
+from pitstop_database_maintenance.sqlite import free_pages, known
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure, damaged
 
@@ -25,6 +29,9 @@ from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFai
 _PROBLEMS = 1
 #: How many entries of the schema are named in a message.
 _ENTRIES = 3
+#: Bytes a second that quick_check looks at: 800 MB measured, of a file that is in memory, and half of that because one
+#: that is only partly there is slower. It tells whether a whole look fits, so that it must not tell too much.
+_LOOKS_AT = 400e6
 #: How quick_check heads what is wrong with pages; problems with rows come without it (pragma.c, OP_IntegrityCk).
 _HEAD = "*** in database main ***\n"
 #: A problem's first number: the page, or from SQLite 3.42 on the root page of the b-tree that the page is in.
@@ -40,19 +47,108 @@ _BEGINNINGS = {
 }
 
 
-def require_sound(db: SQLiteDatabase) -> None:
+def require_sound(db: SQLiteDatabase, *, rows: bool = True) -> None:
     """Refuse a file whose structure is damaged, before anything is written. Reads the whole file, once per change.
+
+    With a write-ahead log that keeps nobody waiting, unless a view or a virtual table comes first in the schema (see
+    `_looks_at_all_pages`). Without one nobody can write meanwhile, and whoever waits to write keeps readers out;
+    `db.stalls` tells for how long.
+
+    Args:
+        db: the database.
+        rows: whether every row is read as well, which takes as long again; not for a copy of what was looked at whole.
 
     Raises:
         SQLiteFailure: it is damaged; the text names the file, the page and what to do.
         JobCancelledError, DeadlineExceededError: the job was told to stop.
         TransientError: somebody else held a lock for too long.
     """
-    if not (db.known_sound or known.is_known(db.path)):
-        problems = _schema_problems(db) or [_named(db, problem) for problem in _page_problems(db)]
-        if problems:
-            raise damaged(db.path, "; ".join(problems))
+    if not _is_known(db):
+        _refuse(db, _schema_problems(db) or [_named(db, problem) for problem in _page_problems(db, rows=rows)])
     db.known_sound = True
+
+
+def require_schema(db: SQLiteDatabase) -> None:
+    """Refuse a file whose schema is damaged, for who is to read the schema before the look at all pages is over.
+
+    Raises:
+        SQLiteFailure: as `require_sound`.
+    """
+    if not _is_known(db):
+        _refuse(db, _schema_problems(db))
+
+
+def require_movable(db: SQLiteDatabase, *, max_stall: float) -> str:
+    """Refuse a file of which pages cannot be moved safely, keeping no writer waiting for much longer than asked.
+
+    It is `require_sound` where that keeps to `max_stall`. Where it would not, the list of free pages is compared with
+    the map of pages instead (see `free_pages`), so that no page in use is overwritten; with a write-ahead log all
+    b-trees are looked at as well, which keeps nobody waiting. What each of them finds: docs/decisions/slices.md.
+
+    Args:
+        db: the database; its auto_vacuum must not be none.
+        max_stall: for how many seconds a writer may be kept waiting.
+
+    Returns:
+        What was looked at: "all pages", or "free pages".
+
+    Raises:
+        SQLiteFailure, JobCancelledError, DeadlineExceededError, TransientError: as `require_sound`.
+    """
+    if _is_known(db) or _fits(db, max_stall) or (_has_log(db) and _sees_all(db)):
+        require_sound(db)
+        return "all pages"
+    _refuse(db, _schema_problems(db))
+    if _has_log(db):
+        with db.second("ro") as reader:
+            _require_encoding(reader)
+            _refuse(db, [_named(db, problem) for problem in _checked(reader)])
+    _refuse(db, _free_page_problems(db))
+    return "free pages"
+
+
+def _is_known(db: SQLiteDatabase) -> bool:
+    return db.known_sound or known.is_known(db.path)
+
+
+def _refuse(db: SQLiteDatabase, problems: list[str]) -> None:
+    if problems:
+        raise damaged(db.path, "; ".join(problems))
+
+
+def _fits(db: SQLiteDatabase, max_stall: float) -> bool:
+    learned = db.history.throughput("quick_check") if db.history else None
+    return db.measure().bytes / min(learned or _LOOKS_AT, _LOOKS_AT) <= max_stall
+
+
+def _has_log(db: SQLiteDatabase) -> bool:
+    return str(db.execute("PRAGMA main.journal_mode")[0][0]) == "wal"
+
+
+def _sees_all(db: SQLiteDatabase) -> bool:
+    with db.second("ro") as reader:
+        return _looks_at_all_pages(reader)
+
+
+def _free_page_problems(db: SQLiteDatabase) -> list[str]:
+    """Return in what the list of free pages and the map of pages disagree, as a child process finds it."""
+    command = [sys.executable, "-I", "-S", free_pages.__file__, db.path]
+    with subprocess.Popen(  # noqa: S603 - this interpreter
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as child:
+        talk, hear = cast("IO[str]", child.stdin), cast("IO[str]", child.stdout)
+        said = [hear.readline()]  # "ready", when it has everything in memory
+        with db.transaction():  # in which nothing is changed
+            talk.write("read\n")
+            talk.flush()
+            said.append(hear.readline())
+        said += hear.read().splitlines()
+    if child.returncode or said[:2] != ["ready\n", "done\n"]:
+        told = said[-1].strip() or "it ended without a word"
+        raise OperationError(
+            reason=f"the free pages of {db.path} could not be looked at: {told}", hint="run it again with whole_look"
+        )
+    return [problem for problem in said[2:] if problem]
 
 
 def _schema_problems(db: SQLiteDatabase) -> list[str]:
@@ -71,17 +167,18 @@ def _type_of(sql: object) -> str | None:
     return _BEGINNINGS.get(" ".join(beginning[:2])) or _BEGINNINGS.get(" ".join(beginning[:3]))
 
 
-def _page_problems(db: SQLiteDatabase) -> list[str]:
-    with db.second("ro") as reader:
+def _page_problems(db: SQLiteDatabase, *, rows: bool = True) -> list[str]:
+    rollback = not _has_log(db)
+    with db.second("ro") as reader, db.stalls.held(readers=True) if rollback else nullcontext():
         _require_encoding(reader)
         if _looks_at_all_pages(reader):
-            return _checked(reader)
+            return _checked(reader, rows=rows)
         # what is taken out of the schema's own pages could be what is wrong with them
         problems = _checked(reader, "sqlite_master")
     if problems:
         return problems
-    with db.second("rw") as writer, _without_views(writer):
-        return _checked(writer)
+    with db.second("rw") as writer, db.stalls.held(readers=rollback), _without_views(writer):
+        return _checked(writer, rows=rows)
 
 
 def _require_encoding(db: SQLiteDatabase) -> None:
@@ -125,33 +222,44 @@ def _without_views(db: SQLiteDatabase) -> Iterator[None]:
         db.rollback()
 
 
-def _checked(db: SQLiteDatabase, what: str = str(_PROBLEMS)) -> list[str]:
+def _checked(db: SQLiteDatabase, what: str = str(_PROBLEMS), *, rows: bool = True) -> list[str]:
     """Return what is wrong with the pages.
 
     Args:
         db: the connection to look with.
         what: one table, or how many problems are enough.
+        rows: whether rows are read as well.
     """
     # a CHECK says nothing about the structure, and may use what only the application has
     db.execute("PRAGMA ignore_check_constraints = ON")
-    text = _first_answer(db, what)
+    text = _first_answer(db, what, rows=rows)
     return text.removeprefix(_HEAD).splitlines() if text.startswith(_HEAD) else []
 
 
-def _first_answer(db: SQLiteDatabase, what: str) -> str:
+def _first_answer(db: SQLiteDatabase, what: str, *, rows: bool) -> str:
     """Return what quick_check says first: all problems of the structure in one text, or anything else.
+
+    The structure comes first, as one step, during which SQLite asks once for each page whether to go on, if at all
+    (btree.c, checkProgress). Without `rows` it is given up after that: what is wrong would have been said by then.
 
     It compiles the whole schema. What only the application has is replaced: the check calls none of it.
     """
     replaced: set[str] = set()
     while True:
         try:
-            return str(db.execute(f"PRAGMA main.quick_check({what})")[0][0])
+            check = f"PRAGMA main.quick_check({what})"
+            return str(db.execute(check)[0][0]) if rows else db.first(check, steps=_setting_out(db)) or ""
         except MissingFeature as missing:
             if missing.missing in replaced or missing.kind == "module":
                 raise
             replaced.add(missing.missing)
             db.stand_in(missing)
+
+
+def _setting_out(db: SQLiteDatabase) -> int:
+    """Return in how many steps quick_check has begun to read rows: what it prepares, and what it asks for each page."""
+    [(entries,)] = db.execute("SELECT count(*) FROM main.sqlite_master")
+    return 1000 + 20 * int(entries) + db.pragma("page_count")
 
 
 def _named(db: SQLiteDatabase, problem: str) -> str:

@@ -1,0 +1,141 @@
+"""The options of every command that makes a plan, and the request that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from pitstop.cli.options import Duration
+from pitstop.errors import InvalidValueError
+from pitstop_database_maintenance.plan import Request
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_LOOKING = (
+    click.option(
+        "--exact", is_flag=True, help="Look at every page instead of a sample: slower, and by table and index."
+    ),
+    click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the sample, so that it can be repeated."),
+    click.option(
+        "--on-connect",
+        metavar="MODULE:FUNCTION",
+        help="Called with each connection, to register the application's collations and functions.",
+    ),
+)
+_PLANNING = (
+    click.option(
+        "--operations",
+        multiple=True,
+        metavar="NAME[,NAME...]",
+        help="Do exactly these, whether they pay or not; can be repeated. Default: what pays.",
+    ),
+    click.option(
+        "--all", "everything", is_flag=True, help="Vacuum or compact, reindex and analyze, whether it pays or not."
+    ),
+    click.option("--checks", is_flag=True, help="Also the checks for damage that are due."),
+    click.option(
+        "--threshold",
+        "thresholds",
+        multiple=True,
+        metavar="OPERATION.NAME=VALUE",
+        help="From when on something pays, such as space.high_from=0.2. Can be repeated.",
+    ),
+    click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="OPERATION.PARAMETER=VALUE",
+        help="Set a parameter of an operation, such as analyze.limit=1000. Can be repeated.",
+    ),
+    click.option(
+        "--max-stall", type=Duration(), metavar="TIME", help="How long a writer may be kept waiting, such as 50ms."
+    ),
+    click.option("--time-limit", type=Duration(), metavar="TIME", help="How long all of it may take, such as 30m."),
+    click.option("--offline", is_flag=True, help="Nobody else uses the databases meanwhile: files may be replaced."),
+    click.option("--force", is_flag=True, help="Work on network and FUSE file systems, too."),
+)
+#: What `request_of` takes.
+_OWN = (
+    "operations",
+    "everything",
+    "checks",
+    "thresholds",
+    "assignments",
+    "max_stall",
+    "time_limit",
+    "offline",
+    "force",
+    "exact",
+    "seed",
+    "on_connect",
+)
+
+
+def looking_options(command: Command) -> Command:
+    """Add `--exact`, `--seed` and `--on-connect`."""
+    return _with(command, _LOOKING)
+
+
+def planning_options(command: Command) -> Command:
+    """Add what says what is to be planned; `request_of` makes a request of it."""
+    return _with(command, (*_PLANNING, *_LOOKING))
+
+
+def request_of(values: dict[str, Any]) -> Request:
+    """Take out of a command's arguments those of `planning_options`, and return what they ask for.
+
+    Raises:
+        InvalidValueError: a threshold or a parameter is not of the form OPERATION.NAME=VALUE.
+    """
+    given = {name: values.pop(name) for name in _OWN}
+    thresholds = _by_operation("--threshold", given["thresholds"])
+    if given["offline"]:
+        thresholds["compact"] = {"offline": True, **thresholds.get("compact", {})}
+    options = {name: given[name] for name in ("on_connect", "force") if given[name]}
+    names = [name.strip() for names in given["operations"] for name in names.split(",")]
+    return Request(
+        operations=_checked(names) if given["operations"] else None,
+        everything=given["everything"],
+        checks=given["checks"],
+        thresholds=thresholds,
+        parameters=_by_operation("--set", given["assignments"]),
+        options=options,
+        max_stall=given["max_stall"],
+        time_limit=given["time_limit"],
+        exact=given["exact"],
+        seed=given["seed"],
+    )
+
+
+def _checked(names: list[str]) -> tuple[str, ...]:
+    for place, name in enumerate(names):
+        if not name:
+            raise InvalidValueError(
+                where="--operations", name="operations", problem="each item is a name, but one is empty"
+            )
+        if name in names[:place]:
+            raise InvalidValueError(where="--operations", name="operations", problem=f"{name!r} is given twice")
+    return tuple(names)
+
+
+def _by_operation(option: str, assignments: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    if not assignments:
+        return {}
+    from pitstop.cli.run import assign  # which brings along all that runs jobs
+
+    try:
+        found = assign({}, assignments)
+    except InvalidValueError as error:
+        raise InvalidValueError(where=option, name=error.name, problem=error.problem) from None
+    for name, value in found.items():
+        if not isinstance(value, Mapping):
+            raise InvalidValueError(where=option, name=name, problem="write OPERATION.NAME=VALUE")
+    return found
+
+
+def _with(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

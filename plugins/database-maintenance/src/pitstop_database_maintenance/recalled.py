@@ -1,0 +1,58 @@
+"""The history as a plan reads it: the same answers, each asked for once, so that thousands of databases cost little."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+from pitstop_database_maintenance.history import Checked, History, Left, Step
+
+
+class Recalled(History):
+    """Another history's past, as it was when it was first asked for. To be read from; closing it is the other's."""
+
+    def __init__(self, history: History | None) -> None:
+        """Read from a history, which must stay open; from an empty one if there is none."""
+        if history is None:
+            super().__init__(":memory:")
+            # nobody knows of this one, and so nobody closes it
+            weakref.finalize(self, self._connection.close)
+        else:
+            vars(self).update(vars(history))
+        self._is_own = history is None
+        self._rates: dict[str, float | None] = {}
+        self._everywhere: dict[tuple[str | None, int], list[Step]] = {}
+        self._known: set[str] | None = None
+        self._checked: set[str] | None = None
+        self._left: dict[str, list[Left]] | None = None
+
+    def steps(self, *, database: str | None = None, operation: str | None = None, limit: int = 100) -> list[Step]:
+        """Return past steps, the newest first."""
+        if database is not None:
+            if self._known is None:
+                self._known = {name for (name,) in self._read("SELECT DISTINCT database FROM step")}
+            return super().steps(database=database, operation=operation, limit=limit) if database in self._known else []
+        key = (operation, limit)
+        if key not in self._everywhere:
+            self._everywhere[key] = super().steps(operation=operation, limit=limit)
+        return self._everywhere[key]
+
+    def checked(self, database: str, kind: str) -> dict[str, Checked]:
+        """Return the last check of each object."""
+        if self._checked is None:
+            self._checked = {name for (name,) in self._read("SELECT DISTINCT database FROM checked")}
+        return super().checked(database, kind) if database in self._checked else {}
+
+    def left(self, databases: Sequence[str] | None = None) -> list[Left]:
+        """Return what earlier runs left, the oldest first; of all databases, or of these."""
+        if self._left is None:
+            self._left = {}
+            for entry in super().left():
+                self._left.setdefault(entry.database, []).append(entry)
+        names = self._left if databases is None else databases
+        return sorted((entry for name in names for entry in self._left.get(name, ())), key=lambda entry: entry.at)
+
+    def close(self) -> None:
+        """Close the file if there was no other history to read from."""
+        if self._is_own:
+            super().close()

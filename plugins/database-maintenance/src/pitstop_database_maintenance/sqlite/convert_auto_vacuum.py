@@ -1,0 +1,104 @@
+"""`convert_auto_vacuum`: rebuild the file once, so that it keeps a map of its pages, and free ones can be given back.
+
+Owns what has to happen around the rebuild; the rebuild itself, with its conditions, is `vacuum`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pitstop.errors import OperationError
+from pitstop.jobs import Outcome, Result
+from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.report import Started, begin, end, figures
+from pitstop_database_maintenance.sqlite.soundness import require_sound
+from pitstop_database_maintenance.sqlite.vacuum import vacuum
+
+Mode = Literal["incremental", "full", "none"]
+#: As `PRAGMA auto_vacuum` numbers them (sqlite.org/pragma.html#pragma_auto_vacuum).
+_MODES: Final[tuple[Mode, ...]] = ("none", "full", "incremental")
+
+
+def convert_auto_vacuum(db: SQLiteDatabase, *, mode: Mode = "incremental", allow_renumbering: bool = False) -> Result:
+    """Change what happens to free pages: "incremental" keeps them until `incremental_vacuum` gives them back.
+
+    "full" gives them back at each commit, which makes commits slow and moves pages for ever; "none" keeps them until a
+    `vacuum`. Between "none" and the others the file is rebuilt, once, during which nobody can write: the map of pages
+    is made or left out, and takes about a four-hundredth of the file. Between "full" and "incremental" only the header
+    changes. It works with a write-ahead log too (tested with SQLite 3.40.1).
+
+    Args:
+        db: the database.
+        mode: what `PRAGMA auto_vacuum` is to be.
+        allow_renumbering: as for `vacuum`, where the file is rebuilt.
+
+    Raises:
+        OperationError: as `vacuum`; or the file was rebuilt and SQLite has not changed the mode.
+        JobCancelledError, DeadlineExceededError: the job was told to stop; the file is as it was.
+        TransientError: somebody else held a lock for too long.
+    """
+    started = begin(db, "convert_auto_vacuum")
+    before = _mode(db)
+    if before == mode:
+        text = f"auto_vacuum is {mode} already"
+        return end(db, started, Result.unchanged(text, **figures(db, started, started.before, **_modes(before, mode))))
+    if "none" in (before, mode):
+        rebuilt = _rebuild(db, mode, allow_renumbering=allow_renumbering)
+        if rebuilt.outcome is Outcome.SKIPPED:
+            return rebuilt
+    else:
+        rebuilt = _switch(db, mode)
+    _verify(db, mode)
+    return end(db, started, _result(db, started, before, mode, rebuilt))
+
+
+def _mode(db: SQLiteDatabase) -> Mode:
+    return _MODES[db.pragma("auto_vacuum")]
+
+
+def _rebuild(db: SQLiteDatabase, mode: Mode, *, allow_renumbering: bool) -> Result:
+    # Said to this connection only, and kept in memory: the next VACUUM on it is the one that does it.
+    _ask_for(db, mode)
+    try:
+        return vacuum(db, allow_renumbering=allow_renumbering)
+    except BaseException:
+        _ask_for(db, _mode(db))  # or a later VACUUM on this connection would
+        raise
+
+
+def _switch(db: SQLiteDatabase, mode: Mode) -> Result:
+    if db.in_transaction:
+        raise OperationError(reason=f"a transaction is open on the connection to {db.path}", hint="commit it first")
+    require_sound(db)
+    with db.transaction():
+        _ask_for(db, mode)
+    return Result.changed("")
+
+
+def _ask_for(db: SQLiteDatabase, mode: Mode) -> None:
+    db.execute(f"PRAGMA main.auto_vacuum = {_MODES.index(mode)}")
+
+
+def _verify(db: SQLiteDatabase, mode: Mode) -> None:
+    """Raise if the file does not say what it was asked to; a connection of its own is told nothing but the file.
+
+    Raises:
+        OperationError: it does not.
+    """
+    with db.second("ro") as reader:
+        found = _mode(reader)
+    if found != mode:
+        raise OperationError(
+            reason=f"auto_vacuum of {db.path} is {found} after it was set to {mode}",
+            hint="its rows are as they were; see whether the application sets it too",
+        )
+
+
+def _modes(before: Mode, after: Mode) -> dict[str, Any]:
+    return {"auto_vacuum_before": before, "auto_vacuum_after": after}
+
+
+def _result(db: SQLiteDatabase, started: Started, before: Mode, mode: Mode, rebuilt: Result) -> Result:
+    data = figures(db, started, db.measure(), **_modes(before, mode))
+    how = f"; rebuilt: {rebuilt.summary}" if rebuilt.summary else ""
+    return Result.changed(f"auto_vacuum {before} -> {mode}{how}", warnings=rebuilt.warnings, **data)

@@ -1,0 +1,155 @@
+"""What a schema needs that this connection does not have: collations and functions. Owns finding it beforehand.
+
+VACUUM and VACUUM INTO run the SQL of every table and index again, and fail at the first thing that is unknown; so the
+same SQL is run first on an empty database in memory. Views, triggers and virtual tables are copied as they are, and
+need nothing. What is missing is never replaced on a connection that writes: an index that is built with another
+collation passes SQLite's own integrity check, and the application then misses most of its rows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from attrs import frozen
+
+from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure
+from pitstop_database_maintenance.sqlite.order import require_order
+
+#: Since which version SQLite has these functions by itself (sqlite.org/changes.html).
+_SINCE: Final = {
+    "unhex": (3, 41, 0),
+    "json_error_position": (3, 42, 0),
+    "octet_length": (3, 43, 0),
+    "timediff": (3, 43, 0),
+    "concat": (3, 44, 0),
+    "concat_ws": (3, 44, 0),
+    "jsonb": (3, 45, 0),
+    "jsonb_array": (3, 45, 0),
+    "jsonb_extract": (3, 45, 0),
+    "jsonb_insert": (3, 45, 0),
+    "jsonb_object": (3, 45, 0),
+    "jsonb_patch": (3, 45, 0),
+    "jsonb_remove": (3, 45, 0),
+    "jsonb_replace": (3, 45, 0),
+    "jsonb_set": (3, 45, 0),
+    "json_pretty": (3, 46, 0),
+    "if": (3, 48, 0),
+    "unistr": (3, 50, 0),
+    "unistr_quote": (3, 50, 0),
+}
+#: How many of them a message names.
+_NAMED: Final = 5
+
+
+@frozen(kw_only=True)
+class Missing:
+    """Something that the schema uses and this connection does not have.
+
+    Args:
+        kind: "collation", "function" or "module".
+        name: its name.
+        where: what uses it first, tables before indexes, such as "index 'by_name'".
+    """
+
+    kind: str
+    name: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"the {self.kind} {self.name!r} ({self.where})"
+
+
+def missing(db: SQLiteDatabase) -> list[Missing]:
+    """Return what the tables and indexes of the main schema need and do not find, each once. Reads the schema only."""
+    entries = db.execute(
+        "SELECT type, name, sql FROM main.sqlite_master"
+        " WHERE type IN ('table', 'index') AND rootpage > 0 AND sql IS NOT NULL ORDER BY type DESC, rowid"
+    )
+    found: dict[tuple[str, str], Missing] = {}
+    with db.scratch() as scratch:
+        # as VACUUM does it: only so are names allowed that SQLite keeps for itself
+        scratch.execute("PRAGMA writable_schema = ON")
+        for kind, name, sql in entries:
+            for lacking in _lacking(scratch, sql):
+                place = Missing(kind=lacking.kind, name=lacking.name, where=f"{kind} {name!r}")
+                found.setdefault((place.kind, place.name), place)
+    return list(found.values())
+
+
+def missing_for(db: SQLiteDatabase, statement: str) -> MissingFeature | None:
+    """Return what a statement needs and does not find; it is compiled and not run."""
+    try:
+        db.execute(f"EXPLAIN {statement}")
+    except MissingFeature as lacking:
+        return lacking
+    except SQLiteFailure:
+        pass  # running it will tell, and better
+    return None
+
+
+def require_features(db: SQLiteDatabase, what: str) -> None:
+    """Refuse what rebuilds every table and index, before anything is written, if that would fail or be wrong.
+
+    It would fail where something is missing, and be wrong where a collation is not the one that an index was built
+    with (`pitstop_database_maintenance.sqlite.order`).
+
+    Args:
+        db: the database.
+        what: the operation, such as "vacuum".
+
+    Raises:
+        MissingFeature: something is missing; the text names all of it, and what to do.
+        OperationError: an index is in another order; the text names it, and what to do.
+        JobCancelledError, DeadlineExceededError: the job was told to stop.
+    """
+    lacking = missing(db)
+    if lacking:
+        raise refused(db, what, lacking)
+    require_order(db, what)
+
+
+def refused(db: SQLiteDatabase, what: str, lacking: list[Missing]) -> MissingFeature:
+    """Return what to raise for an operation that needs what is missing."""
+    named = "; ".join(str(each) for each in lacking[:_NAMED])
+    more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+    return MissingFeature(
+        reason=f"{what} of {db.path} needs what the application registers and SQLite here lacks: {named}{more}",
+        hint=f"{_advice(lacking)}; nothing was touched",
+        kind=lacking[0].kind,
+        name=lacking[0].name,
+    )
+
+
+def _advice(lacking: Iterable[Missing]) -> str:
+    names = {each.name.lower() for each in lacking if each.kind == "function"}
+    since = max((_SINCE[name] for name in names if name in _SINCE), default=(0, 0, 0))
+    advice = "register it by the option on_connect, or run the operation from the application"
+    if since > sqlite3.sqlite_version_info:
+        newer = ".".join(map(str, since))
+        here = sqlite3.sqlite_version
+        return f"run Pitstop with a Python whose SQLite is {newer} or newer (this is {here}), or {advice}"
+    return advice
+
+
+def _lacking(scratch: SQLiteDatabase, sql: str) -> list[MissingFeature]:
+    """Run one statement of the schema; return all that it lacks, each of which is replaced in memory meanwhile."""
+    found: list[MissingFeature] = []
+    while True:
+        try:
+            scratch.execute(sql)
+        except MissingFeature as lacking:
+            if lacking.kind == "module" or any(lacking.missing == known.missing for known in found):
+                break
+            found.append(lacking)
+            scratch.stand_in(lacking)
+            # a function of ours is not called by a schema that is not trusted
+            scratch.execute("PRAGMA trusted_schema = ON")
+        except SQLiteFailure:
+            break  # whatever else is wrong with it is for the operation to meet
+        else:
+            break
+    scratch.execute(f"PRAGMA trusted_schema = {scratch.setup.trust}")
+    return found

@@ -1,0 +1,197 @@
+"""What an operation on SQLite will cost: seconds, stalls, room, bytes written. Learned from past runs where there are.
+
+Owns the figures from which it is told while nothing has been learned yet. They were measured on a virtual machine of
+two cores with a virtio disk, on files of 306 MB and 1 GB after churn (docs/decisions/assessments.md); another machine
+is faster or slower, which the first few runs on it teach.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from pitstop_database_maintenance.assessment import Look, Prediction
+from pitstop_database_maintenance.history import Step
+from pitstop_database_maintenance.sqlite.inspection import Inspection
+from pitstop_database_maintenance.sqlite.stalls import DEFAULT_STALL, as_waited, expected_stall
+
+#: What every operation takes, however small the file: opening, the schema, syncs.
+FIXED: Final = 0.01
+#: The shortest stall that can be promised at all: one transaction that is synced to disk.
+SHORTEST_STALL: Final = 0.01
+#: Bytes of work a second, by operation; what its work is stands at `_WORK`.
+RATES: Final[Mapping[str, float]] = {
+    "analyze": 4_000e6,
+    "backup": 250e6,
+    "checkpoint": 350e6,
+    "compact": 230e6,
+    "convert_auto_vacuum": 155e6,
+    "foreign_key_check": 300e6,
+    "fts_check": 60e6,
+    "fts_optimize": 50e6,
+    "incremental_vacuum": 60e6,
+    "integrity_check": 150e6,
+    "optimize": 4_000e6,
+    "quick_check": 700e6,
+    "reindex": 150e6,
+    "vacuum": 155e6,
+}
+#: How many past runs are looked at: on one database, and on all of this machine.
+_OWN, _ALL = 5, 50
+#: A past run teaches something about a database of at least a quarter, and at most four times, its work.
+_ALIKE: Final = 4.0
+#: These only look, so that "unchanged" is a full run of theirs.
+_LOOKING: Final = frozenset({"quick_check", "integrity_check", "foreign_key_check", "fts_check", "checkpoint"})
+
+
+#: For a look of which only the verdict is of interest.
+_NOT_WORKED_OUT: Final = Prediction()
+
+
+@frozen(kw_only=True)
+class Time:
+    """How long an operation will take.
+
+    Args:
+        seconds: in all.
+        held: for how much of that writers will be kept out at a stretch; None if that was not learned.
+        learned: whether this comes from past runs.
+    """
+
+    seconds: float
+    held: float | None = None
+    learned: bool = False
+
+
+def time_of(look: Look, operation: str, work: float, *, rate: float | None = None) -> Time:
+    """Return how long an operation will take.
+
+    Args:
+        look: with the history.
+        operation: its short name.
+        work: how many bytes it has to deal with: the database's size, or what `_WORK` says.
+        rate: bytes of work a second if nothing has been learned; by default as `RATES` says.
+    """
+    if look.brief:
+        return Time(seconds=FIXED)
+    work = max(work, 1.0)
+    own = look.history.steps(operation, limit=_OWN)
+    everywhere = look.history.history.steps(operation=operation, limit=_ALL)
+    journal = "rollback" if rollback(look) else "wal"
+    found = _learned(own, operation, work, journal) or _learned(everywhere, operation, work, journal)
+    if found is None:
+        return Time(seconds=FIXED + work / (rate or RATES[operation]))
+    speed, held = found
+    return Time(seconds=work / speed, held=None if held is None else work * held, learned=True)
+
+
+def look_before(look: Look) -> float:
+    """Return how long the look for damage takes that comes before the first write; see `soundness`."""
+    inspection: Inspection = look.inspection
+    return time_of(look, "quick_check", inspection.size).seconds - FIXED
+
+
+def rollback(look: Look) -> bool:
+    """Return whether readers keep writers waiting, and writers readers, because there is no write-ahead log."""
+    inspection: Inspection = look.inspection
+    return inspection.journal != "wal"
+
+
+def stalling(look: Look, time: Time, *, held: float, looks: bool = True, **others: Any) -> Prediction:
+    """Return what an operation costs that keeps writers out at a stretch.
+
+    Args:
+        look: with the journal mode.
+        time: as `time_of` says, without the look for damage.
+        held: for how many seconds, unless past runs taught better.
+        looks: whether it looks for damage first, which in rollback mode keeps writers waiting too.
+        others: further fields of the prediction.
+    """
+    if look.brief:
+        return _NOT_WORKED_OUT
+    first = look_before(look) if looks else 0.0
+    stall = time.held if time.held is not None else as_waited(held)
+    if rollback(look) and looks:
+        stall = max(stall, as_waited(first))
+    seconds = time.seconds if time.learned else time.seconds + first
+    return Prediction(
+        seconds=seconds,
+        writer_stall=stall,
+        reader_stall=stall if rollback(look) else 0.0,
+        learned=time.learned,
+        **others,
+    )
+
+
+def reading(look: Look, time: Time, **others: Any) -> Prediction:
+    """Return what an operation costs that only reads: with a write-ahead log it keeps nobody waiting.
+
+    In rollback mode nobody can write while it reads, and nobody can begin to read while a writer waits for it.
+    """
+    if look.brief:
+        return _NOT_WORKED_OUT
+    stall = (time.held or as_waited(time.seconds)) if rollback(look) else 0.0
+    return Prediction(seconds=time.seconds, writer_stall=stall, reader_stall=stall, learned=time.learned, **others)
+
+
+def slicing(look: Look, time: Time, **others: Any) -> Prediction:
+    """Return what an operation costs that works in slices as short as is asked for."""
+    if look.brief:
+        return _NOT_WORKED_OUT
+    wanted = DEFAULT_STALL if look.max_stall is None else min(look.max_stall, DEFAULT_STALL)
+    stall = max(SHORTEST_STALL, expected_stall(wanted))
+    return Prediction(
+        seconds=time.seconds if time.learned else time.seconds + look_before(look),
+        writer_stall=stall,
+        reader_stall=stall if rollback(look) else 0.0,
+        learned=time.learned,
+        **others,
+    )
+
+
+def _freed(step: Step) -> float:
+    data = step.data
+    pages = data.get("free_pages_before", 0) - data.get("free_pages_after", 0)
+    return float(pages * data.get("page_size", 0))
+
+
+def _log(step: Step) -> float:
+    return float(step.data.get("wal_bytes_before", 0))
+
+
+def _size(step: Step) -> float:
+    return float(step.bytes or 0)
+
+
+#: What an operation's work is, where it is not the database's size.
+_WORK: Final[Mapping[str, Callable[[Step], float]]] = {"incremental_vacuum": _freed, "checkpoint": _log}
+
+
+def _learned(steps: Sequence[Step], operation: str, work: float, journal: str) -> tuple[float, float | None] | None:
+    """Return bytes of work a second, and the seconds held per byte of work, as past runs teach; None if none does.
+
+    Runs in the other journal mode teach nothing: slices take six times as long without a write-ahead log.
+    """
+    of = _WORK.get(operation, _size)
+    speeds, stalls = [], []
+    for step in steps:
+        if not step.seconds or not _is_whole(step) or step.data.get("journal", journal) != journal:
+            continue
+        done = of(step)
+        if done > 0 and 1 / _ALIKE <= done / work <= _ALIKE:
+            speeds.append(done / step.seconds)
+            stall = step.data.get("writer_stall")
+            if stall is not None:
+                stalls.append(stall / done)
+    if not speeds:
+        return None
+    return statistics.median(speeds), statistics.median(stalls) if stalls else None
+
+
+def _is_whole(step: Step) -> bool:
+    if "stopped_by" in step.data:
+        return False
+    return step.outcome == "changed" or (step.outcome == "unchanged" and step.operation in _LOOKING)

@@ -1,0 +1,226 @@
+"""A rewritten copy of a database in a file beside it, looked at before anybody relies on it. Changes no database.
+
+`VACUUM INTO` writes every page once, in order; VACUUM writes it three times. What that costs, and the checks: see
+docs/decisions/compact.md.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Generic, Self, TypeVar
+
+from attrs import frozen
+
+from pitstop.errors import OperationError
+from pitstop_database_maintenance.sqlite import rowids
+from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.errors import MissingFeature, damaged
+from pitstop_database_maintenance.sqlite.leftovers import Temporary
+from pitstop_database_maintenance.sqlite.soundness import require_sound
+
+#: What a copy must have in common with its original; VACUUM INTO keeps all of these, and not the journal mode.
+_KEPT: Final = ("page_size", "auto_vacuum", "encoding", "user_version", "application_id", "default_cache_size")
+#: How often progress is told, in seconds.
+_TOLD_EVERY: Final = 0.25
+
+T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class Contents:
+    """What must be the same in a copy.
+
+    Args:
+        schema: its entries, without the numbers of pages.
+        settings: by the name of the PRAGMA.
+        rows: by table, how many; None where that cannot be asked.
+        numbers: by table to whose rows something refers by undeclared numbers, a checksum of these.
+    """
+
+    schema: frozenset[tuple[Any, ...]]
+    settings: dict[str, Any]
+    rows: dict[str, int | None]
+    numbers: dict[str, str]
+
+
+def contents(db: SQLiteDatabase, *, numbered: frozenset[str] = frozenset()) -> Contents:
+    """Return what a database holds, by its own count.
+
+    Args:
+        db: a connection to it.
+        numbered: the tables of which the numbers of the rows matter.
+    """
+    entries = db.execute("SELECT type, name, tbl_name, sql, rootpage > 0 FROM main.sqlite_master")
+    rows: dict[str, int | None] = {}
+    for kind, name, _, _, stored in entries:
+        if not isinstance(name, str) or "\0" in name:
+            raise damaged(db.path, f"its schema has {name!r} for a name")
+        if kind == "table" and stored:
+            rows[name] = _count(db, name)
+            db.check_stop()
+    return Contents(
+        schema=frozenset(entries),
+        settings={name: db.execute(f"PRAGMA main.{name}") for name in _KEPT},
+        rows=rows,
+        numbers=rowids.digests(db, sorted(numbered)),
+    )
+
+
+def _count(db: SQLiteDatabase, table: str) -> int | None:
+    """Return how many rows a table has; None if nothing can be asked of it without what only the application has."""
+    for way in ("", " NOT INDEXED"):
+        try:
+            return int(db.execute(f"SELECT count(*) FROM main.{db.quote(table)}{way}")[0][0])  # noqa: S608 - quoted
+        except MissingFeature:
+            continue
+    return None
+
+
+def rewrite(db: SQLiteDatabase, target: Temporary, *, predicted: int, numbered: frozenset[str]) -> Contents:
+    """Write a database anew into an empty file, and look at the original and at the copy; that is not synced yet.
+
+    Args:
+        db: the database.
+        target: the file.
+        predicted: how many bytes the copy will have, for the progress.
+        numbered: the tables of which the numbers of the rows must stay the same.
+
+    Returns:
+        What both hold.
+
+    Raises:
+        SQLiteFailure: the original is damaged, or it could not be written.
+        OperationError: the copy is not like the original.
+        JobCancelledError, DeadlineExceededError, TimeLimitReachedError: the job was told to stop.
+        TransientError: somebody else held a lock for too long.
+    """
+    look = _Look(db, numbered)
+    with _progress(db, target.path, predicted), look, _unsynced(db):
+        db.execute("VACUUM INTO ?", (target.path,))
+    found = look.result()
+    db.context.progress(predicted, predicted, "bytes", "checking the copy")
+    _compare(db, target, found, numbered)
+    return found
+
+
+def _compare(db: SQLiteDatabase, target: Temporary, original: Contents, numbered: frozenset[str]) -> None:
+    # to write out what is in memory, and to read what is there, takes no longer than the longer of the two
+    with _Aside(lambda: os.fsync(target.handle)) as syncing, db.second("ro", path=target.path) as copy:
+        require_sound(copy, rows=False)
+        found = contents(copy, numbered=numbered)
+    syncing.result()
+    for what in ("schema", "settings", "rows", "numbers"):
+        if getattr(original, what) != getattr(found, what):
+            raise OperationError(
+                reason=f"the copy of {db.path} is not like the original: their {what} are different",
+                hint="nothing was touched; see what PRAGMA integrity_check says of the database",
+            )
+
+
+@contextmanager
+def _unsynced(db: SQLiteDatabase) -> Iterator[None]:
+    """Have SQLite leave it to its caller to sync what it writes; that is done once, and while the copy is looked at."""
+    level = db.pragma("synchronous")
+    db.execute("PRAGMA main.synchronous = OFF")
+    try:
+        yield
+    finally:
+        db.execute(f"PRAGMA main.synchronous = {level}")
+
+
+class _Aside(Generic[T]):
+    """Something that another thread does while the block runs. Leaving the block waits for it."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        while self._thread.is_alive():
+            if error is not None:
+                self.stop()
+            self._thread.join(0.05 if error is not None else None)
+
+    def stop(self) -> None:
+        """Ask it to end; by default it just ends when it is done."""
+
+    def result(self) -> T:
+        """Return what came of it, or raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+    def _run(self) -> None:
+        try:
+            self._value.append(self._work())
+        except BaseException as error:
+            self._error = error
+            self.failed()
+
+    def failed(self) -> None:
+        """Tell the others that it failed; by default they see when they ask for the result."""
+
+
+class _Look(_Aside[Contents]):
+    """The look at the original, while it is copied: on two processors it costs next to nothing.
+
+    If it finds something, the copy is of no use, and is interrupted.
+    """
+
+    def __init__(self, db: SQLiteDatabase, numbered: frozenset[str]) -> None:
+        super().__init__(self._look)
+        self._db = db
+        self._numbered = numbered
+        self._told = False
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        super().__exit__(kind, error, trace)
+        if error is not None and self._error is not None and not self._told:
+            self.result()  # it is the reason why the copy was interrupted
+
+    def stop(self) -> None:
+        self._told = True
+        self._db.interrupt()
+
+    def failed(self) -> None:
+        if not self._told:
+            self._db.interrupt()
+
+    def _look(self) -> Contents:
+        with self._db.second("ro") as reader:
+            reader.known_sound = self._db.known_sound
+            # without the rows: VACUUM copies them as they are, so that none is lost that could be read before
+            require_sound(reader, rows=False)
+            return contents(reader, numbered=self._numbered)
+
+
+@contextmanager
+def _progress(db: SQLiteDatabase, path: str, predicted: int) -> Iterator[None]:
+    """Tell how large a file has become, as long as the block runs."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(_TOLD_EVERY):
+            try:
+                size = os.stat(path).st_size
+            except OSError:
+                return
+            db.context.progress(min(size, predicted), predicted, "bytes", "rewriting")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    db.context.progress(0, predicted, "bytes", "rewriting")
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()

@@ -1,0 +1,179 @@
+"""The history: what past runs leave for the next ones."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pitstop_database_maintenance import history as module
+from pitstop_database_maintenance.history import VARIABLE, Checked, History, Left, Step, history_path, shared_history
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    with History(tmp_path / "maintenance.db") as opened:
+        yield opened
+
+
+def step(database: str = "sqlite:/a", operation: str = "vacuum", **more: object) -> Step:
+    """Return a step that did a hundred bytes in a second."""
+    return Step(**{"database": database, "operation": operation, "seconds": 1.0, "bytes": 100, **more})  # type: ignore[arg-type]
+
+
+def left(database: str = "sqlite:/a", operation: str = "vacuum", at: float = 1.0, **parameters: object) -> Left:
+    """Return a remainder."""
+    return Left(database=database, operation=operation, at=at, reason="time limit", parameters=parameters)
+
+
+def test_steps_come_back_as_they_were(history: History) -> None:
+    """The newest first, by database and by operation, whole."""
+    first = step(at=1.0, predicted={"seconds": 2.5}, data={"bytes_after": 7}, summary="done", run="r")
+    second = step(operation="analyze", at=2.0)
+    third = step(database="sqlite:/b", at=3.0)
+    history.add_step(first)
+    history.add_steps([second, third])
+    assert history.steps() == [third, second, first]
+    assert history.steps(database="sqlite:/a") == [second, first]
+    assert history.steps(operation="vacuum") == [third, first]
+    assert history.steps(database="sqlite:/a", operation="vacuum", limit=1) == [first]
+    assert history.of("sqlite:/b").steps() == [third]
+
+
+def test_a_step_takes_up_what_was_left_of_its_operation(history: History) -> None:
+    """What was finished is forgotten, what was only skipped is not, and what this run leaves takes its place."""
+    history.leave(left())
+    history.leave(left(operation="analyze"))
+    history.add_steps([step(outcome="skipped")])
+    assert len(history.left()) == 2
+    history.add_steps([step()])
+    assert [entry.operation for entry in history.left()] == ["analyze"]
+    history.add_steps([step(operation="analyze")], left=[left(operation="analyze", at=5.0, start=3)])
+    assert history.left() == [left(operation="analyze", at=5.0, start=3)]
+
+
+def test_left_is_told_by_database_and_age(history: History) -> None:
+    """The oldest first; of one, of several, of all."""
+    newer, older = left(at=9.0), left(database="sqlite:/b", at=2.0)
+    history.leave(newer)
+    history.leave(older)
+    assert history.left() == [older, newer]
+    assert history.left(["sqlite:/a"]) == [newer]
+    assert history.left(["sqlite:/a", "sqlite:/b", "sqlite:/c"]) == [older, newer]
+    assert history.left([]) == []
+    history.take_up("sqlite:/a", "vacuum")
+    assert history.of("sqlite:/a").left() == []
+
+
+def test_throughput_is_the_median_of_what_did_something(history: History) -> None:
+    """Of the database itself, and of all only if it has none; what was skipped or took no time does not count."""
+    assert history.throughput("vacuum") is None
+    for seconds in (1.0, 2.0, 4.0):
+        history.add_step(step(seconds=seconds))
+    history.add_step(step(outcome="skipped", seconds=100.0))
+    history.add_step(step(seconds=0.0))
+    history.add_step(step(database="sqlite:/b", seconds=10.0))
+    assert history.throughput("vacuum", "sqlite:/a") == 50.0
+    assert history.throughput("vacuum", "sqlite:/b") == 10.0
+
+
+@pytest.mark.parametrize("name", ["plain", "umlaut-\xe4", os.fsdecode(b"broken-\xff"), "quote'\"", "\U0001f600"])
+def test_any_name_can_be_kept(history: History, name: str) -> None:
+    """A file's name may hold bytes that are no UTF-8, which no database takes; it is found again by the same name."""
+    resource = f"sqlite:/{name}"
+    history.add_steps([step(database=resource, summary=name)], left=[left(database=resource, operation="analyze")])
+    history.remember_checked(resource, [Checked(object=name, kind="c", at=1.0, seconds=1.0, problems=0)])
+    history.keep(resource, "map", {"name": name})
+    assert len(history.steps(database=resource)) == 1
+    assert len(history.left([resource])) == len(history.left([resource, "other"])) == 1
+    assert len(history.checked(resource, "c")) == 1
+    assert history.kept(resource, "map")[0].data == {"name": name}
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 5))
+def test_keep_forgets_all_but_the_newest(values: list[int], at_most: int) -> None:
+    """The newest first, at most so many, and those of other kinds are left alone."""
+    with History(":memory:") as history:
+        history.keep("sqlite:/a", "other", 1)
+        for value in values:
+            history.keep("sqlite:/a", "map", value, at_most=at_most)
+        assert [kept.data for kept in history.kept("sqlite:/a", "map")] == values[::-1][:at_most]
+        assert len(history.kept("sqlite:/a", "other")) == 1
+
+
+def test_seen_is_kept_by_policy(history: History) -> None:
+    """What was seen under one policy says nothing under another."""
+    history.remember_seen([("a", "1"), ("b", "2")], policy="p")
+    history.remember_seen([("b", "3")], policy="q")
+    assert {name: state for name, (state, _) in history.seen(policy="p").items()} == {"a": "1"}
+    assert {name: state for name, (state, _) in history.seen(policy="q").items()} == {"b": "3"}
+
+
+def test_a_failed_write_leaves_nothing_half_done(history: History) -> None:
+    """Steps and remainders go in together or not at all, and the next write works."""
+    bad = left(operation=None)  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.IntegrityError, match="NOT NULL"):
+        history.add_steps([step()], left=[bad])
+    assert history.steps() == []
+    history.add_steps([step()])
+    assert len(history.steps()) == 1
+
+
+def test_history_path_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable first; else a file in the user's state folder, also after that has changed."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "x.db"))
+    assert history_path() == tmp_path / "x.db"
+    monkeypatch.delenv(VARIABLE)
+    for name in ("one", "two"):
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / name))
+        assert history_path() == tmp_path / name / "pitstop" / "maintenance.db"
+
+
+def test_shared_history_is_opened_once_and_again_when_the_file_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One connection for all jobs of a process, until its file has been replaced."""
+    path = tmp_path / "maintenance.db"
+    monkeypatch.setenv(VARIABLE, str(path))
+    first = shared_history()
+    assert shared_history() is first
+    first.add_step(step())
+    for name in os.listdir(tmp_path):
+        os.unlink(tmp_path / name)
+    monkeypatch.setattr(module, "_BELIEVED", 0.0)
+    second = shared_history()
+    assert second is not first
+    assert second.steps() == []
+    second.close()
+    module._shared.clear()
+
+
+def test_reading_one_database_uses_an_index(tmp_path: Path) -> None:
+    """A fleet's history has a row for each of thousands; looking one up must not read them all."""
+    with History(tmp_path / "h.db") as history:
+        history.add_steps([step(database=f"sqlite:/{number}") for number in range(50)])
+    with closing(sqlite3.connect(tmp_path / "h.db")) as connection:
+        sql, values = module._filtered("SELECT 1 FROM step WHERE FILTER", database="sqlite:/7", operation="vacuum")
+        plan = str(connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
+    assert "SEARCH step USING COVERING INDEX step_by_database" in plan
+
+
+def test_history_is_for_its_owner_only(tmp_path: Path) -> None:
+    """Kept statistics may hold values of the user's data; so no other user may read the file or its log."""
+    path = tmp_path / "state" / "maintenance.db"
+    before = os.umask(0o022)
+    try:
+        with History(path) as history:
+            history.add_step(Step(database="sqlite:/a", operation="vacuum"))
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert set(modes.values()) == {0o600}
+    assert "maintenance.db-wal" in modes

@@ -1,0 +1,408 @@
+"""Many databases: which share a job, what is tried again alone, what is not looked at again, and the sums."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pitstop
+from pitstop.errors import InvalidValueError, JobCancelledError, UnknownKeyError
+from pitstop.jobs import Job, Result
+from pitstop_database_maintenance import batches, fleet, sharing
+from pitstop_database_maintenance.database import Database
+from pitstop_database_maintenance.fleet import Fleet
+from pitstop_database_maintenance.history import VARIABLE, History, Left
+from pitstop_database_maintenance.maintenance import Maintenance
+from pitstop_database_maintenance.outcome import End
+from pitstop_database_maintenance.plan import Request
+from pitstop_database_maintenance.seen import TRUSTED, Seen, policy_of, state_of
+from pitstop_database_maintenance.tally import NAMED, Tally
+
+WORKER = "database_maintenance_operation"
+_tallies: list[Tally] = []
+
+
+@pytest.fixture(autouse=True)
+def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[History]:
+    """The history of each test is its own."""
+    path = tmp_path / "state" / "maintenance.db"
+    monkeypatch.setenv(VARIABLE, str(path))
+    with History(path) as opened:
+        yield opened
+    while _tallies:
+        _tallies.pop().close()
+
+
+@pytest.fixture
+def registry() -> pitstop.Registry:
+    return pitstop.Registry()
+
+
+@pytest.fixture
+def orchestrator(registry: pitstop.Registry) -> Iterator[pitstop.Orchestrator]:
+    with pitstop.Orchestrator(pitstop.open_store("none"), registry=registry) as opened:
+        yield opened
+
+
+@pytest.fixture
+def files(tmp_path: Path, bloated: Path) -> list[str]:
+    """Six databases: three of which half is waste, and three healthy ones with statistics."""
+    healthy = tmp_path / "healthy.db"
+    shutil.copyfile(bloated, healthy)
+    with closing(sqlite3.connect(healthy, isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+        connection.execute("ANALYZE")
+    with closing(sqlite3.connect(bloated, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM t WHERE id > 2000")
+        connection.execute("ANALYZE")
+    (tmp_path / "fleet").mkdir()
+    made = []
+    for number in range(6):
+        path = tmp_path / "fleet" / f"{number}.db"
+        shutil.copyfile(bloated if number % 2 else healthy, path)
+        made.append(str(path))
+    return made
+
+
+def engine_of(orchestrator: pitstop.Orchestrator, history: History, **request: Any) -> Maintenance:
+    """Return an engine for a request."""
+    return Maintenance(orchestrator.registry, lambda: orchestrator, request=Request(**request), history=history)
+
+
+def maintain(
+    orchestrator: pitstop.Orchestrator, history: History, files: list[str], *, remember: bool = True, **request: Any
+) -> Tally:
+    """Maintain a fleet as the command does, and return the sums."""
+    engine = engine_of(orchestrator, history, **request)
+    policy = policy_of(engine.request, orchestrator.registry)
+    seen = Seen(history, policy) if remember and policy else None
+    again, never = seen.unseen(files) if seen else ([], files)
+    tally = Tally(files=len(files), unchanged=len(files) - len(again) - len(never), keep=True)
+    _tallies.append(tally)
+    Fleet(engine, processes=2, seen=seen).run(again, never, tally)
+    return tally
+
+
+def test_fleet_does_only_what_is_worth_it(
+    orchestrator: pitstop.Orchestrator, history: History, files: list[str], seen: Any
+) -> None:
+    """The wasteful ones are rebuilt with their rows as they were, the others are not touched."""
+    before = {name: (seen.content(Path(name)), seen.rows(Path(name))) for name in files}
+    tally = maintain(orchestrator, history, files)
+    assert tally.ends == {End.NOT_PLANNED: 3, End.COMPLETED: 3}
+    assert tally.operations["vacuum"].steps == 3
+    assert tally.given_back == tally.operations["vacuum"].given_back > 0
+    assert tally.operations["vacuum"].predicted_back == pytest.approx(tally.given_back, rel=0.2)
+    for number, name in enumerate(files):
+        assert seen.rows(Path(name)) == before[name][1]
+        assert (seen.content(Path(name)) == before[name][0]) == (number % 2 == 0)
+    document = json.loads(json.dumps(tally.to_document()))
+    assert document["ends"] == {"not planned": 3, "completed": 3}
+    assert [Path(entry["database"]).name for entry in tally.documents()] == ["1.db", "3.db", "5.db"]
+    assert len(tally.most) == 3
+
+
+def test_fleet_shares_jobs_among_small_databases(
+    orchestrator: pitstop.Orchestrator, history: History, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small databases share jobs; larger ones have a parent and a job for each operation, as a single one has."""
+    engine = engine_of(orchestrator, history)
+    Fleet(engine, processes=1).run([], files[:4], Tally())
+    jobs = engine.tree(engine.roots[0])
+    assert [batches.KEY in job.job.config for job in jobs] == [False, True, True]
+    monkeypatch.setattr(sharing, "SMALL", 0)
+    engine = engine_of(orchestrator, history)
+    Fleet(engine, processes=1).run([], files[4:], Tally())
+    assert [job.job.name for job in engine.tree(engine.roots[0])] == ["1 databases", "5.db", "vacuum"]
+
+
+def test_fleet_next_run_does_nothing(orchestrator: pitstop.Orchestrator, history: History, files: list[str]) -> None:
+    """On a second run no file is looked at; one that has changed since is."""
+    maintain(orchestrator, history, files)
+    tally = maintain(orchestrator, history, files)
+    assert (tally.unchanged, tally.looked_at) == (6, 0)
+    with closing(sqlite3.connect(files[0])) as connection, connection:
+        connection.execute("DELETE FROM t WHERE id % 2")
+    tally = maintain(orchestrator, history, files)
+    assert (tally.unchanged, tally.looked_at, tally.ends) == (5, 1, {End.COMPLETED: 1})
+
+
+def test_fleet_looks_again_under_another_policy(
+    orchestrator: pitstop.Orchestrator, history: History, files: list[str]
+) -> None:
+    """Other thresholds, and what is asked for by name, make a new decision for every file."""
+    maintain(orchestrator, history, files)
+    assert maintain(orchestrator, history, files, thresholds={"space": {"high_from": 0.4}}).looked_at == 6
+    assert maintain(orchestrator, history, files, operations=("analyze",)).done == 6
+
+
+def test_fleet_failure_of_one_stops_no_other(
+    orchestrator: pitstop.Orchestrator, history: History, files: list[str]
+) -> None:
+    """What fails in a shared job is tried again alone, with a record and an error of its own, and is told by name."""
+
+    def picky(db: Any) -> None:
+        if db.path.endswith("3.db"):
+            raise ValueError("not this one")
+
+    orchestrator.registry.add_operation(WORKER, "sqlite.picky", picky)
+    tally = maintain(orchestrator, history, files, operations=("analyze", "picky"))
+    assert tally.ends == {End.COMPLETED: 5, End.FAILED: 1}
+    (failure,) = tally.failures
+    assert failure.database.endswith("3.db")
+    assert {step.operation: step.end.value for step in failure.steps} == {"analyze": "completed", "picky": "failed"}
+    picky_step = next(step for step in failure.steps if step.operation == "picky")
+    assert "not this one" in orchestrator.store.get(picky_step.job).error.message  # type: ignore[union-attr]
+
+
+def test_fleet_counts_what_cannot_be_looked_at(
+    orchestrator: pitstop.Orchestrator, history: History, files: list[str]
+) -> None:
+    """A file that is no database is a failure of its own."""
+    Path(files[2]).write_bytes(b"no database at all, but long enough to be looked at" * 100)
+    tally = maintain(orchestrator, history, files)
+    assert tally.ends == {End.NOT_PLANNED: 2, End.COMPLETED: 3, End.FAILED: 1}
+    assert "not a SQLite database" in tally.failures[0].refused
+    assert maintain(orchestrator, history, files).looked_at == 1
+
+
+def test_fleet_names_only_the_first_failures(
+    history: History, orchestrator: pitstop.Orchestrator, tmp_path: Path
+) -> None:
+    """However many fail, what is kept in memory is bounded, and the sum is right."""
+    files = []
+    for number in range(NAMED + 5):
+        path = tmp_path / f"{number}.db"
+        path.write_bytes(b"no database at all" * 100)
+        files.append(str(path))
+    tally = maintain(orchestrator, history, files)
+    assert tally.failed == NAMED + 5
+    assert len(tally.failures) == NAMED
+    assert len(list(tally.documents())) == NAMED + 5
+
+
+def test_fleet_after_a_crash_does_the_rest_alone(
+    orchestrator: pitstop.Orchestrator, history: History, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a shared job is lost, what it had done is taken from the history, and only the rest is done, alone."""
+    real = batches._maintained
+
+    def crash(worker: Any, job: Job, entry: Any, context: Any) -> dict[str, Any]:
+        if entry["database"].endswith("3.db"):
+            raise RuntimeError("the process is gone")
+        return real(worker, job, entry, context)
+
+    monkeypatch.setattr(batches, "_maintained", crash)
+    monkeypatch.setattr(sharing, "_groups", lambda entries, sizes, processes: iter([list(entries)]))
+    tally = maintain(orchestrator, history, files)
+    assert tally.ends == {End.NOT_PLANNED: 3, End.COMPLETED: 3}
+    vacuums: dict[str, int] = {}
+    for step in history.steps(operation="vacuum"):
+        vacuums[Path(step.database).name] = vacuums.get(Path(step.database).name, 0) + 1
+    assert vacuums == {"1.db": 1, "3.db": 1, "5.db": 1}
+
+
+def test_fleet_that_was_stopped_goes_on_with_the_rest(
+    orchestrator: pitstop.Orchestrator, history: History, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a stop between two waves the next run does what is left, and nothing twice."""
+    monkeypatch.setattr(fleet, "WAVE", 1)
+    engine = engine_of(orchestrator, history)
+    seen = Seen(history, policy_of(engine.request, orchestrator.registry))
+    again, never = seen.unseen(files)
+    tally = Tally(files=6)
+    Fleet(engine, seen=seen, interrupted=lambda: bool(engine.roots)).run(again, never, tally)
+    assert tally.interrupted
+    assert tally.ends[End.COMPLETED] == 1
+    assert tally.not_reached + tally.looked_at == 6
+    tally = maintain(orchestrator, history, files)
+    assert tally.ends[End.COMPLETED] == 2
+    assert len(history.steps(operation="vacuum")) == 3
+
+
+def test_fleet_out_of_time_leaves_the_rest(
+    orchestrator: pitstop.Orchestrator, history: History, files: list[str]
+) -> None:
+    """When the time is over nothing is begun; what was not looked at is counted as not reached."""
+    engine = engine_of(orchestrator, history)
+    engine.until = 1.0
+    tally = Tally(files=6)
+    Fleet(engine).run([], files, tally)
+    assert tally.out_of_time
+    assert tally.done == 0
+    assert tally.not_reached == 6 - tally.ends.get(End.NOT_PLANNED, 0)
+    assert history.steps() == []
+
+
+def test_fleet_stops_after_a_failure_if_told_to(
+    registry: pitstop.Registry, orchestrator: pitstop.Orchestrator, history: History, files: list[str]
+) -> None:
+    """With on_error = stop no wave begins after one with a failure."""
+    registry.add_operation(WORKER, "sqlite.explode", lambda db: 1 / 0)
+    engine = Maintenance(
+        registry,
+        lambda: orchestrator,
+        request=Request(operations=("explode",)),
+        history=history,
+        options=pitstop.Options(on_error="stop"),
+    )
+    tally = Tally(files=6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet, "WAVE", 2)
+        Fleet(engine).run([], files, tally)
+    assert tally.failed >= 1
+    assert tally.not_reached >= 2
+
+
+def test_seen_takes_up_what_was_left_first(history: History, files: list[str]) -> None:
+    """A database of which something was left is looked at, and first, although nothing was due by the policy."""
+    seen = Seen(history, "policy")
+    assert seen.unseen(files) == ([], files)
+    seen.remember(files)
+    assert Seen(history, "policy").unseen(files) == ([], [])
+    history.leave(
+        Left(database=f"sqlite:{os.path.realpath(files[4])}", operation="vacuum", at=1.0, reason="", parameters={})
+    )
+    Path(files[1]).touch()
+    assert Seen(history, "policy").unseen(files) == ([files[4], files[1]], [])
+
+
+def test_seen_is_not_believed_for_ever(history: History, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a week each is looked at again, and none before half of that; a clock that was set back is not believed."""
+    import time
+
+    seen = Seen(history, "policy")
+    seen.unseen(files)
+    seen.remember(files)
+    now = time.time()
+    assert Seen(history, "policy", now=now + 0.49 * TRUSTED).unseen(files) == ([], [])
+    assert Seen(history, "policy", now=now + TRUSTED + 60).unseen(files) == (files, [])
+    assert Seen(history, "policy", now=now - 3600).unseen(files) == (files, [])
+
+
+def test_seen_remembers_the_state_before_the_look(history: History, files: list[str]) -> None:
+    """A change between the look at the files' times and the end of the inspection is seen by the next run."""
+    seen = Seen(history, "policy")
+    seen.unseen(files)
+    os.utime(files[0], ns=(1, 1))
+    seen.remember(files)
+    assert Seen(history, "policy").unseen(files) == ([files[0]], [])
+
+
+def test_state_of_tells_of_every_change(files: list[str]) -> None:
+    """Size, time, another file in its place and its log count; what is no file has no state."""
+    path = Path(files[0])
+    states = [state_of(files[0])]
+    os.utime(path, ns=(5, 5))
+    states.append(state_of(files[0]))
+    shutil.copyfile(path, path.with_suffix(".new"))
+    os.replace(path.with_suffix(".new"), path)
+    os.utime(path, ns=(5, 5))
+    states.append(state_of(files[0]))
+    Path(f"{path}-wal").write_bytes(b"x")
+    states.append(state_of(files[0]))
+    assert len(set(states)) == 4
+    assert state_of("/nowhere.db") == state_of("postgresql://h/d") == ""
+
+
+def test_policy_of_changes_with_what_decides(registry: pitstop.Registry) -> None:
+    """Thresholds, limits and installed assessments are part of it; what is asked for, or due by date, has none."""
+    base = policy_of(Request(), registry)
+    assert base == policy_of(Request(), pitstop.Registry())
+    others = [
+        Request(thresholds={"space": {"high_from": 0.2}}),
+        Request(max_stall=0.05),
+        Request(options={"force": True}),
+    ]
+    assert len({base, *(policy_of(request, registry) for request in others)}) == 4
+    for request in (Request(checks=True), Request(everything=True), Request(operations=("vacuum",))):
+        assert policy_of(request, registry) == ""
+
+
+# -- shared jobs -------------------------------------------------------------------------------------------------------
+
+
+def shared_job(*entries: dict[str, Any], **more: Any) -> Job:
+    """Return a job of several databases."""
+    return Job(type=WORKER, config={"databases": list(entries), **more})
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "text"),
+    [
+        ({"databases": []}, InvalidValueError, "expected a list of objects"),
+        ({"databases": "a.db"}, InvalidValueError, "expected a list of objects"),
+        ({"databases": ["a.db"]}, InvalidValueError, "each entry is an object"),
+        ({"databases": [{"database": "a.db", "step": []}]}, UnknownKeyError, "did you mean 'steps'"),
+        ({"databases": [{"database": "a.db"}]}, InvalidValueError, "steps"),
+        (
+            {"databases": [{"database": "a.db", "steps": [{"operation": "analyze", "parameters": {"limt": 1}}]}]},
+            UnknownKeyError,
+            "limit",
+        ),
+        (
+            {"databases": [{"database": "a.db", "steps": [{"operation": "vacuum"}]}], "side_by_side": 0},
+            InvalidValueError,
+            "whole number from 1",
+        ),
+        ({"databases": [], "operation": "vacuum"}, UnknownKeyError, "operation"),
+    ],
+)
+def test_shared_job_is_checked(
+    registry: pitstop.Registry, config: dict[str, Any], kind: type[Exception], text: str
+) -> None:
+    """Whatever is wrong with its config is told before anything runs."""
+    with pytest.raises(kind, match=text):
+        registry.worker(WORKER).validate(Job(type=WORKER, config=config))
+
+
+def test_shared_job_goes_on_after_a_failure(registry: pitstop.Registry, context: Any, bloated: Path) -> None:
+    """One database that is gone is told in the result; the others are done, side by side, and the log has a warning."""
+    worker = registry.worker(WORKER)
+    other = bloated.with_name("other.db")
+    shutil.copyfile(bloated, other)
+    steps = [{"operation": "vacuum"}, {"operation": "analyze"}]
+    entries = [{"database": str(path), "steps": steps} for path in (bloated, bloated.with_name("gone.db"), other)]
+    result = worker.execute(shared_job(*entries, side_by_side=3), context)
+    assert isinstance(result, Result)
+    done = result.data["databases"]
+    assert [len(entry["steps"]) for entry in done] == [2, 0, 2]
+    assert "was not found" in done[1]["error"]
+    assert done[0]["steps"][0]["bytes_after"] < done[0]["steps"][0]["bytes_before"]
+    assert len(context.logger.of("warning")) == 1
+    assert context.logger.of("info") == []
+    assert context.reports[-1][:3] == (3, 3, "databases")
+
+
+def test_shared_job_stops_when_told(registry: pitstop.Registry, context: Any, bloated: Path) -> None:
+    """A cancelled job ends as cancelled, and begins no other database."""
+    done: list[str] = []
+
+    def stop(db: Database) -> None:
+        done.append("one")
+        context.cancel()
+        db.check_stop()
+
+    registry.add_operation(WORKER, "sqlite.stop", stop)
+    entries = [{"database": str(bloated), "steps": [{"operation": "stop"}]}] * 4
+    with pytest.raises(JobCancelledError, match="cancelled by the test"):
+        registry.worker(WORKER).execute(shared_job(*entries), context)
+    assert done == ["one"]
+
+
+def test_shared_job_keeps_to_the_time_limit(registry: pitstop.Registry, context: Any, bloated: Path, seen: Any) -> None:
+    """Steps whose time is over are told as left, and nothing was done."""
+    content = seen.content(bloated)
+    step = {"operation": "vacuum", "limits": {"until": 1.0}}
+    result = registry.worker(WORKER).execute(shared_job({"database": str(bloated), "steps": [step]}), context)
+    assert isinstance(result, Result)
+    assert result.data["databases"][0]["steps"][0]["stopped_by"] == "time limit"
+    assert seen.content(bloated) == content
