@@ -13,7 +13,22 @@ from importlib.util import find_spec
 
 from benchmarks.measure import Settings, disk_folder, file_system
 
-NAMES = ("cancel", "discovery", "dispatch", "durable", "engines", "growth", "maintain", "process")
+NAMES = (
+    "cancel",
+    "compact",
+    "discovery",
+    "dispatch",
+    "durable",
+    "engines",
+    "fleet",
+    "growth",
+    "integrity",
+    "library",
+    "maintain",
+    "process",
+    "stalls",
+    "waste",
+)
 NEEDED = ("pitstop", "pitstop_database_maintenance", "huey", "stevedore")
 
 
