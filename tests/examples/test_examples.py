@@ -16,6 +16,7 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,74 @@ def test_examples_each_say_what_they_show_and_are_listed() -> None:
     for path in EXAMPLES.iterdir():
         assert path.name == "README.md" or path.name.startswith("__") or f"({path.name})" in readme
         assert path.suffix != ".py" or path.read_text().startswith('"""')
+
+
+def test_maintenance_does_what_it_planned_within_its_limits(program: Program, environment: Path) -> None:
+    """What is planned is done, the free pages go back as predicted, and the file is sound."""
+    printed = program("maintenance.py", environment)
+    planned = re.findall(r"planned: (\w+), because", printed)
+    assert planned == ["incremental_vacuum", "analyze"] == re.findall(r"^  (\w+): ", printed, re.M)[2:]
+    assert re.search(r"^completed: 8\.\d MB -> 4\.\d MB$", printed, re.M)
+    predicted, back = map(int, re.findall(r"predicted (\d+) bytes, gave back (\d+)", printed)[0])
+    assert abs(back - predicted) <= 0.1 * predicted
+    with closing(sqlite3.connect(environment / "events.db")) as connection:
+        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.fixture
+def prune_is_installed(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package of `third-party-assessment`, as pip would have installed it, for the processes that a test starts."""
+    site = environment / "site"
+    declared = tomllib.loads((EXAMPLES / "third-party-assessment" / "pyproject.toml").read_text())["project"]
+    info = site / f"{declared['name'].replace('-', '_')}-{declared['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Name: {declared['name']}\nVersion: {declared['version']}\n")
+    sections = (
+        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in entries.items())
+        for group, entries in declared["entry-points"].items()
+    )
+    (info / "entry_points.txt").write_text("\n".join(sections))
+    (site / "acme_prune.py").write_text((EXAMPLES / "third-party-assessment" / "acme_prune.py").read_text())
+    monkeypatch.setenv("PYTHONPATH", str(site))
+
+
+@pytest.fixture
+def events(environment: Path) -> Path:
+    """A database with 3000 rows in `event`, and statistics that say so."""
+    path = environment / "app.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE event (id INTEGER PRIMARY KEY, at TEXT)")
+        connection.execute("CREATE INDEX event_at ON event (at)")
+        connection.executemany("INSERT INTO event (at) VALUES (?)", [(f"{n:06}",) for n in range(3000)])
+        connection.execute("ANALYZE")
+    return path
+
+
+@pytest.mark.usefixtures("prune_is_installed")
+def test_assessment_of_a_stranger_decides_on_its_operation(events: Path) -> None:
+    """It is due by its own rule, done within `maintain`, and not due afterwards; its threshold is the user's."""
+
+    def run(*arguments: str) -> dict[str, Any]:
+        done = subprocess.run([BIN / "pitstop", *arguments, "--json"], capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        [step] = [step for step in document["databases"][0]["steps"] if step["operation"] == "prune"]
+        return step
+
+    keep = ("--set", "prune.keep=1200")
+    assert run("plan", "app.db", *keep, "--threshold", "prune.surplus=3")["run"] is False
+    planned = run("plan", "app.db", *keep)
+    assert (planned["run"], planned["why"]) == (True, "'event' has about 3000 rows, and 1200 are to be kept")
+    done = run("maintain", "app.db", *keep)
+    assert (done["end"], done["summary"]) == ("completed", "1800 rows of event deleted, 1200 kept")
+    assert run("maintain", "app.db", *keep)["end"] == "not planned"
+    with closing(sqlite3.connect(events)) as connection:
+        assert connection.execute("SELECT count(*), min(at), max(at) FROM event").fetchone() == (
+            1200,
+            "001800",
+            "002999",
+        )
 
 
 def test_script_maintains_the_database_that_it_made(program: Program, environment: Path) -> None:
