@@ -106,7 +106,7 @@ def test_fleet_does_only_what_is_worth_it(
         assert (seen.content(Path(name)) == before[name][0]) == (number % 2 == 0)
     document = json.loads(json.dumps(tally.to_document()))
     assert document["ends"] == {"not planned": 3, "completed": 3}
-    assert [Path(entry["database"]).name for entry in tally.documents()] == ["1.db", "3.db", "5.db"]
+    assert [Path(json.loads(entry)["database"]).name for entry in tally.documents()] == ["1.db", "3.db", "5.db"]
     assert len(tally.most) == 3
 
 

@@ -114,15 +114,18 @@ class Tally:
             (heapq.heappush if len(self._most) < NAMED else heapq.heappushpop)(self._most, entry)
         if self.keep:
             if self._spool is None:
-                self._spool = tempfile.SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8")  # noqa: SIM115
-            self._spool.write(json.dumps(outcome.to_document()) + "\n")
+                # "surrogatepass": the names of files may be made of any bytes
+                self._spool = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+                    _IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass"
+                )
+            self._spool.write(json.dumps(outcome.to_document(), ensure_ascii=False) + "\n")
 
-    def documents(self) -> Iterator[dict[str, Any]]:
-        """Yield the kept outcomes as JSON, in their order."""
+    def documents(self) -> Iterator[str]:
+        """Yield the kept outcomes, each as one line of JSON, in their order."""
         if self._spool is not None:
             self._spool.seek(0)
             for line in self._spool:
-                yield json.loads(line)
+                yield line.removesuffix("\n")
 
     def to_document(self) -> dict[str, Any]:
         """Return the sums as JSON."""

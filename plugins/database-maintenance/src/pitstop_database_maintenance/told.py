@@ -64,10 +64,11 @@ def show_tally(
     # piece by piece: of a large fleet the whole would not fit into memory
     head = {**(jobs or {"job": None, "jobs": []}), "summary": tally.to_document()}
     click.echo(json.dumps(head, indent=2, ensure_ascii=False)[:-2] + ',\n  "databases": [')
-    documents = tally.documents() if outcomes is None else (outcome.to_document() for outcome in outcomes)
+    kept = (json.dumps(outcome.to_document(), ensure_ascii=False) for outcome in outcomes or ())
+    documents = tally.documents() if outcomes is None else kept
     first = True
     for document in documents:
-        click.echo(("    " if first else ",\n    ") + json.dumps(document, ensure_ascii=False), nl=False)
+        click.echo(("    " if first else ",\n    ") + document, nl=False)
         first = False
     click.echo("" if first else "\n", nl=False)
     click.echo("  ]\n}")

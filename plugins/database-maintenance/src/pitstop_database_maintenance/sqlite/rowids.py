@@ -54,12 +54,13 @@ def references(db: SQLiteDatabase) -> list[Reference]:
         "SELECT type, name, tbl_name, sql FROM main.sqlite_master"
         " WHERE typeof(name) = 'text' AND typeof(tbl_name) = 'text' AND typeof(sql) = 'text'"
     )
-    hidden = {name for kind, name, _, _ in entries if kind == "table" and _is_hidden(db, name)}
-    if not hidden:
-        return []
-    by_folded = {name.casefold(): name for name in hidden}
-    found = [Reference(table=table, by=by) for table, by in _named(entries, by_folded)]
-    return [each for each in found if not _numbered_from_one(db, each.table)]
+    tables = {name.casefold(): name for kind, name, _, _ in entries if kind == "table"}
+    # who refers is seen in the schema's text; only of the few tables that somebody refers to is more asked
+    found = [Reference(table=table, by=by) for table, by in _named(entries, tables)]
+    at_risk = {
+        table for table in {each.table for each in found} if _is_hidden(db, table) and not _numbered_from_one(db, table)
+    }
+    return [each for each in found if each.table in at_risk]
 
 
 def require_stable_rowids(db: SQLiteDatabase, *, allow: bool) -> None:
@@ -100,17 +101,18 @@ def _digest(db: SQLiteDatabase, table: str) -> str:
         db.check_stop()
 
 
-def _named(entries: Iterable[tuple[str, str, str, str]], hidden: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _named(entries: Iterable[tuple[str, str, str, str]], tables: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each table that something refers to by the number of its rows, and what does; tables by folded name."""
     for kind, name, table, sql in entries:
         fts = _FTS.match(sql) if kind == "table" else None
         if fts:
             content, number = _content(fts["given"])
-            if content.casefold() in hidden and number.casefold() in _NAMES:
-                yield hidden[content.casefold()], f"{fts['module'].upper()} table {name!r}"
-        elif kind == "trigger" and table.casefold() in hidden and _CALLED.search(sql):
-            yield hidden[table.casefold()], f"trigger {name!r}"
+            if content.casefold() in tables and number.casefold() in _NAMES:
+                yield tables[content.casefold()], f"{fts['module'].upper()} table {name!r}"
+        elif kind == "trigger" and table.casefold() in tables and _CALLED.search(sql):
+            yield tables[table.casefold()], f"trigger {name!r}"
         elif kind == "view" and _CALLED.search(sql):
-            for folded, original in hidden.items():
+            for folded, original in tables.items():
                 if re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", sql.casefold()):
                     yield original, f"view {name!r}"
 
