@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -153,6 +155,19 @@ def test_shared_history_is_opened_once_and_again_when_the_file_is_another(
     assert second.steps() == []
     second.close()
     module._shared.clear()
+
+
+def test_shared_history_is_closed_at_the_end_of_its_process(tmp_path: Path) -> None:
+    """Nothing is left open, which Python 3.13 minds, and no write-ahead log lies beside the file."""
+    code = (
+        "from pitstop_database_maintenance.history import Step, shared_history\n"
+        "shared_history().add_step(Step(database='sqlite:/a', operation='vacuum'))"
+    )
+    environment = {**os.environ, VARIABLE: str(tmp_path / "maintenance.db")}
+    command = [sys.executable, "-W", "error", "-X", "dev", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.listdir(tmp_path) == ["maintenance.db"]
 
 
 def test_reading_one_database_uses_an_index(tmp_path: Path) -> None:

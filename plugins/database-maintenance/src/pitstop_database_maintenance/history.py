@@ -9,6 +9,7 @@ A database is named by its resource, the same text for every spelling of it (`Da
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sqlite3
@@ -380,6 +381,16 @@ def shared_history() -> History:
         history = History(path)
         _shared[path] = _Shared(history, os.getpid(), _identity(path), now)
         return history
+
+
+@atexit.register
+def _close_shared() -> None:
+    """Close what this process has kept open to its end; what it was forked with is its parent's."""
+    with _sharing:
+        for held in _shared.values():
+            if held.process == os.getpid():
+                held.history.close()
+        _shared.clear()
 
 
 class _Shared(NamedTuple):

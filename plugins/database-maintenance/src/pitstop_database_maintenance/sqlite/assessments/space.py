@@ -18,10 +18,10 @@ from pitstop_database_maintenance.sqlite.inspection import AutoVacuum, Inspectio
 from pitstop_database_maintenance.sqlite.prediction import FIXED, rollback, slicing, stalling, time_of
 
 NEED: Final = "space"
-#: A share from 0 to 1, and a number of bytes.
 #: Bytes of free pages a second that go back in slices without a write-ahead log: pauses of 110 ms, and three syncs to
 #: each slice. Measured by benchmarks/stalls.py: 11 to 15 MB/s, and 60 to 90 with a log.
 _ROLLBACK_RATE: Final = 12e6
+#: A share from 0 to 1, and a number of bytes.
 Share = Annotated[float, Bounds(ge=0, le=1)]
 Bytes = Annotated[int, Bounds(ge=0)]
 _BANDS: Final = (
