@@ -16,6 +16,7 @@ from pitstop.jobs import Outcome
 from pitstop.operations import operation_of
 from pitstop_database_maintenance.history import DatabaseHistory, History
 from pitstop_database_maintenance.limits import Limits
+from pitstop_database_maintenance.sqlite import gathering
 from pitstop_database_maintenance.sqlite.analyze import analyze
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.gathering import is_doubtful
@@ -85,6 +86,50 @@ def test_analyze_with_a_limit_does_not_mislead(varied: Path, opened: Open, seen:
     assert stats["by_hundred"] == "50000 500"
     assert stats["by_two_many"] == "50000 25000 1"
     assert stats["by_many"].split()[1] == "1"
+
+
+@pytest.fixture
+def outgrown(make: Any) -> Path:
+    """Rows of which SQLite guesses the number wrongly, with an index on all, a partial one, and a table without any."""
+    return make(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, key TEXT, note TEXT)",
+        "CREATE TABLE bare (x TEXT)",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+        " INSERT INTO t SELECT i, hex(i * 7919 % 20011) || 'xxxxxxxxxxxxxxxxxxxx', 'n' || i FROM n",
+        "INSERT INTO bare SELECT key || note FROM t",
+        "CREATE INDEX by_key ON t (key)",
+        "CREATE INDEX some ON t (note) WHERE id % 4 = 0",
+    )
+
+
+def test_limited_statistics_guess_the_number_of_rows(outgrown: Path, raw: Any) -> None:
+    """What SQLite itself writes with a limit is off, also for what it has just looked at."""
+    connection = raw(outgrown)
+    connection.executescript("PRAGMA analysis_limit = 1000; ANALYZE")
+    [(stat,)] = connection.execute("SELECT stat FROM sqlite_stat1 WHERE idx = 'by_key'").fetchall()
+    assert abs(int(stat.split()[0]) - 20_000) > 2_000
+
+
+@pytest.mark.parametrize("at_once", [0, 50_000], ids=["in a transaction of its own", "with the rest"])
+def test_analyze_counts_the_rows(
+    outgrown: Path, opened: Open, seen: Any, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """The number of rows is right, for tables without an index too, and an index of some rows keeps its own."""
+    monkeypatch.setattr(gathering, "_COUNTED_AT_ONCE", at_once)
+    analyze(opened(outgrown))
+    stats = dict(seen.query(outgrown, "SELECT coalesce(idx, tbl), stat FROM sqlite_stat1"))
+    assert stats["by_key"] == "20000 1"
+    assert stats["bare"] == "20000"
+    assert 2_000 < int(stats["some"].split()[0]) < 10_000
+    assert analyze(opened(outgrown)).outcome is Outcome.UNCHANGED
+
+
+def test_analyze_does_not_count_where_that_would_take_too_long(outgrown: Path, opened: Open, seen: Any) -> None:
+    """Writers would wait for longer than they may: then SQLite's guess stays."""
+    db = opened(outgrown)
+    db.limits = Limits(max_stall=0.0005)
+    analyze(db)
+    assert int(_rows(outgrown, seen)["by_key"].split()[0]) != 20_000
 
 
 def test_analyze_looks_in_full_where_the_figures_have_changed_too_much(make: Any, opened: Open, seen: Any) -> None:

@@ -255,6 +255,15 @@ class SQLiteDatabase(Inspected):
         with self.stalls.held(readers=readers):
             yield
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Measure a long read: without a write-ahead log writers cannot commit meanwhile, and keep readers out then."""
+        if str(self.execute("PRAGMA main.journal_mode")[0][0]) == "wal":
+            yield
+        else:
+            with self.blocking(readers=True):
+                yield
+
     def rollback(self) -> None:
         """Take back the open transaction, if there is one: after some errors SQLite has done so by itself.
 

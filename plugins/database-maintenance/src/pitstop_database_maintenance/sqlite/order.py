@@ -9,8 +9,7 @@ the order as it is on disk is compared with the rule beforehand. An index in the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from itertools import groupby
 
 from attrs import frozen
@@ -99,7 +98,7 @@ def out_of_order(db: SQLiteDatabase, names: Collection[str] | None = None) -> li
     for index in sorted_by_collation(db):
         if names is None or index.name in names:
             db.check_stop()
-            with _looking(db):
+            with db.reading():
                 if not _is_in_order(db, index):
                     found.append(index)
     return found
@@ -153,22 +152,12 @@ def computed_otherwise(db: SQLiteDatabase, names: Collection[str]) -> list[str]:
     for name, table in dict.fromkeys(computed):
         if name in names:
             db.check_stop()
-            with _looking(db):
+            with db.reading():
                 problems = _problems(db, table)
             missing = any(problem.endswith(f"missing from index {name}") for problem in problems)
             if missing and f"wrong # of entries in index {name}" not in problems:
                 found.append(name)
     return found
-
-
-@contextmanager
-def _looking(db: SQLiteDatabase) -> Iterator[None]:
-    """Measure a long read: without a write-ahead log it keeps writers from committing, and these then readers out."""
-    if str(db.execute("PRAGMA main.journal_mode")[0][0]) == "wal":
-        yield
-    else:
-        with db.blocking(readers=True):
-            yield
 
 
 def _is_in_order(db: SQLiteDatabase, index: Sorted) -> bool:

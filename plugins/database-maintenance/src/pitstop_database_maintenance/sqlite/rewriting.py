@@ -17,8 +17,9 @@ from attrs import frozen
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite import rowids
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-from pitstop_database_maintenance.sqlite.errors import MissingFeature, damaged
+from pitstop_database_maintenance.sqlite.errors import damaged
 from pitstop_database_maintenance.sqlite.leftovers import Temporary
+from pitstop_database_maintenance.sqlite.schema import count_rows
 from pitstop_database_maintenance.sqlite.soundness import require_sound
 
 #: What a copy must have in common with its original; VACUUM INTO keeps all of these, and not the journal mode.
@@ -59,7 +60,7 @@ def contents(db: SQLiteDatabase, *, numbered: frozenset[str] = frozenset()) -> C
         if not isinstance(name, str) or "\0" in name:
             raise damaged(db.path, f"its schema has {name!r} for a name")
         if kind == "table" and stored:
-            rows[name] = _count(db, name)
+            rows[name] = count_rows(db, name)
             db.check_stop()
     return Contents(
         schema=frozenset(entries),
@@ -67,16 +68,6 @@ def contents(db: SQLiteDatabase, *, numbered: frozenset[str] = frozenset()) -> C
         rows=rows,
         numbers=rowids.digests(db, sorted(numbered)),
     )
-
-
-def _count(db: SQLiteDatabase, table: str) -> int | None:
-    """Return how many rows a table has; None if nothing can be asked of it without what only the application has."""
-    for way in ("", " NOT INDEXED"):
-        try:
-            return int(db.execute(f"SELECT count(*) FROM main.{db.quote(table)}{way}")[0][0])  # noqa: S608 - quoted
-        except MissingFeature:
-            continue
-    return None
 
 
 def rewrite(db: SQLiteDatabase, target: Temporary, *, predicted: int, numbered: frozenset[str]) -> Contents:

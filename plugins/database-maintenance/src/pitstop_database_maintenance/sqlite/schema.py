@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-from pitstop_database_maintenance.sqlite.errors import damaged
+from pitstop_database_maintenance.sqlite.errors import MissingFeature, damaged
 
 Statistics = frozenset[tuple[object, object, object]]
 
@@ -44,6 +44,16 @@ def statistics(db: SQLiteDatabase) -> Statistics:
 def has_table(db: SQLiteDatabase, name: str) -> bool:
     """Return whether there is a table of this name."""
     return bool(db.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?", (name,)))
+
+
+def count_rows(db: SQLiteDatabase, table: str) -> int | None:
+    """Return how many rows a table has; None if nothing can be asked of it without what only the application has."""
+    for way in ("", " NOT INDEXED"):
+        try:
+            return int(db.execute(f"SELECT count(*) FROM main.{db.quote(table)}{way}")[0][0])  # noqa: S608 - quoted
+        except MissingFeature:
+            continue
+    return None
 
 
 def described(rows: Statistics) -> tuple[int, int]:
