@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ import pytest
 from pitstop.errors import DeadlineExceededError, JobCancelledError, OperationError
 from pitstop.jobs import Outcome
 from pitstop_database_maintenance.sizes import change_text, size_text
+from pitstop_database_maintenance.sqlite import telling
 from pitstop_database_maintenance.sqlite import vacuum as module
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.vacuum import vacuum
@@ -172,3 +175,48 @@ def test_change_text_says_what_came_of_it() -> None:
     assert change_text(81_200_000, 54_000_000) == "81.2 MB -> 54.0 MB, 27.2 MB given back"
     assert change_text(1000, 3000) == "1.0 kB -> 3.0 kB, 2.0 kB more"
     assert change_text(5000, 5000) == "5.0 kB as before"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/thread-self/io"), reason="only Linux counts what a thread writes")
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_vacuum_tells_how_many_bytes_are_written(
+    make: Any, opened: Open, context: Any, monkeypatch: pytest.MonkeyPatch, journal: str
+) -> None:
+    """While SQLite says nothing: bytes of the result, rising to what the plan expects of it."""
+    path = make(
+        f"PRAGMA journal_mode = {journal}",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, x)",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)"
+        " INSERT INTO t SELECT i, randomblob(500) FROM n",
+        "DELETE FROM t WHERE id % 2",
+    )
+    db = opened(path)
+    size = db.measure().bytes
+    db.predicted = {"gain": size // 2}
+    monkeypatch.setattr(telling, "_TOLD_EVERY", 0.002)
+    vacuum(db)
+    after = db.measure().bytes
+    told = [done for done, total, unit, _ in context.reports if (total, unit) == (size - size // 2, "bytes")]
+    assert len(told) == len(context.reports) > 5
+    assert told == sorted(told)
+    assert told[0] == 0
+    assert told[-1] == size - size // 2
+    assert any(after * 0.2 < done < after * 0.8 for done in told)
+    assert 0.8 * after < told[-2] <= told[-1], "the count of what was written is of the result, and not of all writes"
+
+
+def test_written_here_counts_what_this_thread_writes(tmp_path: Path) -> None:
+    """And nothing of another thread; None where the system does not count."""
+    written = telling.written_here()
+    if written() is None:
+        pytest.skip("this system does not count what a thread writes")
+
+    def write() -> None:
+        (tmp_path / "x").write_bytes(bytes(100_000))
+
+    other = threading.Thread(target=write)
+    other.start()
+    other.join()
+    assert written() == 0
+    write()
+    assert written() == 100_000

@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Self
 
 import attrs
@@ -73,6 +74,7 @@ class Database(ABC):
         context: how the operation tells, asks and stops.
         limits: until when the job may work, and for how long it may make others wait.
         history: what past runs on this database left; None if there is none to be had.
+        predicted: what the plan says of this step, as `Prediction` does, and `gain` in bytes; empty without a plan.
     """
 
     dialect: ClassVar[str] = ""
@@ -80,6 +82,7 @@ class Database(ABC):
     context: JobContext
     limits: Limits = Limits()
     history: DatabaseHistory | None = None
+    predicted: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
     def check(cls, url: str, **options: Any) -> None:  # noqa: ARG003 - the subclasses' signature

@@ -159,6 +159,7 @@ class DatabaseMaintenanceWorker(OperationWorker):
         history = _history(context)
         with connection as database, context.on_cancel(database.interrupt):
             database.limits = _limits(job)
+            database.predicted = _predicted(job)
             database.history = None if history is None else history.of(resource)
             yield database
 
@@ -184,7 +185,7 @@ class DatabaseMaintenanceWorker(OperationWorker):
             outcome=known.outcome.value,
             summary=known.summary,
             run=job.correlation_id,
-            predicted=job.metadata.get("predicted", {}),
+            predicted=_predicted(job),
             data=known.data,
         )
         left = Left(
@@ -240,9 +241,13 @@ class DatabaseMaintenanceWorker(OperationWorker):
 def _limits(job: Job) -> Limits:
     """Return a job's limits. Whether it can be stopped, its plan says among what it predicts."""
     limits = Limits.of(job.config)
-    predicted = job.metadata.get("predicted", {})
-    cancellable = predicted.get("cancellable", True) if isinstance(predicted, Mapping) else True
-    return limits if cancellable else evolve(limits, cancellable=False)
+    return limits if _predicted(job).get("cancellable", True) else evolve(limits, cancellable=False)
+
+
+def _predicted(job: Job) -> Mapping[str, Any]:
+    """Return what a job's plan says of it; nothing if it has none."""
+    predicted = job.metadata.get("predicted")
+    return predicted if isinstance(predicted, Mapping) else {}
 
 
 def _check_options(job: Job, kind: type[Database]) -> None:

@@ -21,6 +21,7 @@ from pitstop_database_maintenance.sqlite.report import Started, begin, end, figu
 from pitstop_database_maintenance.sqlite.rewriting import rewrite
 from pitstop_database_maintenance.sqlite.soundness import require_schema
 from pitstop_database_maintenance.sqlite.swapping import Place
+from pitstop_database_maintenance.sqlite.telling import expected_bytes
 
 
 def compact(db: SQLiteDatabase, *, offline: bool = False, allow_renumbering: bool = False) -> Result:
@@ -52,13 +53,13 @@ def compact(db: SQLiteDatabase, *, offline: bool = False, allow_renumbering: boo
     _check_writable(db)
     require_features(db, "compact")
     numbered = frozenset() if allow_renumbering else frozenset(each.table for each in rowids.references(db))
-    predicted = started.before.bytes - started.before.free_bytes
-    durable.require_room(os.path.dirname(place.path), predicted, what=f"compact of {db.path}")
+    most, expected = started.before.bytes - started.before.free_bytes, expected_bytes(db, started.before)
+    durable.require_room(os.path.dirname(place.path), most, what=f"compact of {db.path}")
     with temporary(place.path, "compact") as copy:
         _own(copy, place)
         # with a log nobody is kept waiting by who only reads
         with nullcontext() if place.wal else db.blocking():
-            rewrite(db, copy, predicted=predicted, numbered=numbered)
+            rewrite(db, copy, predicted=expected, numbered=numbered)
         size = os.stat(copy.path).st_size
         if size >= started.before.bytes and not started.before.free_pages:
             return end(db, started, _unchanged(db, started))
@@ -67,7 +68,7 @@ def compact(db: SQLiteDatabase, *, offline: bool = False, allow_renumbering: boo
         with db.blocking(readers=True):
             warnings += swapping.take_place(db, place, copy, offline=offline)
     after = db.measure()
-    db.context.progress(predicted, predicted, "bytes")
+    db.context.progress(expected, expected, "bytes")
     return end(db, started, _result(db, started, after, warnings))
 
 

@@ -21,11 +21,10 @@ from pitstop_database_maintenance.sqlite.errors import damaged
 from pitstop_database_maintenance.sqlite.leftovers import Temporary
 from pitstop_database_maintenance.sqlite.schema import count_rows
 from pitstop_database_maintenance.sqlite.soundness import require_sound
+from pitstop_database_maintenance.sqlite.telling import telling
 
 #: What a copy must have in common with its original; VACUUM INTO keeps all of these, and not the journal mode.
 _KEPT: Final = ("page_size", "auto_vacuum", "encoding", "user_version", "application_id", "default_cache_size")
-#: How often progress is told, in seconds.
-_TOLD_EVERY: Final = 0.25
 
 T = TypeVar("T")
 
@@ -89,7 +88,14 @@ def rewrite(db: SQLiteDatabase, target: Temporary, *, predicted: int, numbered: 
         TransientError: somebody else held a lock for too long.
     """
     look = _Look(db, numbered)
-    with _progress(db, target.path, predicted), look, _unsynced(db):
+
+    def written() -> int | None:
+        try:
+            return os.stat(target.path).st_size
+        except OSError:
+            return None
+
+    with telling(db, written, total=predicted, message="rewriting"), look, _unsynced(db):
         db.execute("VACUUM INTO ?", (target.path,))
     found = look.result()
     db.context.progress(predicted, predicted, "bytes", "checking the copy")
@@ -192,26 +198,3 @@ class _Look(_Aside[Contents]):
             # without the rows: VACUUM copies them as they are, so that none is lost that could be read before
             require_sound(reader, rows=False)
             return contents(reader, numbered=self._numbered)
-
-
-@contextmanager
-def _progress(db: SQLiteDatabase, path: str, predicted: int) -> Iterator[None]:
-    """Tell how large a file has become, as long as the block runs."""
-    ended = threading.Event()
-
-    def tell() -> None:
-        while not ended.wait(_TOLD_EVERY):
-            try:
-                size = os.stat(path).st_size
-            except OSError:
-                return
-            db.context.progress(min(size, predicted), predicted, "bytes", "rewriting")
-
-    teller = threading.Thread(target=tell, daemon=True)
-    db.context.progress(0, predicted, "bytes", "rewriting")
-    teller.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        teller.join()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pitstop.errors import OperationError
 from pitstop.jobs import Result
@@ -13,6 +15,7 @@ from pitstop_database_maintenance.sqlite.features import require_features
 from pitstop_database_maintenance.sqlite.report import Started, begin, end, figures
 from pitstop_database_maintenance.sqlite.rowids import require_stable_rowids
 from pitstop_database_maintenance.sqlite.soundness import require_sound
+from pitstop_database_maintenance.sqlite.telling import VACUUM_WRITES, expected_bytes, telling, written_here
 from pitstop_database_maintenance.sqlite.temporary import temporary_folder
 
 #: Measured on files of 300 MB and 1 GB: 6.5 s a gigabyte.
@@ -48,14 +51,13 @@ def vacuum(db: SQLiteDatabase, *, allow_renumbering: bool = False) -> Result:
     require_features(db, "vacuum")
     require_stable_rowids(db, allow=allow_renumbering)
     _check_room(db, started.before)
-    db.context.progress(0, 1, "files", "rebuilding")
-    db.context.check_cancelled()
-    _wait_for_writer(db)
-    with db.blocking(readers=_journal_mode(db) != "wal"):
-        db.execute("VACUUM")
+    with _progress(db, started.before):
+        db.context.check_cancelled()
+        _wait_for_writer(db)
+        with db.blocking(readers=_journal_mode(db) != "wal"):
+            db.execute("VACUUM")
     db.known_sound = True  # every page of it is new
     _shrink_file(db)
-    db.context.progress(1, 1, "files")
     return end(db, started, _result(db, started, db.measure()))
 
 
@@ -97,6 +99,20 @@ def _wait_for_writer(db: SQLiteDatabase) -> None:
     """
     db.execute("BEGIN IMMEDIATE")
     db.rollback()
+
+
+@contextmanager
+def _progress(db: SQLiteDatabase, before: SQLiteMeasure) -> Iterator[None]:
+    """Tell how much of the result is written, and that it is complete."""
+    total, written = expected_bytes(db, before), written_here()
+
+    def done() -> int | None:
+        so_far = written()
+        return None if so_far is None else so_far // VACUUM_WRITES
+
+    with telling(db, done, total=total, message="rebuilding"):
+        yield
+    db.context.progress(total, total, "bytes")
 
 
 def _check_room(db: SQLiteDatabase, before: SQLiteMeasure) -> None:

@@ -1,0 +1,78 @@
+"""How far a statement is that writes a file anew. Owns telling it while the statement runs, which itself says nothing.
+
+VACUUM calls nobody back for most of its time. But what it writes can be counted: its result three times, to a temporary
+file, to the journal or log, and to the file (measured: 3.00 times, at a steady rate, in both journal modes).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from pitstop_database_maintenance.sqlite.database import SQLiteDatabase, SQLiteMeasure
+
+#: How often, in seconds, it is told.
+_TOLD_EVERY: Final = 0.25
+#: How often VACUUM writes its result.
+VACUUM_WRITES: Final = 3
+
+
+@contextmanager
+def telling(db: SQLiteDatabase, done: Callable[[], int | None], *, total: int, message: str) -> Iterator[None]:
+    """Tell how many bytes are done, as long as the block runs.
+
+    Args:
+        db: tells its job's context.
+        done: returns the bytes; None if that can no longer be known.
+        total: how many there will be.
+        message: what is being done.
+    """
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(_TOLD_EVERY):
+            now = done()
+            if now is None:
+                return
+            db.context.progress(min(now, total), total, "bytes", message)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    db.context.progress(0, total, "bytes", message)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def expected_bytes(db: SQLiteDatabase, before: SQLiteMeasure) -> int:
+    """Return how large a database will be when it has been written anew: as planned, or without its free pages."""
+    gain = db.predicted.get("gain")
+    return max(0, before.bytes - max(before.free_bytes, gain if isinstance(gain, int) else 0))
+
+
+def written_here() -> Callable[[], int | None]:
+    """Return what tells, from any thread, how many bytes the thread that calls this has written from now on.
+
+    Only Linux counts them for each thread (proc(5), `wchar`); elsewhere it is not known.
+    """
+    counter = f"/proc/self/task/{threading.get_native_id()}/io"
+    before = _counted(counter)
+
+    def written() -> int | None:
+        now = _counted(counter)
+        return None if before is None or now is None else now - before
+
+    return written
+
+
+def _counted(counter: str) -> int | None:
+    try:
+        with open(counter, encoding="ascii") as file:
+            fields = dict(line.split(": ") for line in file.read().splitlines())
+        return int(fields["wchar"])
+    except (OSError, ValueError, KeyError):
+        return None
