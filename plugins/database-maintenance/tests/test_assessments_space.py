@@ -229,7 +229,7 @@ def test_vacuum_keeps_readers_waiting_only_without_a_log(history: History) -> No
 
 def test_predictions_come_from_past_runs_of_like_size(history: History) -> None:
     """What this database took before counts; else what any of this machine took, if it was about as big."""
-    given = look(inspection(megabytes=300), history)
+    given = look(inspection(megabytes=300), history, sound=True)
     assert not space.vacuum(given).prediction.learned
     history.add_step(_step("sqlite:/other", 300, seconds=30.0))
     assert space.vacuum(given).prediction.seconds == pytest.approx(30, rel=0.01)
@@ -238,6 +238,26 @@ def test_predictions_come_from_past_runs_of_like_size(history: History) -> None:
     assert learned.learned
     assert learned.seconds == pytest.approx(3, rel=0.01)
     assert learned.writer_stall == pytest.approx(2, rel=0.01)
+
+
+@pytest.mark.parametrize("journal", ["wal", "rollback"])
+def test_predictions_count_the_look_for_damage_apart(history: History, journal: str) -> None:
+    """It is taken once for a plan: no part of what an operation was seen to take, and none of the stall it caused."""
+    # of the five seconds, four went to the look, which is also what kept writers waiting without a log
+    stall = 0.2 if journal == "wal" else 4.0
+    step = _step("sqlite:/data/app.db", 300, seconds=5.0, looked=4.0, writer_stall=stall)
+    history.add_step(evolve(step, data={**step.data, "journal": journal}))
+    given = inspection(megabytes=300, journal=journal)
+    first = space.vacuum(look(given, history)).prediction
+    later = space.vacuum(look(given, history, sound=True)).prediction
+    assert first.looks
+    assert first.seconds == pytest.approx(5, rel=0.01)
+    assert later.seconds == pytest.approx(1, rel=0.01)
+    if journal == "wal":
+        assert first.writer_stall == later.writer_stall == pytest.approx(0.2, rel=0.01)
+    else:
+        assert first.writer_stall == pytest.approx(4, rel=0.05)
+        assert later.writer_stall == pytest.approx(1, rel=0.1), "as long as it takes itself"
 
 
 def test_predictions_learn_nothing_from_files_of_another_size(history: History) -> None:

@@ -62,6 +62,17 @@ def test_planning_runs_what_pays_in_the_order_that_pays(planned: Callable[..., D
     assert {step.operation for step in made.steps if not step.run} >= {"compact", "backup", "quick_check", "reindex"}
 
 
+def test_planning_counts_the_look_for_damage_once(planned: Callable[..., DatabasePlan]) -> None:
+    """The first step that writes takes it; after a rebuild, analyze costs next to nothing."""
+    found = inspection(megabytes=3000, waste=0.4, schema=STALE)
+    alone = step_of(planned(found, operations=("analyze",)), "analyze").prediction
+    after = step_of(planned(found), "analyze").prediction
+    assert alone.seconds is not None
+    assert after.seconds is not None
+    assert after.seconds < 0.1 < 3 < alone.seconds
+    assert after.writer_stall < 0.1 < 3 < alone.writer_stall
+
+
 def test_planning_of_a_sound_file_plans_nothing(planned: Callable[..., DatabasePlan]) -> None:
     """Little waste and fitting statistics leave nothing to do."""
     made = planned(inspection(waste=0.05))

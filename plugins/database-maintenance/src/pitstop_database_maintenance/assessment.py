@@ -43,6 +43,7 @@ class Prediction:
         written: bytes that it writes to disk in all.
         learned: whether the seconds come from past runs here, and not from what was measured elsewhere.
         cancellable: whether it can be stopped at any time within about a second.
+        looks: whether it looks at the whole database for damage first, which is done once for all steps of a plan.
     """
 
     seconds: float | None = None
@@ -52,6 +53,7 @@ class Prediction:
     written: int = 0
     learned: bool = False
     cancellable: bool = True
+    looks: bool = False
 
 
 @frozen(kw_only=True)
@@ -97,6 +99,7 @@ class Look:
         max_stall: seconds for which a writer may be kept waiting, or None: an operation that works in slices makes
             them so small, and predicts accordingly.
         options: how the database will be opened, such as `force`; see `Database.options`.
+        sound: whether a step before it in the plan will have looked for damage, so that it need not.
         brief: whether only the verdict is of interest, so that what an operation will cost need not be worked out.
     """
 
@@ -105,6 +108,7 @@ class Look:
     history: DatabaseHistory
     max_stall: float | None = None
     options: Mapping[str, Any] = Factory(dict)
+    sound: bool = False
     brief: bool = False
 
 

@@ -186,7 +186,8 @@ class Planning:
         if self.request.operations is None:
             options = self._by_need(options, dialect, look)
         options.sort(key=lambda option: (place(option.name), option.left is None))
-        return tuple(self._step(option) for option in self._in_time(options))
+        looked_once = _looked_once(options, candidates, look)
+        return tuple(self._step(option) for option in self._in_time(looked_once))
 
     def _option(self, candidate: _Candidate, look: Look, left: Left | None) -> _Option:
         assessment, problem = _assessed(candidate, look)
@@ -255,7 +256,7 @@ class Planning:
         policy = dialect.policies.get(need)
         return policy(look) if policy else Preference(order=names)
 
-    def _in_time(self, options: list[_Option]) -> Iterator[_Option]:
+    def _in_time(self, options: Iterable[_Option]) -> Iterator[_Option]:
         """Leave out what cannot be stopped and would not fit in after what comes before it."""
         total = 0.0
         for option in options:
@@ -411,6 +412,22 @@ def _assessed(candidate: _Candidate, look: Look) -> tuple[Assessment | None, str
     if not isinstance(found, Assessment):
         return None, f"its assessment returned {type(found).__name__} instead of an Assessment"
     return found, ""
+
+
+def _looked_once(options: Iterable[_Option], candidates: Iterable[_Candidate], look: Look) -> Iterator[_Option]:
+    """Have the look for damage counted for the first step only that takes it: those after it need not."""
+    by_name = {candidate.name: candidate for candidate in candidates}
+    sound = attrs.evolve(look, sound=True)
+    looked = False
+    for option in options:
+        found = option.assessment
+        if option.run and found is not None:
+            again, _ = _assessed(by_name[option.name], sound) if looked else (None, "")
+            if again is not None:
+                found = attrs.evolve(found, prediction=again.prediction)
+                option = attrs.evolve(option, assessment=found)
+            looked = looked or found.prediction.looks
+        yield option
 
 
 def _chosen(options: list[_Option], need: str, preference: Preference, *, by_band: bool) -> list[_Option]:

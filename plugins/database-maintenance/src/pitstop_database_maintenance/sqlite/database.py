@@ -63,6 +63,7 @@ class SQLiteDatabase(Inspected):
         path: the file, absolute.
         context: the job's.
         known_sound: set by an operation that has found, or made, the file sound in its structure.
+        looked: how many seconds it took to find that; see `soundness`.
         stalls: for how long writers and readers were kept waiting; see `transaction` and `blocking`.
         handles: how many handles on the file this job keeps, between two statements.
         setup: what the application registers on each connection to the file.
@@ -80,6 +81,7 @@ class SQLiteDatabase(Inspected):
         self.path = path
         self.context = context
         self.known_sound = False
+        self.looked = 0.0
         self.stalls = Stalls()
         self.setup = setup
         self._connection = connection

@@ -43,6 +43,8 @@ RATES: Final[Mapping[str, float]] = {
 _OWN, _ALL = 5, 50
 #: A past run teaches something about a database of at least a quarter, and at most four times, its work.
 _ALIKE: Final = 4.0
+#: What is taken for the time of a past run that was shorter than times are noted.
+_SHORTEST: Final = 0.001
 #: These only look, so that "unchanged" is a full run of theirs.
 _LOOKING: Final = frozenset({"quick_check", "integrity_check", "foreign_key_check", "fts_check", "checkpoint"})
 
@@ -89,9 +91,30 @@ def time_of(look: Look, operation: str, work: float, *, rate: float | None = Non
 
 
 def look_before(look: Look) -> float:
-    """Return how long the look for damage takes that comes before the first write; see `soundness`."""
+    """Return how long the look for damage takes that comes before the first write of a plan; see `soundness`."""
+    if look.sound:
+        return 0.0
     inspection: Inspection = look.inspection
+    learned = _looked_at(look.history.steps(limit=_ALL), inspection.size) or _looked_at(
+        look.history.history.steps(limit=_ALL), inspection.size
+    )
+    if learned is not None:
+        return inspection.size / learned
     return time_of(look, "quick_check", inspection.size).seconds - FIXED
+
+
+def _looked_at(steps: Sequence[Step], size: int) -> float | None:
+    """Return at how many bytes a second past steps looked for damage; None if none did on a file of about the size."""
+    rates = [
+        step.bytes / step.data["looked"]
+        for step in steps
+        # which may have looked at the list of free pages only
+        if step.operation != "incremental_vacuum"
+        and step.bytes
+        and step.data.get("looked", 0.0) > _SHORTEST
+        and 1 / _ALIKE <= step.bytes / max(size, 1) <= _ALIKE
+    ]
+    return statistics.median(rates[:_OWN]) if rates else None
 
 
 def rollback(look: Look) -> bool:
@@ -105,7 +128,7 @@ def stalling(look: Look, time: Time, *, held: float, looks: bool = True, **other
 
     Args:
         look: with the journal mode.
-        time: as `time_of` says, without the look for damage.
+        time: as `time_of` says.
         held: for how many seconds, unless past runs taught better.
         looks: whether it looks for damage first, which in rollback mode keeps writers waiting too.
         others: further fields of the prediction.
@@ -114,14 +137,14 @@ def stalling(look: Look, time: Time, *, held: float, looks: bool = True, **other
         return _NOT_WORKED_OUT
     first = look_before(look) if looks else 0.0
     stall = time.held if time.held is not None else as_waited(held)
-    if rollback(look) and looks:
+    if rollback(look) and first:
         stall = max(stall, as_waited(first))
-    seconds = time.seconds if time.learned else time.seconds + first
     return Prediction(
-        seconds=seconds,
+        seconds=time.seconds + first,
         writer_stall=stall,
         reader_stall=stall if rollback(look) else 0.0,
         learned=time.learned,
+        looks=looks,
         **others,
     )
 
@@ -144,7 +167,7 @@ def slicing(look: Look, time: Time, **others: Any) -> Prediction:
     wanted = DEFAULT_STALL if look.max_stall is None else min(look.max_stall, DEFAULT_STALL)
     stall = max(SHORTEST_STALL, expected_stall(wanted))
     return Prediction(
-        seconds=time.seconds if time.learned else time.seconds + look_before(look),
+        seconds=time.seconds + look_before(look),
         writer_stall=stall,
         reader_stall=stall if rollback(look) else 0.0,
         learned=time.learned,
@@ -182,9 +205,11 @@ def _learned(steps: Sequence[Step], operation: str, work: float, journal: str) -
             continue
         done = of(step)
         if done > 0 and 1 / _ALIKE <= done / work <= _ALIKE:
-            speeds.append(done / step.seconds)
+            looked = step.data.get("looked", 0.0)
+            speeds.append(done / max(step.seconds - looked, _SHORTEST))
             stall = step.data.get("writer_stall")
-            if stall is not None:
+            # without a log others wait for the look for damage, too, which says nothing of the operation itself
+            if stall is not None and (journal == "wal" or stall > as_waited(looked)):
                 stalls.append(stall / done)
     if not speeds:
         return None

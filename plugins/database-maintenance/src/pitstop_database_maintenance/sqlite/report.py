@@ -39,7 +39,10 @@ def begin(db: SQLiteDatabase, name: str) -> Started:
 
 
 def figures(db: SQLiteDatabase, started: Started, after: SQLiteMeasure, **counts: Any) -> dict[str, Any]:
-    """Return a result's data: sizes in bytes, times in seconds, and what the operation counts itself."""
+    """Return a result's data: sizes in bytes, times in seconds, and what the operation counts itself.
+
+    Of the `seconds`, `looked` went to the look for damage.
+    """
     before = started.before
     return {
         "bytes_before": before.bytes,
@@ -55,6 +58,7 @@ def figures(db: SQLiteDatabase, started: Started, after: SQLiteMeasure, **counts
         "writer_stall": round(db.stalls.writer_stall, 4),
         "reader_stall": round(db.stalls.reader_stall, 4),
         "seconds": round(time.monotonic() - started.at, 3),
+        "looked": round(db.looked, 3),
         **counts,
     }
 

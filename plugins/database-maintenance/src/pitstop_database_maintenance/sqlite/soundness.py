@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import IO, cast
@@ -64,7 +65,8 @@ def require_sound(db: SQLiteDatabase, *, rows: bool = True) -> None:
         TransientError: somebody else held a lock for too long.
     """
     if not _is_known(db):
-        _refuse(db, _schema_problems(db) or [_named(db, problem) for problem in _page_problems(db, rows=rows)])
+        with _timed(db):
+            _refuse(db, _schema_problems(db) or [_named(db, problem) for problem in _page_problems(db, rows=rows)])
     db.known_sound = True
 
 
@@ -98,13 +100,22 @@ def require_movable(db: SQLiteDatabase, *, max_stall: float) -> str:
     if _is_known(db) or _fits(db, max_stall) or (_has_log(db) and _sees_all(db)):
         require_sound(db)
         return "all pages"
-    _refuse(db, _schema_problems(db))
-    if _has_log(db):
-        with db.second("ro") as reader:
-            _require_encoding(reader)
-            _refuse(db, [_named(db, problem) for problem in _checked(reader)])
-    _refuse(db, _free_page_problems(db))
+    with _timed(db):
+        _refuse(db, _schema_problems(db))
+        if _has_log(db):
+            with db.second("ro") as reader:
+                _require_encoding(reader)
+                _refuse(db, [_named(db, problem) for problem in _checked(reader)])
+        _refuse(db, _free_page_problems(db))
     return "free pages"
+
+
+@contextmanager
+def _timed(db: SQLiteDatabase) -> Iterator[None]:
+    """Note how long the look takes: it is taken once for several operations, and no part of what each of them takes."""
+    began = time.monotonic()
+    yield
+    db.looked += time.monotonic() - began
 
 
 def _is_known(db: SQLiteDatabase) -> bool:
