@@ -103,6 +103,30 @@ def test_dry_run_is_the_plan(pitstop, database):
     assert pitstop("maintain", "app.db", "--dry-run", "--json").json["databases"]
 
 
+def test_dry_run_of_a_saved_plan_checks_it(pitstop, database):
+    """What would be refused is refused, in the same words, and nothing is started."""
+    assert pitstop("plan", "app.db", "--save", "night.json").code == 0
+    answer = pitstop("maintain", "--plan", "night.json", "--dry-run")
+    assert answer.code == 0
+    assert "vacuum" in answer.out
+    document = json.loads((pitstop.folder / "night.json").read_text())
+    for step in document["databases"][0]["steps"]:
+        if step["operation"] == "vacuum":
+            step["operation"] = "rm_rf"
+    (pitstop.folder / "other.json").write_text(json.dumps(document))
+    (pitstop.folder / "deep.json").write_text("[" * 100_000)
+    refused = {"other.json": "no operation 'rm_rf'", "deep.json": "is no JSON"}
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE new (x)")
+    refused["night.json"] = "the schema changed"
+    for name, text in refused.items():
+        for more in ((), ("--dry-run",)):
+            answer = pitstop("maintain", "--plan", name, *more)
+            assert answer.code == 2, answer.err
+            assert text in answer.err or name == "other.json"
+    assert pitstop("jobs", "list", "--json").json["total"] == 0
+
+
 def test_a_saved_plan_is_run_and_then_refused(pitstop, database):
     """It does what it says; afterwards the database is another one, and nothing is done."""
     assert pitstop("plan", "app.db", "--save", "night.json").code == 0

@@ -180,6 +180,24 @@ def test_reading_one_database_uses_an_index(tmp_path: Path) -> None:
     assert "SEARCH step USING COVERING INDEX step_by_database" in plan
 
 
+@pytest.mark.parametrize("table", ["note", "step"])
+def test_history_refuses_the_database_of_another_application(tmp_path: Path, table: str) -> None:
+    """It would be changed for good: another journal mode, and tables that are not its own."""
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE {table} (x)")
+    before = path.read_bytes()
+    with pytest.raises(sqlite3.DatabaseError, match="a SQLite database of another application; name another file"):
+        History(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["app.db"]
+    for empty in (tmp_path / "empty.db", tmp_path / "new.db"):
+        if empty.name == "empty.db":
+            empty.touch()
+        History(empty).close()
+        History(empty).close()
+
+
 def test_history_is_for_its_owner_only(tmp_path: Path) -> None:
     """Kept statistics may hold values of the user's data; so no other user may read the file or its log."""
     path = tmp_path / "state" / "maintenance.db"

@@ -21,7 +21,7 @@ from pitstop_database_maintenance.database import Database
 from pitstop_database_maintenance.fleet import Fleet
 from pitstop_database_maintenance.history import VARIABLE, History, Left
 from pitstop_database_maintenance.maintenance import Maintenance
-from pitstop_database_maintenance.outcome import End
+from pitstop_database_maintenance.outcome import DatabaseOutcome, End, State, StepOutcome
 from pitstop_database_maintenance.plan import Request
 from pitstop_database_maintenance.seen import TRUSTED, Seen, policy_of, state_of
 from pitstop_database_maintenance.tally import NAMED, Tally
@@ -172,6 +172,22 @@ def test_fleet_counts_what_cannot_be_looked_at(
     assert tally.ends == {End.NOT_PLANNED: 2, End.COMPLETED: 3, End.FAILED: 1}
     assert "not a SQLite database" in tally.failures[0].refused
     assert maintain(orchestrator, history, files).looked_at == 1
+
+
+def test_tally_takes_equals_that_ended_in_other_ways() -> None:
+    """Databases that gave back the same, however they ended: the first of them stay."""
+
+    def outcome(name: str, end: End, back: int) -> DatabaseOutcome:
+        before, after = (State(bytes=size, free_bytes=0, waste=0.0) for size in (10_000, 10_000 - back))
+        steps = (StepOutcome(operation="vacuum", end=end, reason=""),)
+        return DatabaseOutcome(database=name, resource=name, before=before, after=after, steps=steps)
+
+    ends = [End.COMPLETED, End.COMPLETED, End.FAILED, End.FAILED, End.CANCELLED, End.TIME_LIMIT]
+    with Tally(files=60) as tally:
+        for number in range(60):
+            tally.add(outcome(f"{number}", ends[number % len(ends)], 4096 if number % 3 else 1000))
+    assert [one.given_back for one in tally.most] == [4096] * NAMED
+    assert tally.most[0].database == "1"
 
 
 def test_fleet_names_only_the_first_failures(

@@ -372,6 +372,23 @@ def test_changed_too_much_says_what_changed(
     assert text in changed_too_much(planned(), inspection(**now), lookup=lookup)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [{"waste": float("nan")}, {"waste": "0.4"}, {"pages": True}, {"free_pages": []}, {"pages": None}],
+    ids=str,
+)
+def test_changed_too_much_refuses_a_state_that_says_nothing(
+    lookup: Any, planned: Callable[..., DatabasePlan], state: Mapping[str, Any]
+) -> None:
+    """A comparison that cannot be made must not pass for one that held."""
+    saved = planned()
+    [name] = state
+    broken = evolve(saved, state={**saved.state, **state})
+    assert f"it does not say how the file was: {name} is" in changed_too_much(broken, inspection(), lookup=lookup)
+    without = evolve(saved, state={key: value for key, value in saved.state.items() if key != name})
+    assert f"it does not say how the file was: {name} is None" in changed_too_much(without, inspection(), lookup=lookup)
+
+
 def test_changed_too_much_works_on_a_plan_that_was_saved(lookup: Any, planned: Callable[..., DatabasePlan]) -> None:
     """What is compared survives the document."""
     saved = MaintenancePlan.from_document(

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pitstop.errors import JobCancelledError
+from pitstop.errors import InvalidJobError, JobCancelledError
 from pitstop.jobs import Outcome
+from pitstop_database_maintenance.assessment import Look
+from pitstop_database_maintenance.history import History
 from pitstop_database_maintenance.sqlite import checkpoint as module
+from pitstop_database_maintenance.sqlite.assessments import space
 from pitstop_database_maintenance.sqlite.checkpoint import checkpoint, has_reset_bug, others_on
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.findings import description
+from pitstop_database_maintenance.sqlite.survey import survey
 
 Open = Callable[..., SQLiteDatabase]
 FIXED, HAZARDOUS = (3, 51, 3), (3, 40, 1)
@@ -176,6 +183,47 @@ def test_checkpoint_waits_for_a_short_reader(
     assert context.reports[0][2] == "bytes"
 
 
+@pytest.fixture
+def damaged_log(make: Any, tmp_path: Path) -> Path:
+    """A database whose log holds committed changes, and a header that somebody has written over."""
+    with closing(sqlite3.connect(make("CREATE TABLE t (x)", name="whole.db"), isolation_level=None)) as writer:
+        writer.executescript("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
+        writer.executemany("INSERT INTO t VALUES (?)", [("x" * 500,)] * 200)
+        copy = tmp_path / "copy.db"
+        shutil.copy(tmp_path / "whole.db", copy)
+        log = bytearray((tmp_path / "whole.db-wal").read_bytes())
+    log[0:4] = b"abcd"
+    Path(f"{copy}-wal").write_bytes(log)
+    return copy
+
+
+def test_log_that_cannot_be_read_is_told_of_and_not_lost(damaged_log: Path, opened: Open) -> None:
+    """SQLite takes it for empty and removes it: nothing is opened that could, unless that was asked for."""
+    before = {path.name: path.read_bytes() for path in damaged_log.parent.iterdir()}
+    (found,) = survey([str(damaged_log)])
+    assert found.log.unreadable
+    assert any("cannot be read, because its header is damaged" in line for line in description(found).findings)
+    with History(":memory:") as history:
+        look = Look(database=str(damaged_log), inspection=found, history=history.of("x"))
+        assert "write-ahead log of" in space.vacuum(look).reason
+    with pytest.raises(InvalidJobError, match=r"the write-ahead log of .*copy\.db \(.*\) cannot be read"):
+        SQLiteDatabase.check(str(damaged_log))
+    assert {path.name: path.read_bytes() for path in damaged_log.parent.iterdir()} == before
+    SQLiteDatabase.check(str(damaged_log), force=True)
+    assert "all of it in the file" not in checkpoint(opened(damaged_log)).summary
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_sound_log_is_no_reason_to_refuse(make: Any, journal: str) -> None:
+    """Of either order of bytes; one that is empty, or not there, neither."""
+    path = make("CREATE TABLE t (x)")
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.executescript(f"PRAGMA journal_mode = {journal}; INSERT INTO t VALUES (1)")
+        SQLiteDatabase.check(str(path))
+        (found,) = survey([str(path)])
+        assert not found.log.unreadable
+
+
 def test_checkpoint_that_is_cancelled_leaves_the_connection_as_it_was(
     logged: Any, opened: Open, raw: Any, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +238,7 @@ def test_checkpoint_that_is_cancelled_leaves_the_connection_as_it_was(
     context.at_progress = lambda done: context.cancel()
     with pytest.raises(JobCancelledError, match="test"):
         checkpoint(db)
-    assert db.execute("PRAGMA busy_timeout") == [(5000,)]
+    assert db._patient
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pickle
 import sqlite3
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pitstop.errors import (
     OperationError,
     TransientError,
 )
+from pitstop_database_maintenance.limits import Limits, TimeLimitReachedError
 from pitstop_database_maintenance.sqlite.analyze import analyze
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure
@@ -169,13 +171,55 @@ def test_operations_fail_for_now_while_somebody_else_holds_the_lock(
 def test_operations_that_wait_for_a_lock_stop_when_told(
     bloated: Path, opened: Open, raw: Any, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever was told to stop while waiting is cancelled, not tried again."""
-    monkeypatch.setattr(SQLiteDatabase, "BUSY_SECONDS", 0.05)
+    """Whoever is told to stop while waiting is cancelled at once, not tried again; so is what has no time left."""
+    monkeypatch.setattr(SQLiteDatabase, "BUSY_SECONDS", 600.0)
     raw(bloated).execute("BEGIN EXCLUSIVE")
     db = opened(bloated)
-    context.cancel()
+    context.at_check = lambda count: context.cancel() if count == 5 else None
     with pytest.raises(JobCancelledError, match="cancelled by the test"):
         db.execute("SELECT count(*) FROM t")
+    db.context = type(context)()
+    db.limits = Limits(until=time.time() + 0.05)
+    with pytest.raises(TimeLimitReachedError):
+        db.execute("SELECT count(*) FROM t")
+
+
+def test_waiting_for_somebody_elses_lock_is_no_stall_of_ours(bloated: Path, opened: Open, raw: Any) -> None:
+    """The clock stands still meanwhile, so that neither a stall nor a time that is learned from contains it."""
+    holder = raw(bloated)
+    holder.execute("BEGIN EXCLUSIVE")
+    db = opened(bloated)
+    timer = threading.Timer(0.4, holder.execute, ["ROLLBACK"])
+    timer.start()
+    began, clock = time.monotonic(), db.clock()
+    with db.blocking(readers=True):
+        db.execute("SELECT count(*) FROM t")
+    timer.join()
+    assert time.monotonic() - began > 0.35
+    assert db.waited > 0.3
+    assert db.clock() - clock < 0.2
+    assert db.stalls.writers < 0.2
+    holder.execute("BEGIN EXCLUSIVE")
+    with db.impatient(), pytest.raises(TransientError):
+        db.execute("SELECT count(*) FROM t")
+    assert db.waited < 0.5, "who is impatient waits for nothing"
+
+
+@EVERY
+def test_operations_report_no_stall_for_the_lock_that_they_waited_for(
+    bloated: Path, opened: Open, raw: Any, operation: Any
+) -> None:
+    """Somebody else made others wait for most of a second; the operation itself takes some milliseconds."""
+    holder = raw(bloated)
+    db = opened(bloated)
+    db.execute("PRAGMA schema_version")
+    holder.execute("BEGIN EXCLUSIVE")
+    timer = threading.Timer(0.8, holder.execute, ["ROLLBACK"])
+    timer.start()
+    result = operation(db)
+    timer.join()
+    assert result.data["waited"] > 0.5
+    assert result.data["writer_stall"] < 0.5
 
 
 def test_lock_that_is_released_in_time_is_waited_for(bloated: Path, opened: Open, raw: Any, context: Any) -> None:

@@ -156,6 +156,24 @@ def test_survey_refuses_what_is_not_there(tmp_path: Path) -> None:
     assert found[2:] == ["it is a folder", "it is no regular file"]
 
 
+@pytest.mark.parametrize(
+    ("at", "value", "text"),
+    [
+        (28, 5, "it is truncated or damaged: its beginning and its size do not agree"),
+        (36, 0xFFFFFFFF, "it is damaged: its header counts 4294967295 free pages of"),
+    ],
+    ids=["pages", "free pages"],
+)
+def test_survey_refuses_a_header_that_contradicts_itself(bloated: Path, at: int, value: int, text: str) -> None:
+    """Too few pages for what the schema names, or more free ones than there are."""
+    with closing(sqlite3.connect(bloated)) as connection:
+        connection.execute("VACUUM")
+    data = bytearray(bloated.read_bytes())
+    data[at : at + 4] = value.to_bytes(4, "big")
+    bloated.write_bytes(data)
+    assert one(bloated).refused.startswith(text)
+
+
 def test_survey_refuses_a_truncated_file(bloated: Path) -> None:
     """A file that is shorter than its header says is damaged."""
     os.truncate(bloated, bloated.stat().st_size // 2 // 4096 * 4096)

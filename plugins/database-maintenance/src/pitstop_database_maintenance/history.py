@@ -27,6 +27,8 @@ from platformdirs import user_state_path
 
 #: Names the file; child processes get it too.
 VARIABLE: Final = "PITSTOP_HISTORY"
+#: What tells the file from every other: "PITH" (sqlite.org/pragma.html#pragma_application_id).
+_APPLICATION: Final = 0x50495448
 #: Of how many past runs a throughput is the median.
 _RUNS: Final = 20
 #: How long another process's write is waited for, in seconds.
@@ -161,11 +163,21 @@ class History:
         self._rates: dict[str, float | None] = {}
         self._connection = sqlite3.connect(target, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
+            self._require_own()
             # NORMAL: the last runs may go with the power; they are hints, and a sync would cost more than a small step
-            self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;" + _SCHEMA)
+            settings = f"application_id = {_APPLICATION}", "journal_mode = WAL", "synchronous = NORMAL"
+            self._connection.executescript("".join(f"PRAGMA {each};" for each in settings) + _SCHEMA)
         except sqlite3.Error:
             self._connection.close()
             raise
+
+    def _require_own(self) -> None:
+        """Refuse the database of somebody else, before anything is written to it. An empty file is nobody's."""
+        [(application,)] = self._connection.execute("PRAGMA application_id")
+        if application != _APPLICATION and self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
+            raise sqlite3.DatabaseError(
+                f"it is a SQLite database of another application; name another file by {VARIABLE}"
+            )
 
     def of(self, database: str) -> DatabaseHistory:
         """Return what concerns one database, named by its resource."""

@@ -24,9 +24,9 @@ from attrs import evolve, frozen
 import pitstop
 from pitstop.contracts import JobQuery, Lookup
 from pitstop.errors import InvalidJobError
-from pitstop.jobs import JobRecord, JobStatus, Result
+from pitstop.jobs import Job, JobRecord, JobStatus, Plan, Result
 from pitstop_database_maintenance.assessment import Worth
-from pitstop_database_maintenance.decided import ACTION
+from pitstop_database_maintenance.decided import ACTION, PLAN, decided
 from pitstop_database_maintenance.history import History, Left
 from pitstop_database_maintenance.outcome import DatabaseOutcome, End, State, StepOutcome
 from pitstop_database_maintenance.plan import DatabasePlan, MaintenancePlan, PlannedStep, Request
@@ -265,6 +265,25 @@ def check_saved(plan: MaintenancePlan, looked: Sequence[Looked], *, lookup: Look
             reason=f"the plan no longer fits: {'; '.join(changed)}", hint="make it anew with 'pitstop plan --save FILE'"
         )
     return [evolve(now, plan=saved) for saved, now in zip(plan.databases, looked, strict=True)]
+
+
+def check_jobs(plan: MaintenancePlan, *, registry: pitstop.Registry) -> None:
+    """Check the jobs that would carry out a plan, and submit none.
+
+    Raises:
+        InputError: one is refused: an operation, a parameter or a database.
+    """
+    config = job_config(plan)
+    for job in _steps(decided(config)) if config[PLAN] else ():
+        registry.worker(job.type).validate(job)
+
+
+def _steps(plan: Plan) -> Iterator[Job]:
+    for child in plan.children:
+        if isinstance(child, Plan):
+            yield from _steps(child)
+        else:
+            yield child
 
 
 def outcome_of(

@@ -135,9 +135,13 @@ class DatabaseOutcome:
 
     @property
     def given_back(self) -> int:
-        """How many bytes smaller it is than before; negative if it grew."""
-        if self.before is None or self.after is None:
-            return sum(step.given_back or 0 for step in self.steps)
+        """How many bytes smaller its steps have made it; negative if they made it larger.
+
+        What it was before and after the run says that only where a step did not: others may have changed it meanwhile.
+        """
+        measured = [step.given_back for step in self.planned if step.ran]
+        if None not in measured or self.before is None or self.after is None:
+            return sum(back or 0 for back in measured)
         return self.before.bytes - self.after.bytes
 
     @property

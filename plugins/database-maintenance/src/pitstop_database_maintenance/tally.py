@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -76,6 +77,7 @@ class Tally:
     began: float = Factory(time.monotonic)
     keep: bool = False
     _most: list[tuple[int, int, DatabaseOutcome]] = Factory(list)
+    _places: Iterator[int] = Factory(lambda: count(0, -1))
     _spool: Any = None
 
     @property
@@ -101,7 +103,7 @@ class Tally:
     def add(self, outcome: DatabaseOutcome) -> None:
         """Count a database."""
         end = outcome.end
-        number = self.ends[end] = self.ends.get(end, 0) + 1
+        self.ends[end] = self.ends.get(end, 0) + 1
         self._add_steps(outcome)
         if end is End.NOT_PLANNED:
             return
@@ -110,7 +112,8 @@ class Tally:
         back = outcome.given_back
         self.given_back += back
         if back > 0:
-            entry = (back, -sum(self.ends.values()) - number, outcome)
+            # of equals the first; outcomes themselves cannot be put in order
+            entry = (back, next(self._places), outcome)
             (heapq.heappush if len(self._most) < NAMED else heapq.heappushpop)(self._most, entry)
         if self.keep:
             if self._spool is None:

@@ -58,8 +58,10 @@ def maintain(databases: tuple[str, ...], plan_file: str | None, dry_run: bool, j
         raise click.UsageError("Missing argument 'DATABASE...'.")
     urls = [plan.database for plan in saved.databases] if saved else expand(databases)
     if dry_run:
-        from pitstop_database_maintenance.commands.plan import make_plan, show_plan
+        from pitstop_database_maintenance.commands.plan import check_runnable, make_plan, show_plan
 
+        if saved is not None:
+            check_runnable(saved)
         return show_plan(saved or make_plan(urls, request), as_json=values["as_json"])
     with _history() as history:
         if saved is None and len(urls) > FLEET:
@@ -101,7 +103,7 @@ def _saved(path: str, databases: tuple[str, ...], request: Request) -> Maintenan
             document = json.load(file)
     except OSError as error:
         raise InvalidValueError(where="--plan", name=path, problem=f"cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidValueError(where="--plan", name=path, problem=f"is no JSON: {error}") from None
     saved = MaintenancePlan.from_document(document)
     if request.time_limit is None:

@@ -18,6 +18,7 @@ from pitstop.errors import InvalidValueError
 from pitstop_database_maintenance.commands.options import planning_options, request_of
 from pitstop_database_maintenance.describe import plan_lines, terminal_width
 from pitstop_database_maintenance.history import History
+from pitstop_database_maintenance.maintenance import Looked, check_jobs, check_saved
 from pitstop_database_maintenance.plan import MaintenancePlan, Request
 from pitstop_database_maintenance.planning import plan_databases
 from pitstop_database_maintenance.targets import expand
@@ -64,6 +65,21 @@ def make_plan(databases: Sequence[str], request: Request) -> MaintenancePlan:
     with _history() as history:
         made = plan_databases(databases, request, lookup=pitstop.Registry(), history=history, **settings)
         return MaintenancePlan.of((database for database, _ in made), request)
+
+
+def check_runnable(saved: MaintenancePlan) -> None:
+    """Check a saved plan as if it were to be run, and start nothing.
+
+    Raises:
+        InputError: a database has changed too much since, or a step is not taken.
+    """
+    registry = pitstop.Registry()
+    with _history() as history:
+        urls = [plan.database for plan in saved.databases]
+        found = plan_databases(urls, saved.request, lookup=registry, history=history)
+        looked = [Looked(plan=plan, inspection=inspection) for plan, inspection in found]
+    check_saved(saved, looked, lookup=registry)
+    check_jobs(saved, registry=registry)
 
 
 def show_plan(made: MaintenancePlan, *, as_json: bool) -> int:

@@ -12,9 +12,11 @@ import stat
 from contextlib import closing
 
 from pitstop.errors import InvalidJobError, nearest
+from pitstop_database_maintenance.sizes import size_text
 from pitstop_database_maintenance.sqlite.errors import REPAIR, code_of, what_it_tells
 from pitstop_database_maintenance.sqlite.filesystem import folder_of
 from pitstop_database_maintenance.sqlite.foreign import what_it_may_be
+from pitstop_database_maintenance.sqlite.surveyor.log import is_sound
 from pitstop_database_maintenance.sqlite.uri import connection_uri
 
 #: These say nothing against the file: somebody holds a lock now, or a crash left a journal that only a connection which
@@ -28,16 +30,18 @@ def check_file(path: str, *, force: bool = False) -> None:
 
     Args:
         path: absolute.
-        force: whether a file system on which locks cannot be relied on is no reason to refuse.
+        force: whether a file system on which locks cannot be relied on, or a log that cannot be read, is no reason to
+            refuse.
 
     Raises:
         InvalidJobError: it is missing, no regular file, empty, not to be read or written, no sound SQLite database, or
-            on a network or FUSE file system.
+            on a network or FUSE file system; or its write-ahead log would be lost.
     """
     _check_kind(path)
     _check_rights(path)
     if not force:
         _check_file_system(path)
+        _check_log(path)
     _check_content(path)
 
 
@@ -101,6 +105,22 @@ def _check_file_system(path: str) -> None:
         raise InvalidJobError(
             reason=f"{path} is on a {folder.hazard}, where SQLite's locks cannot be relied on",
             hint="run where its disk is; or, if nobody else uses the file meanwhile, set the option 'force'",
+        )
+
+
+def _check_log(path: str) -> None:
+    """Refuse a file beside which lies a log that SQLite cannot read: whoever opens the file loses what is in it."""
+    try:
+        # SQLite locks the file and its -shm, so that this costs nobody a lock
+        with open(f"{path}-wal", "rb") as file:
+            header, size = file.read(32), os.fstat(file.fileno()).st_size
+    except OSError:
+        return  # there is none; or whoever opens the file is told why it cannot be read
+    if size > len(header) and not is_sound(header):
+        raise InvalidJobError(
+            reason=f"the write-ahead log of {path} ({size_text(size)}) cannot be read: its header is damaged. SQLite "
+            "would take it for empty, and remove it",
+            hint="copy the file and its -wal first; if nothing in it matters, set the option 'force'",
         )
 
 

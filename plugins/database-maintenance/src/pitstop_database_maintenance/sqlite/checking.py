@@ -66,7 +66,7 @@ class Examined:
         part: a table's name, or `STRUCTURE`.
         problems: what is wrong, one line each.
         unchecked: what of it could not be looked at, and why; empty if all was.
-        seconds: how long it took.
+        seconds: how long it took, without what it waited for locks of others.
         locked: for how many of them writers were kept out, beyond what any reader does.
     """
 
@@ -130,14 +130,14 @@ def examine(db: SQLiteDatabase, question: Question, *, mapped: int = 0) -> Exami
         JobCancelledError, DeadlineExceededError, TimeLimitReachedError: the job was told to stop.
         TransientError: somebody else held a lock for too long.
     """
-    began = time.monotonic()
+    began = db.clock()
     # Not a connection for reading: on such a one SQLite leaves CHECK constraints out of the schema, and so out of the
     # check (build.c, sqlite3AddCheckConstraint; seen in 3.40.1).
     with db.second("rw") as reader:
         reader.execute("PRAGMA query_only = ON")
         reader.execute(f"PRAGMA mmap_size = {mapped}")
         found = _structure(db, reader, question) if question.part == STRUCTURE else _table(reader, question)
-    return evolve(found, seconds=time.monotonic() - began)
+    return evolve(found, seconds=db.clock() - began)
 
 
 def _structure(db: SQLiteDatabase, reader: SQLiteDatabase, question: Question) -> Examined:

@@ -79,13 +79,9 @@ def checkpoint(db: SQLiteDatabase, *, truncate: bool = True, patience: Annotated
         text = "not in WAL mode: there is no log"
         return end(db, started, Result.unchanged(text, **figures(db, started, started.before)))
     until = time.monotonic() + min(patience, db.limits.time_left())
-    before = db.execute("PRAGMA busy_timeout")[0][0]
-    db.execute("PRAGMA busy_timeout = 0")  # who waits within TRUNCATE keeps writers waiting too
-    try:
+    with db.impatient():  # who waits within TRUNCATE keeps writers waiting too
         status = _copy(db, until)
         emptied = truncate and status.left * db.pragma("page_size") <= _FEW and _empty(db, until)
-    finally:
-        db.execute(f"PRAGMA busy_timeout = {before}")
     return end(db, started, _result(db, started, status, emptied=emptied, truncate=truncate))
 
 
@@ -141,7 +137,9 @@ def _result(db: SQLiteDatabase, started: Started, status: Status, *, emptied: bo
         return Result.unchanged("the write-ahead log is empty", warnings=warnings, **data)
     if done or status.copied > 0:
         size = f"{size_text(log)} -> {size_text(now)}" if log != now else f"{size_text(log)} as before"
-        text = f"write-ahead log {size}, {_share(status)} of it in the file"
+        # SQLite tells of no frames after it has begun the log again, and where it can make out none
+        what = f"{_share(status)} of it in the file" if status.frames > 0 else "nothing in it was left to be copied"
+        text = f"write-ahead log {size}, {what}"
         return Result.changed(text, warnings=warnings, **data)
     return Result.unchanged(
         f"nothing of the write-ahead log ({size_text(log)}) could be copied", warnings=warnings, **data

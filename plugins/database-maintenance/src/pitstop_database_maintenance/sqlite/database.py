@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import chain, repeat
 from typing import Any, ClassVar, Literal, Self
 
 from attrs import frozen
@@ -34,6 +36,9 @@ from pitstop_database_maintenance.urls import absolute_path, file_identity, pars
 
 #: How many pages are copied at a stretch: some milliseconds, in which nobody can stop it.
 _PAGES = 2000
+#: How long it sleeps between two tries for a lock, in seconds, the last again and again: as SQLite does (main.c,
+#: sqliteDefaultBusyCallback), but here a job that is told to stop meanwhile stops.
+_SLEEPS = tuple(ms / 1000 for ms in (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100))
 #: How often `SQLiteDatabase.first` is asked before it gives up: it may be once before, and once within, the first step.
 _ASKED = 3
 
@@ -64,13 +69,15 @@ class SQLiteDatabase(Inspected):
         context: the job's.
         known_sound: set by an operation that has found, or made, the file sound in its structure.
         looked: how many seconds it took to find that; see `soundness`.
+        waited: how many seconds went to waiting for locks of others.
         stalls: for how long writers and readers were kept waiting; see `transaction` and `blocking`.
         handles: how many handles on the file this job keeps, between two statements.
         setup: what the application registers on each connection to the file.
     """
 
     options: ClassVar[Mapping[str, str]] = KNOWN
-    #: How long a lock of somebody else is waited for, in seconds: Python's own default for a connection.
+    #: How long a lock of somebody else is waited for, in seconds: Python's own default for a connection. It is waited
+    #: here and not within SQLite, where nothing could end it, and nothing would tell how long it took.
     BUSY_SECONDS: ClassVar[float] = 5.0
     #: How often, in instructions of SQLite's virtual machine, it is asked whether to go on. 50 000 take about a
     #: millisecond, in which asking costs nothing that can be measured.
@@ -82,12 +89,14 @@ class SQLiteDatabase(Inspected):
         self.context = context
         self.known_sound = False
         self.looked = 0.0
+        self.waited = 0.0
         self.stalls = Stalls()
         self.setup = setup
         self._connection = connection
         self._told: Exception | None = None
         self._open = True
         self._second: SQLiteDatabase | None = None
+        self._patient = True
         self.handles = 1
         self._keeper = ExitStack()
         self._closing = threading.Lock()
@@ -130,7 +139,7 @@ class SQLiteDatabase(Inspected):
             has_log = bool(_size(f"{path}-wal"))
             if has_log:
                 keeper.enter_context(closing(_log_keeper(path, cls.BUSY_SECONDS)))
-            connection = stack.enter_context(closing(_opened(path, "rw", cls.BUSY_SECONDS)))
+            connection = stack.enter_context(closing(_opened(path, "rw", 0)))
             setup.apply(connection)
             database = stack.enter_context(cls(path, connection, context, setup)._used())
             database._keeper, database.handles = keeper, 1 + has_log
@@ -154,15 +163,17 @@ class SQLiteDatabase(Inspected):
         """
         path = path or self.path
         with ExitStack() as stack:
-            connection = stack.enter_context(closing(_opened(path, mode, self.BUSY_SECONDS)))
+            connection = stack.enter_context(closing(_opened(path, mode, 0)))
             self.setup.apply(connection)
             second = stack.enter_context(SQLiteDatabase(path, connection, self.context, self.setup)._used())
             second.limits = self.limits
+            second.stalls = self.stalls
             self._second = second
             try:
                 yield second
             finally:
                 self._second = None
+                self.waited += second.waited
 
     @contextmanager
     def scratch(self) -> Iterator[SQLiteDatabase]:
@@ -197,7 +208,7 @@ class SQLiteDatabase(Inspected):
         Raises:
             OperationError: it cannot be opened.
         """
-        connection = _opened(self.path, "rw", self.BUSY_SECONDS)
+        connection = _opened(self.path, "rw", 0)
         self.setup.apply(connection)
         connection.set_progress_handler(self._stop_wanted, self.STEPS)
         with self._closing:
@@ -249,13 +260,38 @@ class SQLiteDatabase(Inspected):
     def blocking(self, *, readers: bool = False) -> Iterator[None]:
         """Measure a statement that keeps writers out by itself, such as VACUUM or REINDEX.
 
-        Its wait for the lock counts too, because nothing tells when it got it.
+        What it waits for the lock does not count: that somebody else made others wait.
 
         Args:
             readers: whether readers wait as well.
         """
-        with self.stalls.held(readers=readers):
+        began = self.clock()
+        try:
             yield
+        finally:
+            self.stalls.add(self.clock() - began, readers=readers)
+
+    def clock(self) -> float:
+        """Return a time in seconds that never goes back, and stands still while somebody else's lock is waited for."""
+        return time.monotonic() - self.waited
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Have statements within wait for no lock, for who decides by itself when to try again."""
+        before, self._patient = self._patient, False
+        try:
+            yield
+        finally:
+            self._patient = before
+
+    @contextmanager
+    def waiting_within(self) -> Iterator[None]:
+        """Have SQLite wait within a statement that would be undone by giving up, such as VACUUM at its commit."""
+        self.execute(f"PRAGMA busy_timeout = {int(self.BUSY_SECONDS * 1000)}")
+        try:
+            yield
+        finally:
+            self.execute("PRAGMA busy_timeout = 0")
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -289,7 +325,29 @@ class SQLiteDatabase(Inspected):
             OperationError: it failed; see `pitstop_database_maintenance.sqlite.errors`.
         """
         with self._telling():
-            return self._connection.execute(sql, parameters).fetchall()
+            try:
+                return self._connection.execute(sql, parameters).fetchall()
+            except sqlite3.OperationalError as error:
+                if not self._patient or code_of(error) != sqlite3.SQLITE_BUSY:
+                    raise
+            return self._when_free(sql, parameters)
+
+    def _when_free(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Run a statement that met a lock of somebody else, as soon as that is gone; raise if it takes too long."""
+        began, waited = time.monotonic(), 0.0
+        try:
+            for sleep in chain(_SLEEPS, repeat(_SLEEPS[-1])):
+                self.check_stop()
+                time.sleep(sleep)
+                try:
+                    waited = time.monotonic() - began
+                    return self._connection.execute(sql, parameters).fetchall()
+                except sqlite3.OperationalError as error:
+                    if code_of(error) != sqlite3.SQLITE_BUSY or waited >= self.BUSY_SECONDS:
+                        raise
+        finally:
+            self.waited += waited
+        raise AssertionError("the sleeps never end")
 
     def first(self, sql: str, *, steps: int) -> str | None:
         """Return the first thing that a statement says; None if it says nothing in more than twice so many steps.
@@ -333,8 +391,14 @@ class SQLiteDatabase(Inspected):
         return '"' + name.replace('"', '""') + '"'
 
     def measure(self) -> SQLiteMeasure:
-        """Return how big the database is: by its own count of pages, and on disk."""
+        """Return how big the database is: by its own count of pages, and on disk.
+
+        Raises:
+            SQLiteFailure: its counts contradict each other.
+        """
         pages, free, size = self.pragma("page_count"), self.pragma("freelist_count"), self.pragma("page_size")
+        if not 0 <= free < max(pages, 1):
+            raise damaged(self.path, f"its header counts {free} free pages of {pages}")
         return SQLiteMeasure(
             bytes=pages * size,
             free_bytes=free * size,

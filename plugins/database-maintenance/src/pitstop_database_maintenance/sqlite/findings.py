@@ -60,6 +60,12 @@ def _waste(inspection: Inspection) -> Iterator[str]:
 
 def _log(inspection: Inspection) -> Iterator[str]:
     log = inspection.log
+    if log.unreadable:
+        yield (
+            f"the write-ahead log has {size_text(log.bytes)} that cannot be read, because its header is damaged; "
+            "SQLite removes it when the file is opened: copy both first"
+        )
+        return
     if log.bytes <= _LOG:
         return
     text = f"the write-ahead log has {size_text(log.bytes)}"

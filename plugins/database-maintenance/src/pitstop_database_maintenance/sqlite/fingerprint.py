@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -46,7 +47,10 @@ def changed(state: Mapping[str, Any], inspection: Inspection) -> str:
         if state.get(name) != now[name]:
             values = "" if name == "inode" else f" from {state.get(name)} to {now[name]}"
             return text + values
-    before = _number(state.get("pages"))
+    for name in ("pages", "free_pages", "waste"):
+        if name not in state or not (_is_number(state[name]) or (name == "waste" and state[name] is None)):
+            return f"it does not say how the file was: {name} is {state.get(name)!r}"
+    before = float(state["pages"])
     if abs(now["pages"] - before) > TOLERANCE * max(1.0, before):
         size = inspection.page_size
         return f"the size changed from {size_text(before * size)} to {size_text(now['pages'] * size)}"
@@ -54,10 +58,10 @@ def changed(state: Mapping[str, Any], inspection: Inspection) -> str:
         old, new = state.get(name), now[name]
         if old is None or new is None:
             continue
-        if abs(new - _number(old)) > TOLERANCE * whole:
-            return f"{text} changed from {_number(old) / whole:.0%} to {new / whole:.0%}".replace("%", " %")
+        if abs(new - old) > TOLERANCE * whole:
+            return f"{text} changed from {old / whole:.0%} to {new / whole:.0%}".replace("%", " %")
     return ""
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

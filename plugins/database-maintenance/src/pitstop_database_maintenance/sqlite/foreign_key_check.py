@@ -83,7 +83,7 @@ def _check_all(db: SQLiteDatabase, place: Place, able: list[str], warnings: list
     for done, table in enumerate(able):
         db.context.progress(done, len(able), "tables", table)
         db.context.check_cancelled()
-        began = time.monotonic()
+        began = place.db.clock()
         try:
             db.limits.check()
             found = _broken(place, table)
@@ -92,7 +92,7 @@ def _check_all(db: SQLiteDatabase, place: Place, able: list[str], warnings: list
         except MissingFeature as missing:
             warnings.append(f"table {table!r} was not checked: {missing.reason}")
             continue
-        seconds = time.monotonic() - began
+        seconds = place.db.clock() - began
         problems += found
         _remember(db, table, seconds, len(found))
     db.context.progress(len(able), len(able), "tables")
@@ -108,7 +108,7 @@ def _remember(db: SQLiteDatabase, name: str, seconds: float, problems: int) -> N
 
 def _broken(place: Place, table: str) -> list[str]:
     """Return one line for each foreign key of a table that is broken, or cannot be checked."""
-    db, began = place.db, time.monotonic()
+    db, began = place.db, place.db.clock()
     try:
         # grouped by SQLite as it goes: a table may have millions of such rows
         rows = db.execute(
@@ -124,7 +124,7 @@ def _broken(place: Place, table: str) -> list[str]:
         # "foreign key mismatch": what it refers to is no key, so that SQLite refuses every write to the table too
         return [f"the foreign keys of table {table!r} cannot be enforced: {failure.reason}"]
     finally:
-        place.count(time.monotonic() - began)
+        place.count(db.clock() - began)
     columns = _columns(db, table)
     return [_line(table, columns.get(fkid, ""), parent, count, rowid) for fkid, parent, count, rowid in rows]
 

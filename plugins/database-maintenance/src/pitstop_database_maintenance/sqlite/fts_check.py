@@ -87,7 +87,7 @@ def _check_all(
     for done, table in enumerate(able):
         db.context.progress(done, len(able), "tables", table.name)
         db.context.check_cancelled()
-        began = time.monotonic()
+        began = place.db.clock()
         try:
             db.limits.check()
             problem = _problem(place, table)
@@ -103,7 +103,7 @@ def _check_all(
             )
             continue
         problems += problem
-        _remember(db, table.name, time.monotonic() - began, len(problem))
+        _remember(db, table.name, place.db.clock() - began, len(problem))
     db.context.progress(len(able), len(able), "tables")
     return problems, []
 
@@ -134,11 +134,11 @@ def _problem(place: Place, table: VirtualTable) -> list[str]:
 
 
 def _look_at_boxes(place: Place, table: VirtualTable) -> str:
-    began = time.monotonic()
+    began = place.db.clock()
     try:
         return str(place.db.execute("SELECT rtreecheck('main', ?)", (table.name,))[0][0])
     finally:
-        place.count(time.monotonic() - began)
+        place.count(place.db.clock() - began)
 
 
 def _compare(place: Place, table: VirtualTable) -> None:

@@ -101,6 +101,7 @@ class Log:
         bytes: the size of the `-wal` file; 0 if there is none.
         frames: valid frames of the newest generation; None if that could not be read without a lock.
         checkpointed: how many of them are in the database already; None if unknown.
+        unreadable: whether its header is damaged: SQLite takes such a log for empty, and removes it.
         held_by: who keeps a checkpoint from finishing, one line each ("process 4711 (python) has it open, a reader
             holds frame 120 of 5000"); empty if nobody does or it cannot be known.
     """
@@ -108,6 +109,7 @@ class Log:
     bytes: int = 0
     frames: int | None = None
     checkpointed: int | None = None
+    unreadable: bool = False
     held_by: tuple[str, ...] = ()
 
 

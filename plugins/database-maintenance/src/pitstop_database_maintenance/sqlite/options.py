@@ -13,7 +13,7 @@ from pitstop_database_maintenance.sqlite.on_connect import check_spec
 #: What there is, and what it means; shown to users.
 KNOWN: Final[Mapping[str, str]] = {
     "on_connect": "module:function that registers the application's collations and functions on each connection",
-    "force": "work on the file although its file system is not one to rely on (network, FUSE)",
+    "force": "work on the file although its file system (network, FUSE) or its damaged log is a reason not to",
 }
 
 
@@ -23,7 +23,7 @@ class Options:
 
     Args:
         on_connect: "module:function"; "" for none. See `pitstop_database_maintenance.sqlite.on_connect`.
-        force: whether a hazardous file system is no reason to refuse.
+        force: whether a hazardous file system, or a log that cannot be read, is no reason to refuse.
     """
 
     on_connect: str = ""

@@ -100,7 +100,7 @@ def look_before(look: Look) -> float:
     )
     if learned is not None:
         return inspection.size / learned
-    return time_of(look, "quick_check", inspection.size).seconds - FIXED
+    return max(0.0, time_of(look, "quick_check", inspection.size).seconds - FIXED)
 
 
 def _looked_at(steps: Sequence[Step], size: int) -> float | None:
@@ -206,7 +206,7 @@ def _learned(steps: Sequence[Step], operation: str, work: float, journal: str) -
         done = of(step)
         if done > 0 and 1 / _ALIKE <= done / work <= _ALIKE:
             looked = step.data.get("looked", 0.0)
-            speeds.append(done / max(step.seconds - looked, _SHORTEST))
+            speeds.append(done / max(step.seconds - looked - step.data.get("waited", 0.0), _SHORTEST))
             stall = step.data.get("writer_stall")
             # without a log others wait for the look for damage, too, which says nothing of the operation itself
             if stall is not None and (journal == "wal" or stall > as_waited(looked)):

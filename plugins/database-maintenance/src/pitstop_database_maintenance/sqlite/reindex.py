@@ -201,7 +201,7 @@ def _rebuilt(db: SQLiteDatabase, index: Index, done: Done) -> bool:
     began = time.monotonic()
     try:
         # With the schema before it the name can only be an index. Alone, even quoted, "nocase" is the collation first.
-        with db.blocking():
+        with db.transaction():
             db.execute(f"REINDEX main.{db.quote(index.name)}")
     except TimeLimitReachedError:
         return False

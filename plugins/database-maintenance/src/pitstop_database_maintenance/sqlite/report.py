@@ -41,7 +41,7 @@ def begin(db: SQLiteDatabase, name: str) -> Started:
 def figures(db: SQLiteDatabase, started: Started, after: SQLiteMeasure, **counts: Any) -> dict[str, Any]:
     """Return a result's data: sizes in bytes, times in seconds, and what the operation counts itself.
 
-    Of the `seconds`, `looked` went to the look for damage.
+    Of the `seconds`, `looked` went to the look for damage, and `waited` to locks of others.
     """
     before = started.before
     return {
@@ -59,6 +59,7 @@ def figures(db: SQLiteDatabase, started: Started, after: SQLiteMeasure, **counts
         "reader_stall": round(db.stalls.reader_stall, 4),
         "seconds": round(time.monotonic() - started.at, 3),
         "looked": round(db.looked, 3),
+        "waited": round(db.waited, 3),
         **counts,
     }
 

@@ -109,11 +109,12 @@ class Slices:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Have the connection fit for slices within: it waits for no lock by itself, and writes only when told to."""
-        wanted = {"busy_timeout": 0, "wal_autocheckpoint": 0, "cache_size": -_CACHE}
+        wanted = {"wal_autocheckpoint": 0, "cache_size": -_CACHE}
         before = {name: self._db.execute(f"PRAGMA {name}")[0][0] for name in wanted}
         self._set(wanted)
         try:
-            yield
+            with self._db.impatient():
+                yield
         finally:
             self._set(before)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import IO, cast
@@ -113,9 +112,9 @@ def require_movable(db: SQLiteDatabase, *, max_stall: float) -> str:
 @contextmanager
 def _timed(db: SQLiteDatabase) -> Iterator[None]:
     """Note how long the look takes: it is taken once for several operations, and no part of what each of them takes."""
-    began = time.monotonic()
+    began = db.clock()
     yield
-    db.looked += time.monotonic() - began
+    db.looked += db.clock() - began
 
 
 def _is_known(db: SQLiteDatabase) -> bool:
@@ -180,7 +179,7 @@ def _type_of(sql: object) -> str | None:
 
 def _page_problems(db: SQLiteDatabase, *, rows: bool = True) -> list[str]:
     rollback = not _has_log(db)
-    with db.second("ro") as reader, db.stalls.held(readers=True) if rollback else nullcontext():
+    with db.second("ro") as reader, reader.blocking(readers=True) if rollback else nullcontext():
         _require_encoding(reader)
         if _looks_at_all_pages(reader):
             return _checked(reader, rows=rows)
@@ -188,7 +187,7 @@ def _page_problems(db: SQLiteDatabase, *, rows: bool = True) -> list[str]:
         problems = _checked(reader, "sqlite_master")
     if problems:
         return problems
-    with db.second("rw") as writer, db.stalls.held(readers=rollback), _without_views(writer):
+    with db.second("rw") as writer, writer.blocking(readers=rollback), _without_views(writer):
         return _checked(writer, rows=rows)
 
 

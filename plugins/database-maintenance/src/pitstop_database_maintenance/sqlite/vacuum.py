@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from attrs import evolve
+
 from pitstop.errors import OperationError
 from pitstop.jobs import Result
 from pitstop_database_maintenance.sizes import change_text, size_text
@@ -54,7 +56,9 @@ def vacuum(db: SQLiteDatabase, *, allow_renumbering: bool = False) -> Result:
     with _progress(db, started.before):
         db.context.check_cancelled()
         _wait_for_writer(db)
-        with db.blocking(readers=_journal_mode(db) != "wal"):
+        # somebody else may have done it while we waited
+        started = evolve(started, before=db.measure())
+        with db.waiting_within(), db.blocking(readers=_journal_mode(db) != "wal"):
             db.execute("VACUUM")
     db.known_sound = True  # every page of it is new
     _shrink_file(db)

@@ -32,6 +32,11 @@ def to_write(look: Look) -> str:
             "a crash left a journal to roll back, so that nothing found in the file can be trusted; open it once with "
             "its application, or 'sqlite3', and look again"
         )
+    if inspection.log.unreadable:
+        return (
+            f"its write-ahead log of {size_text(inspection.log.bytes)} cannot be read, and SQLite removes it when the "
+            "file is opened; copy both first, or give --force if nothing in it matters"
+        )
     return ""
 
 

@@ -31,6 +31,7 @@ class Log:
         in_log: where in the log the newest version of a page is; empty if everything is in the file.
         too_long: whether there are more frames than are looked up.
         indexed: whether there is an index that fits.
+        unreadable: whether its header is damaged: SQLite takes such a log for empty, and removes it.
     """
 
     def __init__(self, size: int) -> None:
@@ -42,6 +43,7 @@ class Log:
         self.in_log: dict[int, int] = {}
         self.too_long = False
         self.indexed = False
+        self.unreadable = False
         self.salts = b""
 
     @property
@@ -64,6 +66,21 @@ def read_log(path: str, page_size: int) -> Log:
         os.close(file)
 
 
+def is_sound(header: bytes) -> bool:
+    """Return whether the first 32 bytes of a log are what SQLite takes for the beginning of one (walformat.html, 1.1).
+
+    They end with a checksum over the 24 bytes before it, of words in the order of bytes that the magic number says.
+    """
+    if len(header) < _HEADER or header[:4] not in _MAGIC:
+        return False
+    first = second = 0
+    words = unpack(">6I" if header[3] & 1 else "<6I", header[:24])
+    for one, other in zip(words[::2], words[1::2], strict=True):
+        first = (first + one + second) & 0xFFFFFFFF
+        second = (second + other + first) & 0xFFFFFFFF
+    return (first, second) == unpack(">2I", header[24:32])
+
+
 def _unknown(path: str) -> Log:
     try:
         log = Log(os.stat(f"{path}-wal").st_size)
@@ -76,6 +93,7 @@ def _unknown(path: str) -> Log:
 def _read(path: str, file: int, page_size: int) -> Log:
     log = Log(os.fstat(file).st_size)
     header = os.pread(file, _HEADER, 0)
+    log.unreadable = len(header) == _HEADER < log.bytes and not is_sound(header)
     if len(header) < _HEADER or header[:4] not in _MAGIC or unpack(">I", header[8:12])[0] != page_size:
         return log
     log.salts = header[16:24]

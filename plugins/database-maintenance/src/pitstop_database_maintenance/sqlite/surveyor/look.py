@@ -114,6 +114,9 @@ class _Look:
             try:
                 source = self._source(file, size, descriptor)
                 self._describe(source, found)
+                damage = _damage(self.header, source)
+                if damage:
+                    return damage
                 self._measure(source, found)
             finally:
                 if descriptor >= 0:
@@ -150,6 +153,7 @@ class _Look:
             "bytes": log.bytes,
             "frames": log.frames,
             "checkpointed": log.checkpointed,
+            "unreadable": log.unreadable,
             "held_by": holders.held_by(self.path, log),
         }
         notes = found["notes"]
@@ -165,6 +169,8 @@ class _Look:
     def _measure(self, source: Source, found: dict[str, Any]) -> None:
         request = self.request
         trees, complete = all_trees.trees(source)
+        if (self.log.in_log or not self.log.ahead) and any(tree.root > source.pages for tree in trees):
+            raise PageMissingError(max(tree.root for tree in trees))
         if not complete:
             found["notes"].append(f"the schema is long: only the first {len(trees)} tables and indexes are known")
         cells = min(int(request.get("map_cells", 0)), source.pages)
@@ -288,6 +294,13 @@ def _real(path: str) -> str:
 #: The folder of the last file and where it really is, and what lies in it: the next file is mostly in the same one.
 _folder = ["", ""]
 _listing: tuple[str, int, list[str]] = ("", 0, [])
+
+
+def _damage(header: Header, source: Source) -> str:
+    """Return why nothing that the header says can be believed, or nothing; SQLite refuses such a file as well."""
+    if header.free_pages >= max(source.pages, 1):
+        return f"it is damaged: its header counts {header.free_pages} free pages of {source.pages}"
+    return ""
 
 
 def _leftovers(folder: str, name: str) -> list[str]:
