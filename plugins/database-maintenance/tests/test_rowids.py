@@ -32,6 +32,20 @@ GAP = ("INSERT INTO doc (a) VALUES (1), (2), (3)", "DELETE FROM doc WHERE a = 2"
             "trigger 'g'",
         ),
         ("doc (a)", "CREATE VIEW v AS SELECT oid, a FROM doc", "view 'v'"),
+        *(
+            ("doc (a)", f"CREATE VIRTUAL TABLE f USING {module}(a, content=doc)", "FTS5 table 'f'")
+            for module in ("[fts5]", "`fts5`", "'FTS5'", '"fts5"', "/* using fts4 */ fts5")
+        ),
+        (
+            "doc (a)",
+            "CREATE TRIGGER g AFTER INSERT ON log BEGIN INSERT INTO log SELECT rowid FROM doc WHERE a = new.x; END",
+            "trigger 'g'",
+        ),
+        (
+            "doc (a, oid)",
+            "CREATE TRIGGER g AFTER DELETE ON doc WHEN old.rowid > 7 BEGIN DELETE FROM log; END",
+            "trigger 'g'",
+        ),
     ],
 )
 def test_references_finds_who_refers_to_hidden_numbers(
@@ -55,6 +69,10 @@ def test_references_finds_who_refers_to_hidden_numbers(
         ("doc (a)", "CREATE VIRTUAL TABLE f USING fts5(a, b)"),
         ("doc (a)", "CREATE TRIGGER g AFTER INSERT ON doc BEGIN INSERT INTO log VALUES (new.a); END"),
         ("doc (a)", "CREATE VIEW v AS SELECT a FROM doc"),
+        ("doc (a, oid)", "CREATE VIEW v AS SELECT oid, a FROM doc"),
+        ("doc (a)", "CREATE VIEW v AS SELECT a, 'rowid' AS b FROM doc -- not by rowid"),
+        ("doc (a, oid)", "CREATE TRIGGER g AFTER DELETE ON doc BEGIN DELETE FROM log WHERE x = old.oid; END"),
+        ("doc (a)", "CREATE TRIGGER g AFTER INSERT ON doc BEGIN INSERT INTO log (rowid, x) VALUES (new.a, 1); END"),
     ],
 )
 def test_references_leaves_declared_numbers_alone(make: Any, opened: Open, table: str, refers: str) -> None:

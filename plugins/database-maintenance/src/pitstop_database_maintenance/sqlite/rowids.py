@@ -10,25 +10,15 @@ document promises: whoever relies on it compares them, with `digests`.
 from __future__ import annotations
 
 import hashlib
-import re
 import sqlite3
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable
 
 from attrs import frozen
 
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.errors import SQLiteFailure
-
-#: What a rowid is called where no column has that name (sqlite.org/rowidtable.html).
-_NAMES: Final = ("rowid", "oid", "_rowid_")
-_CALLED = re.compile(r"(?<!\w)(rowid|oid|_rowid_)(?!\w)", re.IGNORECASE)
-_FTS = re.compile(r"CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+(?P<module>fts[345])\s*\((?P<given>.*)\)", re.I | re.DOTALL)
-_SETTING = re.compile(r"\s*(?P<name>content|content_rowid)\s*=\s*(?P<value>.*?)\s*", re.IGNORECASE | re.DOTALL)
-#: One argument of a virtual table: up to a comma outside quotes and brackets.
-_ARGUMENT = re.compile(r"""(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|\([^()]*\)|[^,'"`\[(])+""")
-_QUOTES: Final = {"'": "'", '"': '"', "`": "`", "[": "]"}
+from pitstop_database_maintenance.sqlite.surveyor import declared
 
 
 @frozen(kw_only=True)
@@ -54,13 +44,12 @@ def references(db: SQLiteDatabase) -> list[Reference]:
         "SELECT type, name, tbl_name, sql FROM main.sqlite_master"
         " WHERE typeof(name) = 'text' AND typeof(tbl_name) = 'text' AND typeof(sql) = 'text'"
     )
-    tables = {name.casefold(): name for kind, name, _, _ in entries if kind == "table"}
+    tables = {name.lower(): name for kind, name, _, _ in entries if kind == "table"}
     # who refers is seen in the schema's text; only of the few tables that somebody refers to is more asked
-    found = [Reference(table=table, by=by) for table, by in _named(entries, tables)]
-    at_risk = {
-        table for table in {each.table for each in found} if _is_hidden(db, table) and not _numbered_from_one(db, table)
-    }
-    return [each for each in found if each.table in at_risk]
+    named = sorted({table for table, _ in declared.referring(entries, tables, {}) if _is_hidden(db, table)})
+    columns = {table.lower(): _columns(db, table) for table in named}
+    at_risk = {table.lower(): table for table in named if not _numbered_from_one(db, table)}
+    return [Reference(table=table, by=by) for table, by in declared.referring(entries, at_risk, columns)]
 
 
 def require_stable_rowids(db: SQLiteDatabase, *, allow: bool) -> None:
@@ -101,37 +90,6 @@ def _digest(db: SQLiteDatabase, table: str) -> str:
         db.check_stop()
 
 
-def _named(entries: Iterable[tuple[str, str, str, str]], tables: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each table that something refers to by the number of its rows, and what does; tables by folded name."""
-    for kind, name, table, sql in entries:
-        fts = _FTS.match(sql) if kind == "table" else None
-        if fts:
-            content, number = _content(fts["given"])
-            if content.casefold() in tables and number.casefold() in _NAMES:
-                yield tables[content.casefold()], f"{fts['module'].upper()} table {name!r}"
-        elif kind == "trigger" and table.casefold() in tables and _CALLED.search(sql):
-            yield tables[table.casefold()], f"trigger {name!r}"
-        elif kind == "view" and _CALLED.search(sql):
-            for folded, original in tables.items():
-                if re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", sql.casefold()):
-                    yield original, f"view {name!r}"
-
-
-def _content(given: str) -> tuple[str, str]:
-    """Return which table an FTS index is about, and by which column of it the rows are known."""
-    settings = {"content": "", "content_rowid": "rowid"}
-    for argument in _ARGUMENT.findall(given):
-        found = _SETTING.fullmatch(argument)
-        if found:
-            settings[found["name"].lower()] = _unquoted(found["value"])
-    return settings["content"], settings["content_rowid"]
-
-
-def _unquoted(text: str) -> str:
-    end = _QUOTES.get(text[:1])
-    return text[1:-1].replace(end * 2, end) if end and text.endswith(end) and len(text) > 1 else text
-
-
 def _is_hidden(db: SQLiteDatabase, table: str) -> bool:
     """Return whether the rows of a table have numbers that are no column of it."""
     if "\0" in table or table.startswith("sqlite_"):
@@ -150,9 +108,14 @@ def _is_hidden(db: SQLiteDatabase, table: str) -> bool:
 
 def _number_of(db: SQLiteDatabase, table: str) -> str:
     """Return by which name a table's numbers can be asked for: one that none of its columns has."""
-    columns = db.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (table,))
-    taken = {str(name).casefold() for (name,) in columns}
-    return next((name for name in _NAMES if name not in taken), "")
+    taken = _columns(db, table)
+    return next((name for name in declared.ROWIDS if name not in taken), "")
+
+
+def _columns(db: SQLiteDatabase, table: str) -> frozenset[str]:
+    """Return the names of a table's columns, in small letters."""
+    rows = db.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (table,))
+    return frozenset(str(name).lower() for (name,) in rows)
 
 
 def _numbered_from_one(db: SQLiteDatabase, table: str) -> bool:

@@ -6,14 +6,16 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
 _TOKEN = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)|\s+|\w+|.""", re.DOTALL
 )
 _QUOTES = {"'": "'", '"': '"', "`": "`", "[": "]"}
-_USING = re.compile(r"\bUSING\s+(\"[^\"]+\"|\w+)", re.IGNORECASE)
-_ROWID = re.compile(r"\b(?:new|old)\s*\.\s*[\"`\[]?(?:rowid|oid|_rowid_)\b", re.IGNORECASE)
+#: What a rowid is called where no column has that name (sqlite.org/rowidtable.html).
+ROWIDS = ("rowid", "oid", "_rowid_")
+FTS = ("fts3", "fts4", "fts5")
 
 
 def tokens(sql: str) -> Iterator[str]:
@@ -57,9 +59,12 @@ def unquoted(text: str) -> str:
 
 
 def module_of(sql: str) -> str:
-    """Return the module of a virtual table."""
-    found = _USING.search(sql)
-    return unquoted(found[1]).lower() if found else ""
+    """Return the module of a virtual table; SQLite takes its name in quotes of any kind."""
+    words = iter(tokens(sql))
+    for word in words:
+        if word.lower() == "using":
+            return unquoted(next(words, "")).lower()
+    return ""
 
 
 def settings(sql: str) -> dict[str, str]:
@@ -71,6 +76,56 @@ def settings(sql: str) -> dict[str, str]:
     return found
 
 
-def keeps_rowids(sql: str) -> bool:
-    """Return whether a trigger uses the rowid of the row that changes."""
-    return bool(_ROWID.search(" ".join(tokens(sql))))
+def referring(
+    entries: Iterable[tuple[Any, Any, Any, Any]],
+    hidden: Mapping[str, str],
+    columns: Mapping[str, frozenset[str]],
+) -> Iterator[tuple[str, str]]:
+    """Yield each table to whose rows something refers by numbers that nobody declared, and what does.
+
+    That is a full-text index with external content, which may be a view, and a view or a trigger that names the number.
+
+    Args:
+        entries: of the schema: type, name, table and SQL.
+        hidden: the tables with such numbers, by their names in small letters.
+        columns: the columns of these, in small letters: one called "oid" is no rowid.
+    """
+    plain_entries = [entry for entry in entries if all(isinstance(part, str) for part in entry)]
+    for kind, name, table, sql in plain_entries:
+        if kind == "table":
+            for read in _read_by_index(sql, hidden, columns):
+                yield read, f"{module_of(sql).upper()} table {name!r}"
+        elif kind in ("view", "trigger"):
+            for read in _named(sql, table.lower() if kind == "trigger" else "", hidden, columns):
+                yield read, f"{kind} {name!r}"
+
+
+def _read_by_index(sql: str, hidden: Mapping[str, str], columns: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """Yield the table that a full-text index is about, if it knows the rows by their undeclared numbers."""
+    if module_of(sql) not in FTS:
+        return
+    given = settings(sql)
+    content = given.get("content", "").lower()
+    number = given.get("content_rowid", "rowid").lower()
+    if content in hidden and number in ROWIDS and number not in columns.get(content, ()):
+        yield hidden[content]
+
+
+def _named(sql: str, own: str, hidden: Mapping[str, str], columns: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """Yield the tables of whose rows a view, or a trigger on the table `own`, uses the undeclared numbers."""
+    words = [unquoted(word).lower() for word in tokens(sql) if not word.startswith("'")]
+    body = words[words.index("begin") :] if own and "begin" in words else words
+    named = set(body)
+    # in a trigger "new.rowid" and "old.rowid" are of the row that changes, and any other is of a table in its body
+    changed = {
+        words[place] for place in range(2, len(words)) if words[place - 1] == "." and words[place - 2] in ("new", "old")
+    }
+    others = {
+        word
+        for place, word in enumerate(body)
+        if not (place > 1 and own and body[place - 1] == "." and body[place - 2] in ("new", "old"))
+    }
+    for folded, name in hidden.items():
+        numbers = set(ROWIDS) - columns.get(folded, frozenset())
+        if (folded == own and numbers & changed) or (folded in named and numbers & others):
+            yield name

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: How many tables of a schema are looked at; measured: 5000 with an index each take less than two seconds.
 TABLES = 5000
-_FTS = ("fts3", "fts4", "fts5")
-_ROWIDS = ("rowid", "oid", "_rowid_")
 _GENERATED = (2, 3)
 #: The row of an FTS5 index's data that says what segments there are, and what marks its newer form (fts5_index.c).
 _STRUCTURE, _NEWER_STRUCTURE = 10, b"\xff\x00\x00\x01"
@@ -161,7 +159,7 @@ class _Schema:
             _, _, kind, columns, keyless, strict = listed.get(name) or self._described(name)
             sql = self._sql.get(name, "")
             module = declared.module_of(sql) if kind == "virtual" else ""
-            given = declared.settings(sql) if module in _FTS else {}
+            given = declared.settings(sql) if module in declared.FTS else {}
             tables[name] = {
                 "name": name, "kind": kind, "module": module, "content": given.get("content", ""), "columns": columns,
                 "rowid": "none" if keyless else "key", "strict": bool(strict),
@@ -243,27 +241,16 @@ class _Schema:
     def _renumbered(self) -> dict[str, str]:
         """Return tables whose rowids VACUUM may change (sqlite.org/lang_vacuum.html), and what refers to these."""
         hidden = {name.lower(): name for name, table in self._tables.items() if table["rowid"] == "hidden"}
+        named = {table for table, _ in declared.referring(self._entries, hidden, {})}
+        columns = {name.lower(): self._columns(name) for name in named}
         found: dict[str, str] = {}
-        if not hidden:
-            return found
-        for table in self._tables.values():
-            if table["content"] and (table["content_rowid"] or "rowid").lower() in _ROWIDS:
-                what = f"{table['module'].upper()} table {table['name']!r} (external content)"
-                for name in self._read_by(table["content"], hidden):
-                    found.setdefault(name, what)
-        for kind, trigger, table, sql in self._entries:
-            folded = str(table).lower()
-            if kind == "trigger" and folded in hidden and isinstance(sql, str) and declared.keeps_rowids(sql):
-                found.setdefault(hidden[folded], f"trigger {trigger!r}, which uses its rowid")
+        for table, by in declared.referring(self._entries, {name.lower(): name for name in named}, columns):
+            found.setdefault(table, by)
         return found
 
-    def _read_by(self, content: str, hidden: Mapping[str, str]) -> list[str]:
-        """Return the tables with undeclared rowids that are, or that a view with rowids reads, the content."""
-        if content.lower() in hidden:
-            return [hidden[content.lower()]]
-        views = {str(view).lower(): sql for kind, view, _, sql in self._entries if kind == "view"}
-        words = {declared.unquoted(token).lower() for token in declared.tokens(views.get(content.lower()) or "")}
-        return [real for folded, real in hidden.items() if folded in words] if words.intersection(_ROWIDS) else []
+    def _columns(self, table: str) -> frozenset[str]:
+        rows = self._db.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (table,))
+        return frozenset(str(name).lower() for (name,) in rows)
 
     def _missing(self, indexes: list[Index]) -> list[str]:
         known = collations(self._register)
@@ -292,7 +279,7 @@ class _Schema:
         known = {name.lower() for (name,) in self._db.execute("PRAGMA module_list")}
         found = [f"module {module}" for module in used if module not in known]
         for name, table in self._tables.items():
-            if table["module"] in _FTS and table["module"] in known:
+            if table["module"] in declared.FTS and table["module"] in known:
                 try:
                     quoted = name.replace('"', '""')
                     self._db.execute(f'EXPLAIN SELECT 1 FROM main."{quoted}"')  # noqa: S608 - quoted
@@ -315,7 +302,9 @@ class _Schema:
         }
         names = [name for name, there in found.items() if there]
         names += [
-            module.upper() if module in _FTS else f"module {module}" for module in modules if module[:5] != "rtree"
+            module.upper() if module in declared.FTS else f"module {module}"
+            for module in modules
+            if module[:5] != "rtree"
         ]
         collations = sorted({name for index in indexes for name in index.collations} - {"BINARY"})
         return names + [f"collation {collation}" for collation in collations]
