@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pitstop.jobs import Job
 from pitstop_database_maintenance.sqlite import check
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.inspection import Folder
+from pitstop_database_maintenance.sqlite.on_connect import json_needs_trust
 from pitstop_database_maintenance.worker import DatabaseMaintenanceWorker
 
 MODULE = """
@@ -160,8 +162,15 @@ def test_on_connect_sets_nothing(shop: Path, path: Path, context: Any, capsys: p
 
 
 def test_schema_is_not_trusted_without_on_connect(path: Path, opened: Callable[..., SQLiteDatabase]) -> None:
-    """What a file says is to be called is called only if the user has named a function of theirs."""
-    assert opened(path).pragma("trusted_schema") == 0
+    """What a file says is to be called is called only if the user has named a function of theirs.
+
+    Or where SQLite's own JSON functions need it; then there is nothing else that could be called.
+    """
+    db = opened(path)
+    assert db.pragma("trusted_schema") == json_needs_trust()
+    assert json_needs_trust() or sqlite3.sqlite_version_info[:2] != (3, 40)
+    with pytest.raises(OperationError, match=r"not authorized|load_extension"):
+        db.execute("SELECT load_extension('nothing')")
 
 
 def test_worker_gives_options_to_check_and_connect(

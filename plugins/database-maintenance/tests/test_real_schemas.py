@@ -69,6 +69,22 @@ CONCAT, JSONB = ("function", "concat_ws"), ("function", "jsonb")
 T = FILL + "t SELECT i, 'Key ' || (i * 7919 % 1009) FROM n"
 SCHEMAS = {
     "plain": Schema(sql=("CREATE TABLE t (a, b)", "CREATE INDEX i ON t (b)", T)),
+    # as Django's JSONField makes it, and others
+    "JSON in a CHECK": Schema(
+        sql=(
+            "CREATE TABLE t (a, b TEXT CHECK ((JSON_VALID(b) OR b IS NULL)))",
+            "CREATE INDEX i ON t (b)",
+            FILL + "t SELECT i, json_object('k', i) FROM n",
+        )
+    ),
+    "JSON in an index and a generated column": Schema(
+        sql=(
+            "CREATE TABLE t (a, b TEXT, c AS (json_type(b)), d AS (b ->> '$.k'))",
+            "CREATE INDEX i ON t (json_extract(b, '$.k')) WHERE json_valid(b)",
+            "CREATE INDEX j ON t (d)",
+            FILL + "t (a, b) SELECT i, json_object('k', i) FROM n",
+        )
+    ),
     "collation of a column": Schema(sql=("CREATE TABLE t (a, b COLLATE german)", T), lacks=GERMAN, refused=REBUILT),
     "collation of an index": Schema(
         sql=("CREATE TABLE t (a, b)", "CREATE INDEX i ON t (b COLLATE german)", T),

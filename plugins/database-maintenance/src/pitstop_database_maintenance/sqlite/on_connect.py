@@ -14,7 +14,8 @@ import inspect
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import cache
 from typing import Any, Final, cast
 
 from attrs import frozen
@@ -72,9 +73,11 @@ class Setup:
         """What `PRAGMA trusted_schema` has to be: "ON" or "OFF".
 
         What the schema calls is not to be trusted more than the file that it stands in (sqlite.org/security.html), but
-        it may call the application's functions only if it is trusted: Python cannot register them as innocuous.
+        it may call the application's functions only if it is trusted: Python cannot register them as innocuous. Nor may
+        it call SQLite's own JSON functions in a library that does not call these innocuous; without an application's
+        there are none then that could do harm.
         """
-        return "ON" if self.register else "OFF"
+        return "ON" if self.register or json_needs_trust() else "OFF"
 
     def apply(self, connection: sqlite3.Connection) -> None:
         """Have the application register what it has, and see to it that it does nothing else.
@@ -100,6 +103,23 @@ class Setup:
 
 
 NOTHING: Final = Setup()
+
+
+@cache
+def json_needs_trust() -> bool:
+    """Return whether a schema may use JSON functions, as Django's JSONField does, only if it is trusted.
+
+    So it is in 3.40.1, where these and load_extension() are all built-in functions that are not called innocuous; the
+    latter does nothing on a connection of Python's. Not in 3.51.1.
+    """
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("CREATE TABLE t (a)")
+        try:
+            connection.execute("CREATE INDEX i ON t (json_valid(a))")
+        except sqlite3.OperationalError as error:
+            return "unsafe use" in str(error)
+    return False
 
 
 def _imported(spec: str) -> Register:
