@@ -12,6 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from pitstop.errors import InvalidJobError
+from pitstop_database_maintenance.assessment import Look
+from pitstop_database_maintenance.history import History
+from pitstop_database_maintenance.sqlite.assessments import space, statistics
+from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.findings import description
 from pitstop_database_maintenance.sqlite.inspection import Inspection, SchemaFacts
 from pitstop_database_maintenance.sqlite.survey import survey
 from pitstop_database_maintenance.sqlite.surveyor import facts as facts_module
@@ -346,8 +352,8 @@ def test_schema_that_cannot_be_read_is_noted(make: Make) -> None:
     found = inspection(path)
     assert (found.schema, found.refused) == (None, "")
     assert found.waste is not None
-    assert len(found.notes) == 1
-    assert "malformed database schema" in found.notes[0]
+    assert found.notes == ()
+    assert "malformed database schema" in found.schema_error
 
 
 def test_features_name_what_is_special(make: Make) -> None:
@@ -403,3 +409,27 @@ def test_chance_is_even() -> None:
     assert min(counts) > 850
     assert max(counts) < 1150
     assert os.path.basename(sys.modules[Chance.__module__].__file__ or "") == "chance.py"
+
+
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [(3_099_001, "here cannot read its schema, which 3.99.1 wrote: malformed database schema (v)"), (3_008_000, "")],
+    ids=["a newer SQLite's", "an older one's"],
+)
+def test_schema_of_a_newer_sqlite_is_not_called_damaged(make: Make, version: int, text: str) -> None:
+    """Nothing is planned, the version that is needed is named, and a job is refused before it starts."""
+    path = make("CREATE TABLE t (a)", "PRAGMA writable_schema = ON")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_master VALUES ('view', 'v', 'v', 0, 'CREATE VIEW v AS SELECT !! 1')")
+    data = bytearray(path.read_bytes())
+    data[96:100] = version.to_bytes(4, "big")
+    path.write_bytes(data)
+    found = inspection(path)
+    assert (text or "SQLite cannot read its schema: malformed") in found.schema_error
+    assert description(found).findings[0] == found.schema_error
+    with History(":memory:") as history:
+        look = Look(database=str(path), inspection=found, history=history.of("x"))
+        assert space.vacuum(look).reason == statistics.analyze(look).reason == found.schema_error
+    with pytest.raises(InvalidJobError, match=r"here cannot read the schema of .*if a newer SQLite wrote it"):
+        SQLiteDatabase.check(str(path))

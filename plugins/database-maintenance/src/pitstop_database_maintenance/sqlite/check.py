@@ -166,6 +166,12 @@ def _refused(error: sqlite3.Error, path: str) -> InvalidJobError | None:
         what, hint = what_it_may_be(path)
         return InvalidJobError(reason=f"{path} is not a SQLite database: {what}", hint=hint)
     if code == sqlite3.SQLITE_CORRUPT:
+        if "malformed database schema" in str(error):
+            return InvalidJobError(
+                reason=f"SQLite {sqlite3.sqlite_version} here cannot read the schema of {path}: {error}",
+                hint="if a newer SQLite wrote it ('pitstop inspect' says which one did), run Pitstop with a Python "
+                f"that has one; else it is damaged: {REPAIR}",
+            )
         # without more to say SQLite has only read the first page, and looked how long the file is
         plain = str(error) == "database disk image is malformed"
         return _damaged(path, "its beginning and its size do not agree" if plain else str(error))

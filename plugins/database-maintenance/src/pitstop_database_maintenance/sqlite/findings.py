@@ -26,6 +26,8 @@ def description(inspection: Inspection) -> Description:
 
 
 def _findings(inspection: Inspection) -> Iterator[str]:
+    if inspection.schema_error:
+        yield inspection.schema_error
     if inspection.hot_journal:
         yield "a crash left a journal that is still to be rolled back; open the file with its application"
     if inspection.folder.hazard:

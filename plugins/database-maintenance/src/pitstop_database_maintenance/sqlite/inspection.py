@@ -213,6 +213,7 @@ class Inspection:
         library: the SQLite version that looked.
         library_hazard: what is known against this version (the WAL-reset bug); "" if nothing.
         folder, temporary: where the file is, and where SQLite puts temporary files.
+        schema_error: why SQLite here cannot read the schema, so that nothing can be done with the file; "" if it can.
         hot_journal: whether a crash left a journal to roll back.
         waste: None if it could not be found; `notes` says why.
         log: the write-ahead log.
@@ -243,6 +244,7 @@ class Inspection:
     library_hazard: str = ""
     folder: Folder = Folder(path="")
     temporary: Folder = Folder(path="")
+    schema_error: str = ""
     hot_journal: bool = False
     waste: Waste | None = None
     log: Log = Log()

@@ -20,6 +20,8 @@ def impossible(reason: str, *, need: str = "") -> Assessment:
 def to_write(look: Look) -> str:
     """Return why nothing at all should be written to the file."""
     inspection: Inspection = look.inspection
+    if inspection.schema_error:
+        return inspection.schema_error
     if look.options.get("force"):
         return ""
     if inspection.folder.hazard:

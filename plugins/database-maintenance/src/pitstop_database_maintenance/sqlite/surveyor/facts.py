@@ -71,7 +71,10 @@ def add(
             "the schema was not read: it has changed in the log, which only a connection that may write takes over"
         )
     except FAILURES as error:
-        notes.append(_why(error))
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT:
+            answer["schema_error"] = _no_schema(str(error), answer["written_by"])
+        else:
+            notes.append(_why(error))
     except OSError as error:
         notes.append(f"the schema could not be read: {error.strerror}")
 
@@ -87,6 +90,18 @@ def add_counts(answer: dict[str, Any], log: Log) -> None:
 def _counts(db: sqlite3.Connection) -> dict[str, int]:
     names = {"pages": "page_count", "free_pages": "freelist_count", "schema_cookie": "schema_version"}
     return {name: int(db.execute(f"PRAGMA main.{pragma}").fetchone()[0]) for name, pragma in names.items()}
+
+
+def _no_schema(error: str, written_by: str) -> str:
+    """Return why SQLite refuses the schema: another, newer SQLite may have written what this one does not know."""
+    here = sqlite3.sqlite_version
+    newer = written_by and tuple(map(int, written_by.split("."))) > sqlite3.sqlite_version_info
+    if newer and "malformed database schema" in error:
+        return (
+            f"SQLite {here} here cannot read its schema, which {written_by} wrote: {error}; run Pitstop with a Python "
+            "whose SQLite is as new"
+        )
+    return f"SQLite cannot read its schema: {error}"
 
 
 def _why(error: Exception) -> str:
