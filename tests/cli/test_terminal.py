@@ -1,5 +1,8 @@
 """What a stranger wrote into a database, or a plugin into its messages, commands no terminal."""
 
+import subprocess
+import sys
+
 TELLER = """
 import pitstop
 
@@ -31,3 +34,15 @@ def test_no_control_character_is_printed(pitstop):
         for answer in answers:
             shown = answer.out + answer.err
             assert [letter for letter in shown if letter in "\x1b\x07\r\x9b"] == []
+
+
+def test_an_error_that_is_not_of_the_output_is_not_called_one(pitstop):
+    """The working folder is gone: that is what is said, and the code is that of wrong input."""
+    gone = pitstop.folder / "gone"
+    gone.mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); from pitstop.cli import main; main(['inspect', 'app.db'])"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=gone, env=pitstop.environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "working folder" in done.stderr
+    assert "output" not in done.stderr

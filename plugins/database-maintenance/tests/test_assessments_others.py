@@ -13,6 +13,7 @@ from pitstop_database_maintenance.assessment import Assessment, Worth
 from pitstop_database_maintenance.history import Checked, History, Step
 from pitstop_database_maintenance.sqlite.assessments import backups, checks, fts, indexes, log, statistics
 from pitstop_database_maintenance.sqlite.inspection import (
+    IndexFacts,
     Inspection,
     Log,
     ObjectWaste,
@@ -192,8 +193,29 @@ def test_statistics_pay_when_they_are_missing_or_stale(history: History, assess:
 @pytest.mark.parametrize(("missing", "worth"), [("collation german", Worth.NO), ("function f", Worth.YES)])
 def test_statistics_are_not_due_where_a_collation_is_missing(history: History, missing: str, worth: Worth) -> None:
     """ANALYZE compares by collations and would fail every night; it calls no function of the application."""
-    schema = SchemaFacts(statistics_missing=("a",), missing=(missing,))
-    assert statistics.analyze(look(inspection(schema=schema), history)).worth is worth
+    index = IndexFacts(name="i", table="a", columns=("id", "x COLLATE german DESC"))
+    schema = SchemaFacts(indexes=(index,), statistics_missing=("a",), missing=(missing,))
+    found = statistics.analyze(look(inspection(schema=schema), history))
+    assert found.worth is worth
+    assert found.pays or "a can be analyzed only with a collation of the application's" in found.reason
+
+
+def test_statistics_of_other_tables_are_due_where_a_collation_is_missing(history: History) -> None:
+    """It costs the tables that have an index in its order, and no other."""
+    index = IndexFacts(name="i", table="a", columns=("x COLLATE german",))
+    schema = SchemaFacts(
+        indexes=(index, IndexFacts(name="j", table="b", columns=("x COLLATE NOCASE",))),
+        statistics_missing=("a", "b"),
+        missing=("collation german",),
+    )
+    found = statistics.analyze(look(inspection(schema=schema), history))
+    assert (found.worth, found.reason) == (Worth.YES, "no statistics of b")
+
+
+def test_statistics_that_no_table_needs_are_not_called_there(history: History) -> None:
+    """Without an index there is nothing to choose from."""
+    found = statistics.analyze(look(inspection(schema=SchemaFacts()), history))
+    assert found.reason == "no table has an index, so that none needs statistics"
 
 
 def test_stale_statistics_do_not_pay_after_they_were_rolled_back(history: History) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from assessing import BESIDE, PAGE, TEMPORARY, inspection, look
@@ -150,6 +151,21 @@ def test_rebuild_does_not_need_the_modules_of_virtual_tables(
 ) -> None:
     """VACUUM copies the tables beneath a virtual one without its module."""
     assert assess(look(inspection(schema=SchemaFacts(missing=("module vec0",))), history)).worth is Worth.YES
+
+
+@pytest.mark.parametrize("assess", [space.vacuum, space.incremental_vacuum, offline_compact])
+def test_nothing_is_planned_on_what_cannot_be_written(history: History, assess: Any) -> None:
+    """A job would be refused; the plan says it before, and `force` changes nothing about it."""
+    found = inspection(read_only="its file system is mounted read-only", auto_vacuum="full")
+    for options in ({}, {"force": True}):
+        assert assess(look(found, history, options=options)).reason == "its file system is mounted read-only"
+
+
+def test_compact_is_impossible_under_two_names(history: History) -> None:
+    """The other name would keep the old file; vacuum does not mind."""
+    found = inspection(links=2)
+    assert "the file has 2 names (hard links)" in offline_compact(look(found, history)).reason
+    assert space.vacuum(look(found, history)).pays
 
 
 def test_vacuum_is_impossible_where_it_would_renumber_rows(history: History) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
 from assessing import BESIDE, inspection
 from attrs import evolve
@@ -23,6 +24,24 @@ def test_findings_say_waste_with_what_free_pages_alone_would_say() -> None:
     """The usual count is wrong by a factor, and so is shown beside the right one."""
     found = description(inspection(megabytes=306, waste=0.32, free=0.079, auto_vacuum="incremental")).findings
     assert found == ("32.0 % of 306.0 MB is waste (31.0 to 33.0 %); the free pages alone would say 7.9 %",)
+
+
+def test_lines_command_no_terminal() -> None:
+    """A name in a stranger's schema is written out: no title is set, nothing cleared, and no direction turned."""
+    name = "x\x1b]0;pwned\x07\x1b[2J\x9b2J\u202ey"
+    schema = SchemaFacts(statistics_missing=(name,), indexes=(IndexFacts(name=name, table=name, redundant_with="j"),))
+    found = description(inspection(schema=schema))
+    step = PlannedStep(
+        operation="analyze",
+        run=True,
+        why=f"no statistics of {name}",
+        assessment=Assessment(worth=Worth.YES, reason=name),
+    )
+    plan = MaintenancePlan.of([DatabasePlan(database=f"{name}.db", resource="r", bytes=1, steps=(step,))], Request())
+    lines = [*inspection_lines(name, found, 200), *plan_lines(plan, 200)]
+    text = click.unstyle("\n".join(lines))
+    assert text.count("x\\x1b]0;pwned\\x07\\x1b[2J\\x9b2J\\u202ey") >= 4
+    assert all(character.isprintable() or character == "\n" for character in text)
 
 
 def test_findings_of_a_sound_file_are_none() -> None:

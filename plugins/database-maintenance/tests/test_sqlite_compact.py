@@ -574,6 +574,23 @@ SEARCHED = (
 FINDS = "SELECT title FROM search WHERE search MATCH 'gamma'"
 
 
+@pytest.mark.parametrize(("encoding", "done"), [("UTF-8", True), ("UTF-16le", False)])
+def test_compact_of_a_file_whose_name_is_no_utf_8(
+    make: Any, opened: Open, seen: Any, encoding: str, *, done: bool
+) -> None:
+    """It is done; or, where SQLite cannot be told the path, refused in words."""
+    path = make(f"PRAGMA encoding = '{encoding}'", "CREATE TABLE t (a)", "INSERT INTO t VALUES (1), (2)")
+    odd = path.rename(path.with_name(os.fsdecode(b"n\xff.db")))
+    before = seen.content(odd)
+    if done:
+        compact(opened(odd), offline=True)
+    else:
+        with pytest.raises(OperationError, match="its path is no UTF-8"):
+            compact(opened(odd), offline=True)
+    assert seen.content(odd) == before
+    assert [os.fsencode(file.name) for file in path.parent.iterdir()] == [b"n\xff.db"]
+
+
 def test_vacuum_that_renumbers_rows_corrupts_a_search_silently(make: Any, opened: Open, seen: Any) -> None:
     """This is what is refused unless asked for: the search finds another row, and SQLite's check says "ok"."""
     path = make(*SEARCHED)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pitstop.errors import InvalidJobError
+from pitstop_database_maintenance.planning import filled_in
 from pitstop_database_maintenance.targets import expand
 
 
@@ -44,6 +45,15 @@ def test_expand_finds_databases_and_nothing_else(folder: Path) -> None:
     assert expand(["*.db*"]) == ["a.db", "b.db"]
     assert expand(["**/*.db"]) == ["a.db", "b.db", "deep/er/c.db"]
     assert expand([f"{folder}/deep/**"]) == [f"{folder}/deep/er/c.db"]
+
+
+def test_expand_takes_no_name_of_a_file_for_a_variables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is there is meant, and not another file whose name stands in a variable; `$$` is how that is written."""
+    monkeypatch.setenv("X", "a")
+    (folder / "${X}.db").write_bytes((folder / "a.db").read_bytes())
+    assert expand(["$*"]) == expand(["${X}.db"]) == ["$${X}.db"]
+    assert filled_in("$${X}.db") == "${X}.db"
+    assert expand(["${X}"]) == ["${X}"]
 
 
 def test_expand_returns_a_file_once(folder: Path) -> None:

@@ -6,10 +6,13 @@ started, 70 a fault of Pitstop's own, 74 the output could not be written, 130 in
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
 COMPLETED, FAILED, WRONG_INPUT, INTERNAL_FAULT, OUTPUT_FAILED, INTERRUPTED = 0, 1, 2, 70, 74, 130
+#: What the system says of a stream that cannot be written to.
+_OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN, errno.EINVAL)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -51,9 +54,12 @@ def _exit_code(arguments: list[str] | None) -> int:
         silence()
         return COMPLETED
     except OSError as error:
-        click.echo(f"Error: the output could not be written: {error.strerror}; what ran is recorded", err=True)
-        silence()
-        return OUTPUT_FAILED
+        if error.errno in _OF_OUTPUT and error.filename is None:
+            click.echo(f"Error: the output could not be written: {error.strerror}; what ran is recorded", err=True)
+            silence()
+            return OUTPUT_FAILED
+        click.echo(f"Error: {_told(error)}", err=True)
+        return WRONG_INPUT
     except Exception as error:
         if os.environ.get("PITSTOP_DEBUG"):
             raise
@@ -63,6 +69,14 @@ def _exit_code(arguments: list[str] | None) -> int:
             err=True,
         )
         return INTERNAL_FAULT
+
+
+def _told(error: OSError) -> str:
+    """Return what the system refused, and of what."""
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    # asking for the working folder is what fails without saying of what
+    return "the working folder is not there any more" if error.errno == errno.ENOENT else str(error)
 
 
 def silence() -> None:

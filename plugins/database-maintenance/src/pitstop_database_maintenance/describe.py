@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
+from pitstop.logs import printable
 from pitstop_database_maintenance.database import Description
 from pitstop_database_maintenance.plan import DatabasePlan, MaintenancePlan, PlannedStep
 from pitstop_database_maintenance.sizes import size_text
@@ -39,7 +40,7 @@ def inspection_lines(name: str, found: Description, width: int) -> Iterator[str]
         found: the inspection in words.
         width: of the terminal.
     """
-    yield click.style(name, bold=True)
+    yield click.style(printable(name), bold=True)
     if not found.findings:
         yield "  nothing is wrong with it"
     for sentence in found.findings:
@@ -68,7 +69,7 @@ def plan_lines(plan: MaintenancePlan, width: int) -> Iterator[str]:
     else:
         yield from _table_lines([database for database in plan.databases if database.due], width)
         for database in [database for database in plan.databases if database.refused][:_SHOWN]:
-            yield from _wrapped(database.refused, width, first=f"{name_of(database.database)}  ", indent=2)
+            yield from _wrapped(database.refused, width, first=f"{printable(name_of(database.database))}  ", indent=2)
     yield from _totals(plan, width)
 
 
@@ -83,7 +84,7 @@ def name_of(url: str) -> str:
 
 def _database_lines(plan: DatabasePlan, width: int) -> Iterator[str]:
     name = name_of(plan.database)
-    title = click.style(name, bold=True)
+    title = click.style(printable(name), bold=True)
     if plan.refused:
         yield from _wrapped(plan.refused, width, first=f"{title}  ", indent=2)
         return
@@ -194,7 +195,7 @@ def _wrapped(text: str, width: int, *, first: str = "", indent: int = 0) -> Iter
     """Return a text in lines, the first after `first`, the others indented."""
     begins = len(click.unstyle(first))
     lines = textwrap.wrap(
-        text,
+        printable(text),
         min(width, _WIDEST),
         initial_indent=" " * begins,
         subsequent_indent=" " * indent,

@@ -34,7 +34,7 @@ def expand(words: Iterable[str]) -> list[str]:
     seen: set[tuple[int, int]] = set()
     for word in words:
         if not _is_pattern(word):
-            found.append(word)
+            found.append(_literal(word) if os.path.lexists(word) else word)
             seen |= {_identity(word)} - {(0, 0)}
             continue
         matches = list(_databases(word))
@@ -45,8 +45,13 @@ def expand(words: Iterable[str]) -> list[str]:
         for path, identity in matches:
             if identity not in seen:
                 seen.add(identity)
-                found.append(path)
+                found.append(_literal(path))
     return found
+
+
+def _literal(path: str) -> str:
+    """Return the path of a file that is there, so that nothing in its name is taken for the name of a variable."""
+    return path.replace("${", "$${")
 
 
 def _is_pattern(word: str) -> bool:

@@ -180,7 +180,8 @@ def _code(tally: Tally, engine: Maintenance, settings: Settings, *, outcomes: Se
     # who named an operation and does not get it is not to read success; the policy's own choices are no failures
     asked = set(engine.request.operations or ())
     denied = any(
-        step.operation in asked and step.end is End.NOT_PLANNED and step.worth == Worth.IMPOSSIBLE.value
+        step.operation in asked
+        and (step.end is End.SKIPPED or (step.end is End.NOT_PLANNED and step.worth == Worth.IMPOSSIBLE.value))
         for outcome in outcomes
         for step in outcome.steps
     )

@@ -85,8 +85,14 @@ def _check_rights(path: str) -> None:
     folder = os.path.dirname(real)
     if not _may(real, os.R_OK):
         raise InvalidJobError(reason=f"{path} may not be read by this user", hint="run as its owner")
+    if os.statvfs(real).f_flag & os.ST_RDONLY:
+        raise InvalidJobError(
+            reason=f"the file system of {path} is mounted read-only", hint="run where it can be written"
+        )
     if not _may(real, os.W_OK):
-        raise InvalidJobError(reason=f"{path} is read-only for this user", hint="run as its owner")
+        raise InvalidJobError(
+            reason=f"{path} is read-only for this user", hint="run as a user who may write to it, or change its mode"
+        )
     if not _may(folder, os.W_OK | os.X_OK):
         raise InvalidJobError(
             reason=f"the folder {folder} is read-only for this user, and SQLite's journal must be created in it",

@@ -134,21 +134,21 @@ def refused(db: SQLiteDatabase, what: str, lacking: list[Missing]) -> MissingFea
     more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
     return MissingFeature(
         reason=f"{what} of {db.path} needs what the application registers and SQLite here lacks: {named}{more}",
-        hint=f"{_advice(lacking)}; nothing was touched",
+        hint=f"{advice(each.name for each in lacking if each.kind == 'function')}; nothing was touched",
         kind=lacking[0].kind,
         name=lacking[0].name,
     )
 
 
-def _advice(lacking: Iterable[Missing]) -> str:
-    names = {each.name.lower() for each in lacking if each.kind == "function"}
-    since = max((_SINCE[name] for name in names if name in _SINCE), default=(0, 0, 0))
-    advice = "register it by the option on_connect, or run the operation from the application"
+def advice(functions: Iterable[str], *, option: str = "the option on_connect") -> str:
+    """Return what to do about what is missing, among which these functions are."""
+    since = max((_SINCE[name.lower()] for name in functions if name.lower() in _SINCE), default=(0, 0, 0))
+    register = f"register it by {option}, or run the operation from the application"
     if since > sqlite3.sqlite_version_info:
         newer = ".".join(map(str, since))
         here = sqlite3.sqlite_version
-        return f"run Pitstop with a Python whose SQLite is {newer} or newer (this is {here}), or {advice}"
-    return advice
+        return f"run Pitstop with a Python whose SQLite is {newer} or newer (this is {here}), or {register}"
+    return register
 
 
 def _lacking(scratch: SQLiteDatabase, sql: str) -> list[MissingFeature]:

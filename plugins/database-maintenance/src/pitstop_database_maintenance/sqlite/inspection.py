@@ -213,6 +213,8 @@ class Inspection:
         library: the SQLite version that looked.
         library_hazard: what is known against this version (the WAL-reset bug); "" if nothing.
         folder, temporary: where the file is, and where SQLite puts temporary files.
+        links: how many names the file has (hard links).
+        read_only: what keeps this user from writing to it; "" if nothing does.
         schema_error: why SQLite here cannot read the schema, so that nothing can be done with the file; "" if it can.
         hot_journal: whether a crash left a journal to roll back.
         waste: None if it could not be found; `notes` says why.
@@ -244,6 +246,8 @@ class Inspection:
     library_hazard: str = ""
     folder: Folder = Folder(path="")
     temporary: Folder = Folder(path="")
+    links: int = 1
+    read_only: str = ""
     schema_error: str = ""
     hot_journal: bool = False
     waste: Waste | None = None

@@ -96,11 +96,29 @@ def rewrite(db: SQLiteDatabase, target: Temporary, *, predicted: int, numbered: 
             return None
 
     with telling(db, written, total=predicted, message="rewriting"), look, _unsynced(db):
-        db.execute("VACUUM INTO ?", (target.path,))
+        db.execute(*_vacuum_into(db, target.path))
     found = look.result()
     db.context.progress(predicted, predicted, "bytes", "checking the copy")
     _compare(db, target, found, numbered)
     return found
+
+
+def _vacuum_into(db: SQLiteDatabase, path: str) -> tuple[str, tuple[str | bytes]]:
+    """Return the statement and its value; a path may be made of any bytes, also of some that are no UTF-8.
+
+    Raises:
+        OperationError: such a path cannot be said to a database in UTF-16.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        if db.execute("PRAGMA main.encoding") != [("UTF-8",)]:
+            raise OperationError(
+                reason=f"{db.path} cannot be rewritten: its path is no UTF-8, and it is in UTF-16 itself",
+                hint="give its folder and file another name, or run vacuum; nothing was touched",
+            ) from None
+        return "VACUUM INTO CAST(? AS TEXT)", (os.fsencode(path),)
+    return "VACUUM INTO ?", (path,)
 
 
 def _compare(db: SQLiteDatabase, target: Temporary, original: Contents, numbered: frozenset[str]) -> None:

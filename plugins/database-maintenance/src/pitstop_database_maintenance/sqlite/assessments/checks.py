@@ -133,7 +133,7 @@ def _by_age(
         reason, due = "it was never checked completely", True
     else:
         days = max(0.0, inspection.at - past.whole_at) / _DAY
-        reason, due = f"it was last checked completely {_age(days)}", days >= every
+        reason, due = f"it was last checked {_age(days)}", days >= every
     if past.problems:
         reason, due = f"{reason}; {past.problems} problem{'s were' if past.problems > 1 else ' was'} found", True
     if due and not by_itself:

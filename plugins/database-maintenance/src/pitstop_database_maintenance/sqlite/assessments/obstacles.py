@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pitstop_database_maintenance.assessment import Assessment, Look, Worth
 from pitstop_database_maintenance.sizes import size_text
+from pitstop_database_maintenance.sqlite.features import advice
 from pitstop_database_maintenance.sqlite.inspection import Folder, Inspection
 
 #: How many names a reason lists.
@@ -20,8 +21,8 @@ def impossible(reason: str, *, need: str = "") -> Assessment:
 def to_write(look: Look) -> str:
     """Return why nothing at all should be written to the file."""
     inspection: Inspection = look.inspection
-    if inspection.schema_error:
-        return inspection.schema_error
+    if inspection.schema_error or inspection.read_only:
+        return inspection.schema_error or inspection.read_only
     if look.options.get("force"):
         return ""
     if inspection.folder.hazard:
@@ -54,10 +55,9 @@ def to_rebuild(look: Look, *, allow_renumbering: bool = False) -> str:
         return obstacle
     missing = [name for name in schema.missing if not name.startswith("module ")]
     if missing:
-        return (
-            f"the schema uses {listed(missing)}, which SQLite here does not have; give what the application registers "
-            "by --on-connect"
-        )
+        functions = [name.removeprefix("function ") for name in missing if name.startswith("function ")]
+        how = advice(functions, option="--on-connect")
+        return f"the schema uses {listed(missing)}, which SQLite here does not have; {how}"
     if schema.renumbered and not allow_renumbering:
         table, by = next(iter(schema.renumbered.items()))
         more = f" (and {len(schema.renumbered) - 1} more)" if len(schema.renumbered) > 1 else ""

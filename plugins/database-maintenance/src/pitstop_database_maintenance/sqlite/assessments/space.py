@@ -101,6 +101,10 @@ def compact(look: Look, *, offline: bool = False) -> Assessment:
             need=NEED,
         )
     obstacle = obstacles.to_rebuild(look, allow_renumbering=True)
+    if inspection.links > 1:
+        obstacle = (
+            obstacle or f"the file has {inspection.links} names (hard links), of which the others would keep the old"
+        )
     no_room, disk = obstacles.of_room([(inspection.folder, _used(inspection))])
     if obstacle or no_room:
         return obstacles.impossible(obstacle or no_room, need=NEED)

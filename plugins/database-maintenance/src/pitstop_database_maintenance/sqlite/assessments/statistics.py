@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pitstop.operations import Bounds
 from pitstop_database_maintenance.assessment import Assessment, Look, Prediction, Preference, Worth
 from pitstop_database_maintenance.sqlite.assessments import obstacles
-from pitstop_database_maintenance.sqlite.inspection import Inspection
+from pitstop_database_maintenance.sqlite.inspection import Inspection, SchemaFacts
 from pitstop_database_maintenance.sqlite.prediction import FIXED, Time, stalling, time_of
 
 NEED: Final = "statistics"
@@ -67,22 +67,16 @@ def _assess(look: Look, operation: str, min_tables: int, *, full: bool = False) 
             prediction=_prediction(look, operation, 1, full=full),
             need=NEED,
         )
-    unknown = [name for name in schema.missing if name.startswith("collation ")]
-    if unknown:
-        return Assessment(
-            worth=Worth.NO,
-            reason=f"it would fail on tables with {obstacles.listed(unknown)}; give what the application registers by "
-            "--on-connect",
-            prediction=_prediction(look, operation, 1, full=full),
-            need=NEED,
-        )
-    missing, stale = schema.statistics_missing, schema.statistics_stale
+    beyond = _beyond_us(schema)
+    missing = tuple(name for name in schema.statistics_missing if name not in beyond)
+    stale = {name: why for name, why in schema.statistics_stale.items() if name not in beyond}
+    lacking = sorted(beyond & {*schema.statistics_missing, *schema.statistics_stale})
     if stale and _as_good_as_they_get(look):
         stale = {}
     pays = len(missing) + len(stale) >= min_tables
     return Assessment(
         worth=Worth.YES if pays else Worth.NO,
-        reason=_reason(missing, stale) or "the statistics are there and fit",
+        reason=_reason(missing, stale) or _no_reason(schema, lacking),
         rule=f"statistics of {min_tables} table{'' if min_tables == 1 else 's'} or more missing or stale",
         source=_SOURCE,
         prediction=_prediction(look, operation, len(schema.indexes) + len(schema.tables), full=full),
@@ -107,6 +101,28 @@ def _as_good_as_they_get(look: Look) -> bool:
     alike = abs(last.data.get("bytes_after", 0) - inspection.size) <= _ALIKE * inspection.size
     # who rolled them back wants the old ones
     return untouched or (alike and (last.outcome == "unchanged" or last.operation == "rollback_stats"))
+
+
+def _beyond_us(schema: SchemaFacts) -> set[str]:
+    """Return the tables that cannot be analyzed, because they have an index in the order of a missing collation."""
+    unknown = [
+        f" COLLATE {name.removeprefix('collation ')}" for name in schema.missing if name.startswith("collation ")
+    ]
+    return {
+        index.table
+        for index in schema.indexes
+        if any(column.removesuffix(" DESC").endswith(rule) for column in index.columns for rule in unknown)
+    }
+
+
+def _no_reason(schema: SchemaFacts, lacking: list[str]) -> str:
+    """Return why nothing is to be done about the statistics."""
+    if lacking:
+        named = obstacles.listed(lacking)
+        return f"{named} can be analyzed only with a collation of the application's; give it by --on-connect"
+    if not schema.indexes:
+        return "no table has an index, so that none needs statistics"
+    return "the statistics are there and fit"
 
 
 def _reason(missing: tuple[str, ...], stale: Mapping[str, str]) -> str:

@@ -98,7 +98,7 @@ class _Look:
         folder, name = os.path.split(self.path)
         self.answer.update(
             bytes=found.st_size, device=found.st_dev, inode=found.st_ino, modified=found.st_mtime_ns,
-            leftovers=_leftovers(folder, name),
+            leftovers=_leftovers(folder, name), links=found.st_nlink, read_only=_read_only(self.path, folder),
         )  # fmt: skip
 
     def _once(self, file: int, found: dict[str, Any]) -> str:
@@ -300,6 +300,18 @@ def _damage(header: Header, source: Source) -> str:
     """Return why nothing that the header says can be believed, or nothing; SQLite refuses such a file as well."""
     if header.free_pages >= max(source.pages, 1):
         return f"it is damaged: its header counts {header.free_pages} free pages of {source.pages}"
+    return ""
+
+
+def _read_only(path: str, folder: str) -> str:
+    """Return what keeps this user from writing to a file, or nothing."""
+    effective = os.access in os.supports_effective_ids
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return "its file system is mounted read-only"
+    if not os.access(path, os.W_OK, effective_ids=effective):
+        return "this user may not write to it"
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        return "this user may not write to its folder, where SQLite's journal is made"
     return ""
 
 
