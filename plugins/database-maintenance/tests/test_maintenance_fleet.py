@@ -179,13 +179,15 @@ def test_tally_takes_equals_that_ended_in_other_ways() -> None:
 
     def outcome(name: str, end: End, back: int) -> DatabaseOutcome:
         before, after = (State(bytes=size, free_bytes=0, waste=0.0) for size in (10_000, 10_000 - back))
-        steps = (StepOutcome(operation="vacuum", end=end, reason=""),)
+        seconds = None if end in (End.CANCELLED, End.TIME_LIMIT) else 0.1
+        steps = (StepOutcome(operation="vacuum", end=end, seconds=seconds),)
         return DatabaseOutcome(database=name, resource=name, before=before, after=after, steps=steps)
 
     ends = [End.COMPLETED, End.COMPLETED, End.FAILED, End.FAILED, End.CANCELLED, End.TIME_LIMIT]
     with Tally(files=60) as tally:
         for number in range(60):
             tally.add(outcome(f"{number}", ends[number % len(ends)], 4096 if number % 3 else 1000))
+    assert tally.operations["vacuum"].steps == 40, "what was to be run and never began is no step"
     assert [one.given_back for one in tally.most] == [4096] * NAMED
     assert tally.most[0].database == "1"
 

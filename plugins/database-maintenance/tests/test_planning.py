@@ -268,6 +268,7 @@ def test_planning_passes_parameters_to_the_step_and_its_assessment(planned: Call
         ({"thresholds": {"space": {"hgih": []}}}, UnknownKeyError, "did you mean 'high'"),
         ({"thresholds": {"space": {"high_from": 30}}}, InvalidValueError, "float >= 0, <= 1"),
         ({"thresholds": {"space": {"high": "vacuum"}}}, InvalidValueError, "high"),
+        ({"thresholds": {"space": {"high": ["vacum"]}}}, UnknownNameError, "did you mean 'vacuum'"),
         ({"thresholds": {"quick_check": {"every": 0}}}, InvalidValueError, "every"),
         ({"parameters": {"analyze": {"limt": 1}}}, UnknownKeyError, "did you mean 'limit'"),
         ({"parameters": {"analyze": {"limit": "many"}}}, InvalidValueError, "limit"),

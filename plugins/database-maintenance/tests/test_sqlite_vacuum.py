@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -175,6 +176,29 @@ def test_change_text_says_what_came_of_it() -> None:
     assert change_text(81_200_000, 54_000_000) == "81.2 MB -> 54.0 MB, 27.2 MB given back"
     assert change_text(1000, 3000) == "1.0 kB -> 3.0 kB, 2.0 kB more"
     assert change_text(5000, 5000) == "5.0 kB as before"
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+@pytest.mark.parametrize("stop", ["cancel", "expire"])
+def test_vacuum_that_was_done_before_it_was_told_to_stop_says_so(
+    make: Any, opened: Open, context: Any, monkeypatch: pytest.MonkeyPatch, journal: str, stop: str
+) -> None:
+    """What cannot be undone is told as it is: the file is rebuilt, and a warning says why it was not stopped."""
+    path = make(f"PRAGMA journal_mode = {journal}", "CREATE TABLE t (x)", "INSERT INTO t VALUES (zeroblob(900000))")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM t")
+    db = opened(path)
+    real = db.go_on_to_the_end
+
+    def told_too_late() -> None:
+        getattr(context, stop)()
+        real()
+
+    monkeypatch.setattr(db, "go_on_to_the_end", told_too_late)
+    result = vacuum(db)
+    assert result.outcome is Outcome.CHANGED
+    assert result.data["bytes_after"] < result.data["bytes_before"]
+    assert "it was told to stop when it could no longer be stopped, and so it was done" in result.warnings
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/thread-self/io"), reason="only Linux counts what a thread writes")

@@ -76,7 +76,8 @@ class LazyGroup(click.Group):
     epilog="\b\nStart with:\n  pitstop demo                       see it work on a database made for it\n"
     "  pitstop operations                 what can be done\n"
     "  pitstop COMMAND --help             how\n\n"
-    "Exit codes: 0 all completed, 1 a job failed, 2 wrong input, 130 interrupted.",
+    "Exit codes: 0 all completed, 1 a job failed, 2 wrong input, 70 a fault of Pitstop, 74 the output could not be\n"
+    "written, 130 interrupted.",
 )
 @click.version_option(package_name=None, version="0.1.0", prog_name="pitstop")
 def app() -> None:

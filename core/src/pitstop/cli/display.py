@@ -200,7 +200,10 @@ def _row(depth: int, record: JobRecord, pace: Pace, *, bar: int) -> tuple[Render
     running_leaf = record.status is JobStatus.RUNNING and not record.job.is_parent
     state: RenderableType = Text(record.status.value, style=style)
     if running_leaf:
-        state = Spinner("dots", text=Text("running", style=style), speed=1.0)
+        spinner = Spinner("dots", text=Text("running", style=style))
+        # it is made anew for each drawing, and would always show its first picture
+        spinner.start_time = 0.0
+        state = spinner.render(time.monotonic())
     share = _share(record)
     drawn: RenderableType = "" if share is None else ProgressBar(total=1.0, completed=share, width=bar)
     told = progress_text(record, pace.of(record, now=time.monotonic())) if running_leaf else summary(record)

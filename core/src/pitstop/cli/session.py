@@ -118,6 +118,7 @@ class Watch:
     def __init__(self, display: Display, signals: _Signals) -> None:
         self.display = display
         self._signals = signals
+        self._told = False
 
     @property
     def interrupted(self) -> str:
@@ -127,14 +128,19 @@ class Watch:
     def follow(self, orchestrator: Orchestrator, submit: Callable[[], JobRecord]) -> JobRecord:
         """Submit, and show the tree until it has ended. Returns its root's record."""
         root = submit()
-        told = False
+        cancelled = False
         while not (root := orchestrator.wait(root.id, timeout=REFRESH)).status.terminal:
-            if self.interrupted and not told:
-                told = True
-                self.display.say("stopping: running jobs are told to stop; once more to leave at once")
+            if self.interrupted and not cancelled:
+                cancelled = True
+                self._say_stopping()
                 orchestrator.cancel(root.id, reason=f"interrupted by {self.interrupted}")
             self.display.update(orchestrator.store, root)
         return root
+
+    def _say_stopping(self) -> None:
+        if not self._told:  # once, however many trees are followed one after the other
+            self._told = True
+            self.display.say("stopping: running jobs are told to stop; once more to leave at once")
 
 
 @contextmanager

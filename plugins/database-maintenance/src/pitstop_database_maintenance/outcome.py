@@ -101,8 +101,8 @@ class StepOutcome:
 
     @property
     def ran(self) -> bool:
-        """Whether it was begun."""
-        return self.end in (End.COMPLETED, End.FAILED, End.CANCELLED) or self.seconds is not None
+        """Whether it was begun; what was cancelled before has taken no time."""
+        return self.end in (End.COMPLETED, End.FAILED) or self.seconds is not None
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON."""

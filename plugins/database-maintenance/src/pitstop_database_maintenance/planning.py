@@ -474,6 +474,8 @@ def _prepared(lookup: Lookup, kind: type[Database], prefix: str, request: Reques
     for name in names:
         _check_known(name, operations, prefix)
     _check_thresholds(request.thresholds, {*assessments, *policies, *_of_any_kind(lookup)})
+    for need in policies:
+        _check_lists(request.thresholds.get(need, {}), operations, prefix)
     _check_parameters(lookup, prefix, request, operations)
     return _Dialect(
         kind=kind,
@@ -538,6 +540,14 @@ def _check_thresholds(thresholds: Mapping[str, Any], known: set[str]) -> None:
             close = nearest(short, known)
             meant = f"; did you mean {close!r}?" if close else f"; there are: {', '.join(sorted(known))}"
             raise InvalidValueError(where="thresholds", name=name, problem=f"nothing of that name has any{meant}")
+
+
+def _check_lists(thresholds: Mapping[str, Any], operations: set[str], prefix: str) -> None:
+    """Check that the lists among a policy's thresholds are of operations that there are."""
+    for value in thresholds.values():
+        for name in value if isinstance(value, (list, tuple)) else ():
+            if isinstance(name, str):  # anything else is not of the type that the policy declares, which it says itself
+                _check_known(name, operations, prefix)
 
 
 def _check_parameters(lookup: Lookup, prefix: str, request: Request, operations: set[str]) -> None:

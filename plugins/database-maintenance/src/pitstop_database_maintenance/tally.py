@@ -168,6 +168,8 @@ class Tally:
                     number, why = self.left_out.get(step.operation, (0, step.reason))
                     self.left_out[step.operation] = number + 1, why
                 continue
+            if not step.ran:
+                continue
             sums = self.operations.setdefault(step.operation, Sums())
             expected = step.predicted
             sums.steps += 1

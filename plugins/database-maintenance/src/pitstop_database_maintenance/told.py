@@ -121,7 +121,7 @@ def tally_lines(tally: Tally, width: int) -> Iterator[str]:
     for heading, number, *more in shown[1:]:
         text = f"  {heading:<21}  {number:>{digits}}"
         yield f"{text}  {more[0]}" if more and number != "0" else text
-    yield from _operation_lines(tally)
+    yield from _operation_lines(tally, width)
     yield from _named_lines(tally, width)
 
 
@@ -135,8 +135,7 @@ def _headline(outcome: DatabaseOutcome, width: int) -> Iterator[str]:
     if before is not None and after is not None:
         parts.append(f"{_state(before)} -> {_state(after)}")
     if outcome.given_back:
-        verb = "given back" if outcome.given_back > 0 else "more"
-        parts.append(f"{size_text(abs(outcome.given_back))} {verb}")
+        parts.append(_change(outcome.given_back) + (" given back" if outcome.given_back > 0 else ""))
     ends = Counter(step.end for step in outcome.planned)
     if len(ends) > 1:
         parts.append(", ".join(f"{ends[end]} {end.value}" for end in End if ends[end]))
@@ -216,14 +215,21 @@ def _time(seconds: float | None) -> str:
     return time_text(seconds) if seconds else ""
 
 
-def _operation_lines(tally: Tally) -> Iterator[str]:
+def _change(given_back: int) -> str:
+    """Return how much smaller something has become, "4.1 kB more" if it grew, and nothing if neither."""
+    if given_back < 0:
+        return f"{size_text(-given_back)} more"
+    return size_text(given_back) if given_back else ""
+
+
+def _operation_lines(tally: Tally, width: int) -> Iterator[str]:
     if not tally.operations:
         return
     rows = [
         (
             name,
             f"{sums.steps:,}",
-            _beside(size_text(sums.given_back) if sums.given_back else "", _size(sums.predicted_back)),
+            _beside(_change(sums.given_back), _size(sums.predicted_back)),
             _beside(_time(sums.seconds), _time(sums.predicted_seconds)),
             _beside(_time(sums.writer_stall), _time(sums.predicted_stall)),
         )
@@ -235,7 +241,8 @@ def _operation_lines(tally: Tally) -> Iterator[str]:
     for row in (headings, *rows):
         text = "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         yield click.style(text, dim=True) if row is headings else text
-    yield click.style("  in brackets what was predicted; TOOK is of all together, WRITERS WAITED the longest", dim=True)
+    text = "in brackets what was predicted; TOOK is of all together, WRITERS WAITED the longest"
+    yield from (click.style(line, dim=True) for line in _wrapped(text, width, first="  "))
 
 
 def _named_lines(tally: Tally, width: int) -> Iterator[str]:

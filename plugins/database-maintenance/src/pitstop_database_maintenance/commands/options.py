@@ -54,7 +54,11 @@ _PLANNING = (
     ),
     click.option("--time-limit", type=Duration(), metavar="TIME", help="How long all of it may take, such as 30m."),
     click.option("--offline", is_flag=True, help="Nobody else uses the databases meanwhile: files may be replaced."),
-    click.option("--force", is_flag=True, help="Work on network and FUSE file systems, too."),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Work on network and FUSE file systems, beside a journal that a crash left, or a log that cannot be read.",
+    ),
 )
 #: What `request_of` takes.
 _OWN = (
@@ -90,6 +94,11 @@ def request_of(values: dict[str, Any]) -> Request:
         InvalidValueError: a threshold or a parameter is not of the form OPERATION.NAME=VALUE.
     """
     given = {name: values.pop(name) for name in _OWN}
+    if given["checks"] and given["operations"]:
+        problem = (
+            "plans the checks that are due, and --operations says what is done; give one of them, or name the checks"
+        )
+        raise InvalidValueError(where="--checks", name="checks", problem=problem)
     thresholds = _by_operation("--threshold", given["thresholds"])
     if given["offline"]:
         thresholds["compact"] = {"offline": True, **thresholds.get("compact", {})}

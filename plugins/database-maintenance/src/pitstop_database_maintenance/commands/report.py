@@ -31,10 +31,12 @@ def report(
     Exit code 1 if the file cannot be looked at, such as one that is encrypted: the report says why.
     """
     import os
+    from textwrap import wrap
 
     from pitstop import Registry
     from pitstop.cli import COMPLETED, FAILED
     from pitstop.cli.output import print_json
+    from pitstop_database_maintenance.describe import terminal_width
     from pitstop_database_maintenance.history import history_path
     from pitstop_database_maintenance.plan import Request
     from pitstop_database_maintenance.reporting.document import document
@@ -53,6 +55,7 @@ def report(
     if as_json:
         print_json({"html": os.path.abspath(target), "html_bytes": size, **document(found)})
     else:
-        click.echo(" ".join(verdict(found)).strip())
+        for line in wrap(" ".join(verdict(found)), terminal_width()):
+            click.echo(line)
         click.echo(f"report: {target} ({size_text(size)})")
     return FAILED if found.inspection.refused else COMPLETED

@@ -77,12 +77,15 @@ def _waste_in_words(report: Report) -> str:
     waste = report.inspection.waste
     if waste is None:
         return "How much of this database is waste is not known."
-    return f"{share_text(waste.share.value)} of this database holds nothing."
+    return f"{share_text(waste.share.value)} of this database is waste."
 
 
 def _due_in_words(report: Report) -> str:
     assert report.plan is not None
-    due, gain = report.plan.due, report.plan.gain
+    due = report.plan.due
+    # what a checkpoint gives back is the log's, and no part of the file
+    gains = [step.assessment.gain or 0 for step in due if step.assessment and step.operation != "checkpoint"]
+    gain = min(sum(gains), report.inspection.size)
     steps = f"{count_text(len(due), 'step')} {'is' if len(due) == 1 else 'are'} due"
     size = report.inspection.size
     if gain <= 0 or size <= 0:
@@ -192,6 +195,11 @@ def _indexes(report: Report) -> Iterator[Finding]:
 def _hazards(report: Report) -> Iterator[Finding]:
     found = report.inspection
     schema = found.schema
+    if found.damaged_pages:
+        text = "Run quick_check; what writes will be refused if they are damaged."
+        yield Finding(
+            level=Level.DUE, title=f"{count_text(found.damaged_pages, 'page')} not what they should be", text=text
+        )
     if found.hot_journal:
         text = "The next connection that may write rolls it back by itself."
         yield Finding(level=Level.LOOK, title="A crash left a journal to roll back", text=text)

@@ -97,6 +97,7 @@ class SQLiteDatabase(Inspected):
         self._open = True
         self._second: SQLiteDatabase | None = None
         self._patient = True
+        self._unstoppable = False
         self.handles = 1
         self._keeper = ExitStack()
         self._closing = threading.Lock()
@@ -168,6 +169,7 @@ class SQLiteDatabase(Inspected):
             second = stack.enter_context(SQLiteDatabase(path, connection, self.context, self.setup)._used())
             second.limits = self.limits
             second.stalls = self.stalls
+            second._unstoppable = self._unstoppable
             self._second = second
             try:
                 yield second
@@ -283,6 +285,23 @@ class SQLiteDatabase(Inspected):
             yield
         finally:
             self._patient = before
+
+    def go_on_to_the_end(self) -> None:
+        """From now on let nothing stop the operation: what cannot be undone is done, and is to be told as it is."""
+        self._unstoppable = True
+
+    def check_stop(self) -> None:
+        """As `Database.check_stop`, until `go_on_to_the_end`."""
+        if not self._unstoppable:
+            super().check_stop()
+
+    def was_told_to_stop(self) -> bool:
+        """Return whether the operation would have been stopped by now."""
+        try:
+            super().check_stop()
+        except PitstopError:
+            return True
+        return False
 
     @contextmanager
     def waiting_within(self) -> Iterator[None]:
@@ -412,7 +431,7 @@ class SQLiteDatabase(Inspected):
     def interrupt(self) -> None:
         """Stop the statement that runs now; does nothing when none runs or the connection is closed."""
         with self._closing:
-            if self._open:
+            if self._open and not self._unstoppable:
                 self._connection.interrupt()
         second = self._second
         if second is not None:

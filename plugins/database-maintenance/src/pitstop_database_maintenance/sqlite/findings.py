@@ -28,6 +28,9 @@ def description(inspection: Inspection) -> Description:
 def _findings(inspection: Inspection) -> Iterator[str]:
     if inspection.schema_error:
         yield inspection.schema_error
+    if inspection.damaged_pages:
+        pages = "1 page is" if inspection.damaged_pages == 1 else f"{inspection.damaged_pages} pages are"
+        yield f"{pages} not what they should be: run quick_check; what writes will be refused if they are damaged"
     if inspection.hot_journal:
         yield "a crash left a journal that is still to be rolled back; open the file with its application"
     if inspection.folder.hazard:

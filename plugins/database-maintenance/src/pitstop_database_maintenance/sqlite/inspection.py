@@ -215,6 +215,7 @@ class Inspection:
         folder, temporary: where the file is, and where SQLite puts temporary files.
         links: how many names the file has (hard links).
         read_only: what keeps this user from writing to it; "" if nothing does.
+        damaged_pages: how many of the pages that were looked at are not what they should be; known if all were.
         schema_error: why SQLite here cannot read the schema, so that nothing can be done with the file; "" if it can.
         hot_journal: whether a crash left a journal to roll back.
         waste: None if it could not be found; `notes` says why.
@@ -248,6 +249,7 @@ class Inspection:
     temporary: Folder = Folder(path="")
     links: int = 1
     read_only: str = ""
+    damaged_pages: int = 0
     schema_error: str = ""
     hot_journal: bool = False
     waste: Waste | None = None

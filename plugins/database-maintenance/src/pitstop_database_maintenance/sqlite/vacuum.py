@@ -60,6 +60,7 @@ def vacuum(db: SQLiteDatabase, *, allow_renumbering: bool = False) -> Result:
         started = evolve(started, before=db.measure())
         with db.waiting_within(), db.blocking(readers=_journal_mode(db) != "wal"):
             db.execute("VACUUM")
+            db.go_on_to_the_end()
     db.known_sound = True  # every page of it is new
     _shrink_file(db)
     return end(db, started, _result(db, started, db.measure()))
@@ -163,7 +164,10 @@ def _result(db: SQLiteDatabase, started: Started, after: SQLiteMeasure) -> Resul
     data = figures(db, started, after, pages_before=before.pages, pages_after=after.pages)
     if (before.pages, before.free_pages) == (after.pages, after.free_pages):
         return Result.unchanged(f"{size_text(after.bytes)}, nothing to give back", **data)
-    return Result.changed(change_text(before.bytes, after.bytes), warnings=_warnings(after), **data)
+    warnings = _warnings(after)
+    if db.was_told_to_stop():
+        warnings.append("it was told to stop when it could no longer be stopped, and so it was done")
+    return Result.changed(change_text(before.bytes, after.bytes), warnings=warnings, **data)
 
 
 def _warnings(after: SQLiteMeasure) -> list[str]:

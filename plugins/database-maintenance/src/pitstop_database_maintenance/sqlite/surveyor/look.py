@@ -190,7 +190,7 @@ class _Look:
             if cells:
                 found["map"] = mapped(taken, source.pages, cells, source.header.page_size)
         if damaged:
-            found["notes"].append(f"{damaged} pages are not what they should be: run quick_check")
+            found["damaged_pages"] = damaged
         found["waste"] = {**waste, "seed": int(request.get("seed", 0))}
         if request.get("facts"):
             self._estimate_rows(source, trees, found)
