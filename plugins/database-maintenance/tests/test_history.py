@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pitstop_database_maintenance import history as module
 from pitstop_database_maintenance.history import VARIABLE, Checked, History, Left, Step, history_path, shared_history
+from pitstop_database_maintenance.recalled import Recalled
 
 
 @pytest.fixture
@@ -178,6 +179,17 @@ def test_reading_one_database_uses_an_index(tmp_path: Path) -> None:
         sql, values = module._filtered("SELECT 1 FROM step WHERE FILTER", database="sqlite:/7", operation="vacuum")
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
     assert "SEARCH step USING COVERING INDEX step_by_database" in plan
+
+
+def test_history_teaches_nothing_from_what_did_not_end(history: History) -> None:
+    """What failed or was cancelled is kept for who asks for it, and forgets nothing that is left."""
+    history.leave(left())
+    history.add_steps([step(outcome="failed", summary="it is damaged"), step(outcome="cancelled")])
+    assert history.steps() == history.of("sqlite:/a").steps("vacuum") == []
+    assert [one.outcome for one in history.of("sqlite:/a").steps(unfinished=True)] == ["cancelled", "failed"]
+    assert history.left() == [left()]
+    assert Recalled(history).steps(unfinished=True)[1].summary == "it is damaged"
+    assert Recalled(history).steps() == []
 
 
 @pytest.mark.parametrize("table", ["note", "step"])

@@ -14,11 +14,14 @@ from pitstop.errors import (
     InputError,
     InvalidJobError,
     InvalidValueError,
+    JobCancelledError,
+    OperationError,
     UnknownKeyError,
     UnknownNameError,
 )
 from pitstop.jobs import Job, Outcome, Result
 from pitstop_database_maintenance.database import Database, Measure
+from pitstop_database_maintenance.history import shared_history
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.worker import DatabaseMaintenanceWorker
 
@@ -225,3 +228,29 @@ def test_worker_hands_out_a_connection_of_its_own(
         assert isinstance(first, SQLiteDatabase)
         assert first is not second
     first.interrupt()
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (OperationError(reason="page 7 is gone"), "failed"),
+        (ValueError("a plugin's fault"), "failed"),
+        (JobCancelledError(reason="by hand"), "cancelled"),
+    ],
+    ids=["failed", "raised", "cancelled"],
+)
+def test_worker_notes_what_did_not_come_to_its_end(
+    worker: Any, make: Any, context: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, outcome: str
+) -> None:
+    """The report tells of it; it is raised all the same."""
+
+    def fail(db: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("pitstop_database_maintenance.sqlite.vacuum.require_sound", fail)
+    asked = job("vacuum", str(make("CREATE TABLE t (a)")))
+    with pytest.raises(type(error), match=str(error)):
+        worker.execute(asked, context)
+    [noted] = shared_history().of(str(worker.resource(asked))).steps(unfinished=True)
+    assert (noted.operation, noted.outcome, noted.run) == ("vacuum", outcome, asked.correlation_id)
+    assert str(error) in noted.summary

@@ -29,6 +29,8 @@ from platformdirs import user_state_path
 VARIABLE: Final = "PITSTOP_HISTORY"
 #: What tells the file from every other: "PITH" (sqlite.org/pragma.html#pragma_application_id).
 _APPLICATION: Final = 0x50495448
+#: The outcomes of steps that did not come to their end.
+UNFINISHED: Final = ("failed", "cancelled")
 #: Of how many past runs a throughput is the median.
 _RUNS: Final = 20
 #: How long another process's write is waited for, in seconds.
@@ -72,8 +74,8 @@ class Step:
         at: when it ended, in seconds since 1970, UTC.
         seconds: how long it took; None if it was skipped.
         bytes: how big the database was before; None if that is not known.
-        outcome: "changed", "unchanged" or "skipped".
-        summary: one line.
+        outcome: "changed", "unchanged" or "skipped"; "failed" or "cancelled" of one that did not come to its end.
+        summary: one line, or its error.
         run: the correlation id of its tree.
         predicted: what the plan said of it, as JSON; empty if there was no plan.
         data: the result's figures.
@@ -191,10 +193,10 @@ class History:
         """Keep how steps of one run went, in one transaction.
 
         Args:
-            steps: what an earlier run left of their operations is forgotten, unless they were skipped.
+            steps: what an earlier run left of their operations is forgotten, unless they were skipped or unfinished.
             left: what this run leaves of them for the next one.
         """
-        done = [(step.database, step.operation) for step in steps if step.outcome != "skipped"]
+        done = [(step.database, step.operation) for step in steps if step.outcome not in ("skipped", *UNFINISHED)]
         with self._transaction() as connection:
             connection.executemany(
                 "INSERT INTO step (database, operation, at, seconds, bytes, outcome, summary, run, predicted, data)"
@@ -205,14 +207,27 @@ class History:
             connection.executemany(forget, map(_storable, done))
             connection.executemany(_LEAVE, [_storable(_left_row(one)) for one in left])
 
-    def steps(self, *, database: str | None = None, operation: str | None = None, limit: int = 100) -> list[Step]:
-        """Return past steps, the newest first."""
+    def steps(
+        self,
+        *,
+        database: str | None = None,
+        operation: str | None = None,
+        limit: int = 100,
+        unfinished: bool = False,
+    ) -> list[Step]:
+        """Return past steps, the newest first.
+
+        Args:
+            database, operation: only of these.
+            limit: so many at most.
+            unfinished: with those that failed or were cancelled, from which nothing is to be learned.
+        """
         sql = (
             "SELECT database, operation, at, seconds, bytes, outcome, summary, run, predicted, data FROM step"
-            " WHERE FILTER ORDER BY id DESC LIMIT ?"
+            " WHERE FILTER AND (? OR outcome NOT IN ('failed', 'cancelled')) ORDER BY id DESC LIMIT ?"
         )
         sql, values = _filtered(sql, database=database, operation=operation)
-        rows = self._read(sql, (*values, limit))
+        rows = self._read(sql, (*values, unfinished, limit))
         return [
             Step(
                 database=row[0],
@@ -473,9 +488,9 @@ class DatabaseHistory:
         """Return bytes a second; see `History.throughput`."""
         return self.history.throughput(operation, self.database)
 
-    def steps(self, operation: str | None = None, *, limit: int = 100) -> list[Step]:
-        """Return past steps, the newest first."""
-        return self.history.steps(database=self.database, operation=operation, limit=limit)
+    def steps(self, operation: str | None = None, *, limit: int = 100, unfinished: bool = False) -> list[Step]:
+        """Return past steps, the newest first; see `History.steps`."""
+        return self.history.steps(database=self.database, operation=operation, limit=limit, unfinished=unfinished)
 
     def checked(self, kind: str) -> dict[str, Checked]:
         """Return the last check of each object."""

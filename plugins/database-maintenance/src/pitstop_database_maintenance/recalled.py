@@ -26,8 +26,17 @@ class Recalled(History):
         self._checked: set[str] | None = None
         self._left: dict[str, list[Left]] | None = None
 
-    def steps(self, *, database: str | None = None, operation: str | None = None, limit: int = 100) -> list[Step]:
-        """Return past steps, the newest first."""
+    def steps(
+        self,
+        *,
+        database: str | None = None,
+        operation: str | None = None,
+        limit: int = 100,
+        unfinished: bool = False,
+    ) -> list[Step]:
+        """Return past steps, the newest first; as `History.steps`."""
+        if unfinished:
+            return super().steps(database=database, operation=operation, limit=limit, unfinished=True)
         if database is not None:
             if self._known is None:
                 self._known = {name for (name,) in self._read("SELECT DISTINCT database FROM step")}

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from attrs import evolve
 
 from pitstop.contracts import JobContext
-from pitstop.errors import InvalidJobError, InvalidValueError, UnknownKeyError, UnknownNameError, nearest
+from pitstop.errors import (
+    InvalidJobError,
+    InvalidValueError,
+    JobCancelledError,
+    UnknownKeyError,
+    UnknownNameError,
+    nearest,
+)
 from pitstop.jobs import Job, Result
 from pitstop.operations import Operation
 from pitstop.workers import OperationWorker
@@ -96,6 +104,11 @@ class DatabaseMaintenanceWorker(OperationWorker):
         except TimeLimitReachedError as reached:
             said = f"{reached}; it is left for the next run"
             result = Result.skipped(said, stopped_by=TIME_LIMIT, left=dict(self.parameters(job)))
+        except Exception as error:
+            outcome = "cancelled" if isinstance(error, JobCancelledError) else "failed"
+            step = self._step(job, resource, outcome, str(error), time.monotonic() - began)
+            self._note(context, step)
+            raise
         self._remember(job, context, resource, result, time.monotonic() - began)
         return result
 
@@ -171,22 +184,11 @@ class DatabaseMaintenanceWorker(OperationWorker):
         result: Result | Mapping[str, Any] | None,
         seconds: float,
     ) -> None:
-        """Keep how the operation went, and what is left of it. Losing that is no reason to fail: it is only hints."""
-        history = _history(context)
-        if history is None:
-            return
+        """Keep how the operation went, and what is left of it."""
         known = result if isinstance(result, Result) else Result(data=result or {})
         stopped = known.data.get("stopped_by")
-        step = Step(
-            database=resource,
-            operation=self._wanted(job)[1],
-            seconds=known.data.get("seconds", seconds),
-            bytes=known.data.get("bytes_before"),
-            outcome=known.outcome.value,
-            summary=known.summary,
-            run=job.correlation_id,
-            predicted=_predicted(job),
-            data=known.data,
+        step = self._step(
+            job, resource, known.outcome.value, known.summary, known.data.get("seconds", seconds), known.data
         )
         left = Left(
             database=step.database,
@@ -195,8 +197,37 @@ class DatabaseMaintenanceWorker(OperationWorker):
             reason=str(stopped),
             parameters=known.data.get("left") or self.parameters(job),
         )
+        self._note(context, step, left=[left] if stopped else [])
+
+    def _step(
+        self,
+        job: Job,
+        resource: str,
+        outcome: str,
+        summary: str,
+        seconds: float | None,
+        data: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Step:
+        return Step(
+            database=resource,
+            operation=self._wanted(job)[1],
+            seconds=seconds,
+            bytes=data.get("bytes_before"),
+            outcome=outcome,
+            summary=summary,
+            run=job.correlation_id,
+            predicted=_predicted(job),
+            data=data,
+        )
+
+    @staticmethod
+    def _note(context: JobContext, step: Step, *, left: Sequence[Left] = ()) -> None:
+        """Write to the history. Losing that is no reason to fail: it is only hints."""
+        history = _history(context)
+        if history is None:
+            return
         try:
-            history.add_steps([step], left=[left] if stopped else [])
+            history.add_steps([step], left=left)
         except (OSError, sqlite3.Error) as error:
             context.logger.warning("the history of past runs was not written: {}", error)
 

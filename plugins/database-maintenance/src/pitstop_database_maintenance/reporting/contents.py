@@ -163,7 +163,7 @@ def report_of(
             no_plan=no_plan,
             no_history=no_history or "there is no history",
         )
-    steps = history.steps(limit=STEPS_READ + 1)
+    steps = history.steps(limit=STEPS_READ + 1, unfinished=True)
     runs = runs_of(steps[:STEPS_READ])
     before, after = last_maps(history)
     return Report(

@@ -7,12 +7,14 @@ from enum import StrEnum
 
 from attrs import frozen
 
+from pitstop_database_maintenance.history import UNFINISHED
 from pitstop_database_maintenance.reporting.contents import Report
 from pitstop_database_maintenance.reporting.wording import count_text, listed, share_text
 from pitstop_database_maintenance.sizes import size_text
 from pitstop_database_maintenance.times import moment_text, time_text
 
 _SPACE = frozenset({"compact", "incremental_vacuum", "vacuum"})
+_ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 _STATISTICS = frozenset({"analyze", "optimize"})
 
 
@@ -46,6 +48,7 @@ def findings(report: Report) -> list[Finding]:
     if report.inspection.refused:
         return []
     found = [
+        *_last_run(report),
         *_space(report),
         *_log(report),
         *_statistics(report),
@@ -106,6 +109,14 @@ def _cost_in_words(report: Report) -> str:
 
 def _wait_in_words(who: str, seconds: float) -> str:
     return f"{who} wait up to {time_text(seconds)} at a stretch" if seconds > 0 else f"{who} do not wait"
+
+
+def _last_run(report: Report) -> Iterator[Finding]:
+    """Yield the steps of the last run that did not come to their end."""
+    for step in report.runs[0].steps if report.runs else ():
+        if step.outcome in UNFINISHED:
+            level = Level.DUE if step.outcome == "failed" else Level.LOOK
+            yield Finding(level=level, title=f"The last {step.operation} {_ENDED[step.outcome]}", text=step.summary)
 
 
 def _space(report: Report) -> Iterator[Finding]:

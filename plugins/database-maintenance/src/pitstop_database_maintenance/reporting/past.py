@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from pitstop_database_maintenance.history import Step
+from pitstop_database_maintenance.history import UNFINISHED, Step
 from pitstop_database_maintenance.reporting.contents import PageMap, Report, Run, number, size_after, size_before
 from pitstop_database_maintenance.reporting.html import Content, Markup, element
 from pitstop_database_maintenance.reporting.parts import Column, badge, note, operation, section, table
@@ -20,7 +20,7 @@ COLUMNS: Final = 48
 #: How many steps have what was predicted of them shown.
 STEPS_SHOWN: Final = 20
 _KEY_OF_CHART: Final = "Hollow dots are what a run found, full dots what it left; the last one is now."
-_OUTCOMES: Final = {"changed": "fine", "unchanged": "quiet", "skipped": "look"}
+_OUTCOMES: Final = {"changed": "fine", "unchanged": "quiet", "skipped": "look", "cancelled": "look", "failed": "due"}
 _KINDS: Final[tuple[tuple[Kind, str], ...]] = (
     ("table", "pages of tables"),
     ("index", "pages of indexes"),
@@ -102,7 +102,7 @@ def _named(picture: Markup, label: str) -> Markup:
 
 def predictions(report: Report) -> Content:
     """Return, of the last steps, what was predicted and what was."""
-    steps = [step for run in report.runs for step in reversed(run.steps) if step.predicted and step.seconds is not None]
+    steps = [step for run in report.runs for step in reversed(run.steps) if _is_comparable(step)]
     if not steps:
         return None
     columns = (
@@ -122,6 +122,11 @@ def predictions(report: Report) -> Content:
         table("Steps with what was predicted of them", columns, map(_predicted_row, steps[:STEPS_SHOWN]), kind="wide"),
         note(f"The last {STEPS_SHOWN} of {len(steps):,} steps.") if len(steps) > STEPS_SHOWN else None,
     )
+
+
+def _is_comparable(step: Step) -> bool:
+    """Return whether a step came to its end, and something was predicted of it."""
+    return bool(step.predicted) and step.seconds is not None and step.outcome not in UNFINISHED
 
 
 def _predicted_row(step: Step) -> list[Content]:
