@@ -2,8 +2,8 @@
 
     python examples/maintenance.py FOLDER
 
-Makes a small database with free pages in FOLDER. What past runs teach is kept where PITSTOP_HISTORY says, or else in
-your state folder, as for `pitstop maintain`.
+Makes a small database with free pages in FOLDER, in which there must be none yet. What past runs teach is kept where
+PITSTOP_HISTORY says, or else in your state folder, as for `pitstop maintain`.
 """
 
 import sqlite3

@@ -168,6 +168,8 @@ def _drawing(shown: list[tuple[int, JobRecord]], pace: Pace, *, width: int) -> R
     names = max(len(record.job.name) + 2 * depth for depth, record in shown)
     times = max(len(_took(record)) for _, record in shown)
     grid = Table.grid(padding=(0, 1 if narrow else 2), expand=True)
+    # a terminal writes "^C" behind the last line; where that does not fit, it goes on in a line that is never removed
+    grid.width = max(20, width - 3)
     # only what a job tells gives way when there is no room
     for fixed in (min(names, width // 3), _STATE, bar, None, times):
         grid.add_column(no_wrap=True, overflow="ellipsis", width=fixed, ratio=1 if fixed is None else None)

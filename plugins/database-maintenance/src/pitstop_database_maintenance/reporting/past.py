@@ -117,7 +117,8 @@ def predictions(report: Report) -> Content:
         "Predicted and actual",
         element(
             "p",
-            "The bar is what was, the upright line what had been predicted. A bar that ends before its line was less.",
+            "The bar is what was, the upright line what had been predicted. A bar that ends before its line was less; "
+            "» marks one that is cut off.",
         ),
         table("Steps with what was predicted of them", columns, map(_predicted_row, steps[:STEPS_SHOWN]), kind="wide"),
         note(f"The last {STEPS_SHOWN} of {len(steps):,} steps.") if len(steps) > STEPS_SHOWN else None,

@@ -199,17 +199,21 @@ def _run(
 ) -> None:
     began = time.time()
     total = len(questions)
-    db.context.progress(0, total, "tables", questions[0].part)
+    db.context.progress(0, total, "parts", _told(questions[0].part))
     for found in examined(place.db, questions, workers=workers, until=until):
         coverage.done[found.part] = found
         place.count(found.seconds, found.locked)
         _remember(db, coverage, found)
-        db.context.progress(len(coverage.done), total, "tables", found.part)
+        db.context.progress(len(coverage.done), total, "parts", _told(found.part))
     if db.history is not None and coverage.left:
         spent = time.time() - began
         # those at work were the first of the left ones
         unfinished = coverage.left[: workers if in_children(place.db) else 1]
         db.history.remember_checked(_checked(part, _UNFINISHED, spent) for part in unfinished)
+
+
+def _told(part: str) -> str:
+    return "the file as a whole" if part == STRUCTURE else part
 
 
 def _checked(part: str, kind: str, seconds: float, problems: int = 0) -> Checked:
