@@ -360,7 +360,7 @@ def test_movable_looks_at_what_keeps_to_the_stall(
     """Every page where that keeps nobody waiting; else what tells which pages are free."""
     path = freed(mode=mode)
     if view:  # which view comes first in SQLite's hash table cannot be told beforehand
-        monkeypatch.setattr(soundness, "_looks_at_all_pages", lambda db: False)
+        monkeypatch.setattr(soundness, "looks_at_all_pages", lambda db: False)
     result = incremental_vacuum(opened(path))
     assert (result.data["looked_at"], free(path)) == (looked, 0)
 
@@ -454,7 +454,7 @@ def test_free_pages_of_healthy_files_are_agreed_on(
     freed: Any, opened: Open, raw: Any, monkeypatch: pytest.MonkeyPatch, mode: str, page_size: int
 ) -> None:
     """Whatever the size of a page, and whether what is newest is in the file, in the log, or in both."""
-    monkeypatch.setattr(soundness, "_looks_at_all_pages", lambda db: False)
+    monkeypatch.setattr(soundness, "looks_at_all_pages", lambda db: False)
     path = freed(mode=mode, page_size=page_size)
     writer = raw(path)  # which keeps the log from being emptied at the end
     writer.execute("PRAGMA wal_autocheckpoint = 0")

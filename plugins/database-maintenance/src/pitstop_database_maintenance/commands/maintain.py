@@ -7,9 +7,6 @@ more than a look at their times.
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -19,6 +16,7 @@ import pitstop
 from pitstop.cli.options import run_options
 from pitstop.errors import InvalidValueError
 from pitstop_database_maintenance.commands.options import planning_options, request_of
+from pitstop_database_maintenance.commands.past import opened_history
 from pitstop_database_maintenance.history import History
 from pitstop_database_maintenance.plan import MaintenancePlan, Request
 from pitstop_database_maintenance.seen import FLEET, Seen, policy_of
@@ -63,7 +61,7 @@ def maintain(databases: tuple[str, ...], plan_file: str | None, dry_run: bool, j
         if saved is not None:
             check_runnable(saved)
         return show_plan(saved or make_plan(urls, request), as_json=values["as_json"])
-    with _history() as history:
+    with opened_history() as history:
         if saved is None and len(urls) > FLEET:
             return _fleet(urls, request, history, values)
         from pitstop_database_maintenance.commands.working import work_on_few
@@ -109,16 +107,3 @@ def _saved(path: str, databases: tuple[str, ...], request: Request) -> Maintenan
     if request.time_limit is None:
         return saved
     return attrs.evolve(saved, request=attrs.evolve(saved.request, time_limit=request.time_limit))
-
-
-@contextmanager
-def _history() -> Iterator[History | None]:
-    """Yield the history; None if it cannot be opened, without which everything is looked at and nothing is learned."""
-    try:
-        history = History()
-    except (OSError, sqlite3.Error) as error:
-        click.echo(f"warning: the history of past runs cannot be opened: {error}", err=True)
-        yield None
-        return
-    with history:
-        yield history

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -16,8 +14,8 @@ from pitstop.cli.options import json_option
 from pitstop.cli.output import print_json
 from pitstop.errors import InvalidValueError
 from pitstop_database_maintenance.commands.options import planning_options, request_of
+from pitstop_database_maintenance.commands.past import opened_history
 from pitstop_database_maintenance.describe import plan_lines, terminal_width
-from pitstop_database_maintenance.history import History
 from pitstop_database_maintenance.maintenance import Looked, check_jobs, check_saved
 from pitstop_database_maintenance.plan import MaintenancePlan, Request
 from pitstop_database_maintenance.planning import plan_databases
@@ -62,7 +60,7 @@ def make_plan(databases: Sequence[str], request: Request) -> MaintenancePlan:
         InputError: what was asked for is not taken.
     """
     settings = {"workers": 2} if len(databases) >= _SEVERAL else {}
-    with _history() as history:
+    with opened_history() as history:
         made = plan_databases(databases, request, lookup=pitstop.Registry(), history=history, **settings)
         return MaintenancePlan.of((database for database, _ in made), request)
 
@@ -74,7 +72,7 @@ def check_runnable(saved: MaintenancePlan) -> None:
         InputError: a database has changed too much since, or a step is not taken.
     """
     registry = pitstop.Registry()
-    with _history() as history:
+    with opened_history() as history:
         urls = [plan.database for plan in saved.databases]
         found = plan_databases(urls, saved.request, lookup=registry, history=history)
         looked = [Looked(plan=plan, inspection=inspection) for plan, inspection in found]
@@ -90,19 +88,6 @@ def show_plan(made: MaintenancePlan, *, as_json: bool) -> int:
         for line in plan_lines(made, terminal_width()):
             click.echo(line)
     return 1 if any(database.refused for database in made.databases) else 0
-
-
-@contextmanager
-def _history() -> Iterator[History | None]:
-    """Yield the history; None if it cannot be opened, without which a plan is only less well informed."""
-    try:
-        history = History()
-    except (OSError, sqlite3.Error) as error:
-        click.echo(f"warning: the history of past runs cannot be opened: {error}", err=True)
-        yield None
-        return
-    with history:
-        yield history
 
 
 def _check_new(target: str) -> None:

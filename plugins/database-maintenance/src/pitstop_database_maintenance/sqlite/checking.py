@@ -17,8 +17,7 @@ import re
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from attrs import evolve, frozen
@@ -26,6 +25,7 @@ from attrs import evolve, frozen
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure
+from pitstop_database_maintenance.sqlite.whole_look import looks_at_all_pages, without_views
 
 Check = Literal["quick_check", "integrity_check"]
 
@@ -148,7 +148,7 @@ def _structure(db: SQLiteDatabase, reader: SQLiteDatabase, question: Question) -
         return _without(found, "that would keep writers out for too long")
     began = time.monotonic()
     try:
-        with db.second("rw") as writer, _without_views(writer):
+        with db.second("rw") as writer, without_views(writer):
             pages = _whole(writer, evolve(question, rows=False)).problems
     except SQLiteFailure as failure:
         if failure.code == sqlite3.SQLITE_READONLY:
@@ -164,32 +164,6 @@ def _without(found: Examined, why: str) -> Examined:
     """Return what was found without a look at all pages, and that it is missing."""
     missing = f"free pages, and pages that belong to no table or to two: {why}"
     return evolve(found, unchecked="; ".join(filter(None, (found.unchecked, missing))))
-
-
-def looks_at_all_pages(db: SQLiteDatabase) -> bool:
-    """Return whether a check of the whole will look at the free pages, and for pages that are nowhere.
-
-    It takes the first root page being 0 for a request to check one table only, and that is what a view or a virtual
-    table has in place of one (seen in 3.40.1 and 3.54.1). Which comes first is up to a hash table, in whose order
-    `table_list`, from 3.37 on, lists them too. False if it is unknown.
-    """
-    listed = db.execute("PRAGMA main.table_list")
-    return bool(listed) and listed[0][2] not in ("view", "virtual")
-
-
-@contextmanager
-def _without_views(db: SQLiteDatabase) -> Iterator[None]:
-    """Have no views and virtual tables within; they are back after it, and nothing of this reaches the file."""
-    # in a transaction that is rolled back, and of which SQLite must keep the pages that it changes in memory
-    db.execute("PRAGMA cache_spill = OFF")
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        db.execute("PRAGMA writable_schema = ON")
-        db.execute("DELETE FROM main.sqlite_master WHERE coalesce(rootpage, 0) = 0")
-        db.execute("PRAGMA writable_schema = RESET")
-        yield
-    finally:
-        db.rollback()
 
 
 def _whole(reader: SQLiteDatabase, question: Question) -> Examined:

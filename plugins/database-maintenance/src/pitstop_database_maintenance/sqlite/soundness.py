@@ -23,6 +23,7 @@ from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite import free_pages, known
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.errors import MissingFeature, SQLiteFailure, damaged
+from pitstop_database_maintenance.sqlite.whole_look import looks_at_all_pages, without_views
 
 #: After how many problems quick_check stops. When it has looked at the pages it reads all rows, and fails at a damaged
 #: page; Python's sqlite3 is always a row ahead, and would lose what was said of that page.
@@ -51,7 +52,7 @@ def require_sound(db: SQLiteDatabase, *, rows: bool = True) -> None:
     """Refuse a file whose structure is damaged, before anything is written. Reads the whole file, once per change.
 
     With a write-ahead log that keeps nobody waiting, unless a view or a virtual table comes first in the schema (see
-    `_looks_at_all_pages`). Without one nobody can write meanwhile, and whoever waits to write keeps readers out;
+    `whole_look`). Without one nobody can write meanwhile, and whoever waits to write keeps readers out;
     `db.stalls` tells for how long.
 
     Args:
@@ -137,7 +138,7 @@ def _has_log(db: SQLiteDatabase) -> bool:
 
 def _sees_all(db: SQLiteDatabase) -> bool:
     with db.second("ro") as reader:
-        return _looks_at_all_pages(reader)
+        return looks_at_all_pages(reader)
 
 
 def _free_page_problems(db: SQLiteDatabase) -> list[str]:
@@ -181,13 +182,13 @@ def _page_problems(db: SQLiteDatabase, *, rows: bool = True) -> list[str]:
     rollback = not _has_log(db)
     with db.second("ro") as reader, reader.blocking(readers=True) if rollback else nullcontext():
         _require_encoding(reader)
-        if _looks_at_all_pages(reader):
+        if looks_at_all_pages(reader):
             return _checked(reader, rows=rows)
         # what is taken out of the schema's own pages could be what is wrong with them
         problems = _checked(reader, "sqlite_master")
     if problems:
         return problems
-    with db.second("rw") as writer, writer.blocking(readers=rollback), _without_views(writer):
+    with db.second("rw") as writer, writer.blocking(readers=rollback), without_views(writer):
         return _checked(writer, rows=rows)
 
 
@@ -204,32 +205,6 @@ def _require_encoding(db: SQLiteDatabase) -> None:
         if failure.hopeless or failure.damaged:
             raise
         raise damaged(db.path, "its header names no text encoding that there is") from failure
-
-
-def _looks_at_all_pages(db: SQLiteDatabase) -> bool:
-    """Return whether quick_check will look at the free pages, and for pages that are nowhere; False if unknown.
-
-    It takes the first root page being 0 for a request to check one table only, and that is what a view or a virtual
-    table has in place of one (seen in 3.40.1 and 3.54.1). Which comes first is up to a hash table, in whose order
-    `table_list`, from 3.37 on, lists them too.
-    """
-    listed = db.execute("PRAGMA main.table_list")
-    return bool(listed) and listed[0][2] not in ("view", "virtual")
-
-
-@contextmanager
-def _without_views(db: SQLiteDatabase) -> Iterator[None]:
-    """Have no views and virtual tables within; they are back after it, and nothing of this reaches the file."""
-    # In a transaction that is rolled back, and of which SQLite must keep the pages that it changes in memory.
-    db.execute("PRAGMA cache_spill = OFF")
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        db.execute("PRAGMA writable_schema = ON")
-        db.execute("DELETE FROM main.sqlite_master WHERE coalesce(rootpage, 0) = 0")
-        db.execute("PRAGMA writable_schema = RESET")
-        yield
-    finally:
-        db.rollback()
 
 
 def _checked(db: SQLiteDatabase, what: str = str(_PROBLEMS), *, rows: bool = True) -> list[str]:
