@@ -68,7 +68,8 @@ def _gathered(db: SQLiteDatabase, statements: list[str]) -> Done:
     names = [table for table in tables(db) if f"ANALYZE {_MAIN}.{db.quote(table)}" in wanting]
     if len(names) != len(wanting):
         raise OperationError(
-            reason=f"SQLite {sqlite3.sqlite_version} would run what optimize does not know: {'; '.join(statements)}",
+            reason=f"on {db.path} SQLite {sqlite3.sqlite_version} would run what optimize does not know: "
+            f"{'; '.join(statements)}",
             hint="run analyze instead",
         )
     require_sound(db)
