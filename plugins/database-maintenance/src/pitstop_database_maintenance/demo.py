@@ -98,7 +98,7 @@ def _maintain(path: Path, settings: Settings) -> int:
         _show_change(before, look(path))
         click.echo()
 
-    _say(settings, f"Maintaining it: pitstop maintain {path}\n")
+    _say(settings, f"Maintaining it with all three operations, as 'pitstop maintain --all {path}' does ...\n")
     return run_request(ACTION, {"database": str(path)}, settings=settings, show=show)
 
 
