@@ -68,6 +68,7 @@ def test_plan_follows_its_options(pitstop, wasteful, arguments, planned):
         (["--operations", "vacuum,,analyze"], "one is empty"),
         (["--operations", "vacuum", "--operations", "vacuum"], "'vacuum' is given twice"),
         (["--operations", "vacuum", "--all"], "give --all or --operations"),
+        (["--operations", "vacuum", "--checks"], "--checks: plans the checks that are due, and --operations says"),
         (["--threshold", "space.high_from=30"], "float >= 0, <= 1"),
         (["--threshold", "high_from=1"], "write OPERATION.NAME=VALUE"),
         (["--set", "analyze"], "write KEY=VALUE"),

@@ -98,7 +98,7 @@ def request_of(values: dict[str, Any]) -> Request:
         problem = (
             "plans the checks that are due, and --operations says what is done; give one of them, or name the checks"
         )
-        raise InvalidValueError(where="--checks", name="checks", problem=problem)
+        raise InvalidValueError(where="options", name="--checks", problem=problem)
     thresholds = _by_operation("--threshold", given["thresholds"])
     if given["offline"]:
         thresholds["compact"] = {"offline": True, **thresholds.get("compact", {})}
