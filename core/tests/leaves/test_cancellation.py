@@ -221,8 +221,8 @@ def test_watchdog_serves_many_scopes() -> None:
 
         return callback
 
-    # long enough for all to be watched before the first is over, also where this thread does not get its turn for a while:
-    # one whose time is over already is told by whoever begins to watch it
+    # long enough for all to be watched before the first is over, also where this thread gets its turn late: one whose
+    # time is over already is told by whoever begins to watch it
     scopes = [CancelScope(timeout=0.5 if number % 2 else 1000) for number in range(60)]
     counters = [Counter() for _ in scopes]
     blocks = [scope.calling(watching(counter)) for scope, counter in zip(scopes, counters, strict=True)]
