@@ -1,0 +1,27 @@
+"""`Contract`: the base of all conformance suites. Owns how one is collected, and how an author's words are read."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+
+class Contract:
+    """A suite of tests that says what must hold for every implementation of one kind.
+
+    A subclass says what is to be tested, and pytest collects it like any other class of tests; the suites themselves
+    are never collected, wherever they are imported.
+    """
+
+    __test__: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # a suite may be built upon by another one, which says so; everything else is there to be run
+        cls.__test__ = cls.__dict__.get("__test__", True)
+
+    @classmethod
+    def given(cls, name: str) -> Any:
+        """Return an attribute just as the author wrote it: a function as it is, and not as a method of this class."""
+        value = inspect.getattr_static(cls, name)
+        return value.__func__ if isinstance(value, (staticmethod, classmethod)) else value

@@ -1,0 +1,87 @@
+"""What a worker promises of a job that is told to stop: it does, soon, and says so.
+
+A job can be told at any moment. Those at which it gives a sign of life are tried, because they can be hit exactly: the
+first, one in the middle and the last; beside them the moment before it begins, and its longest silence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pitstop.testing.context import FakeContext
+from pitstop.testing.signals import Signal
+from pitstop.testing.workers.base import JobContract
+from pitstop.testing.workers.trial import Trial
+
+
+class StoppingPromises(JobContract):
+    """Cancellation and deadline are obeyed within `stops_within` seconds."""
+
+    __test__ = False
+
+    @pytest.mark.parametrize("moment", ["before it begins", "at its first sign", "in the middle", "at its last sign"])
+    @pytest.mark.parametrize("why", ["cancelled", "its time is over"])
+    def test_execute_stops_when_it_is_told(self, folder: Path, why: str, moment: str) -> None:
+        """Told at any moment, it ends in time, and does not say that it has completed after it was refused to go on."""
+        signs = self.trial(folder).run().context.signs
+        number = {"before it begins": 0, "at its first sign": 1, "in the middle": (signs + 1) // 2}.get(moment, signs)
+        trial = self.trial(self.fresh_folder(folder.parent, "again"))
+        told = Signal("the job was told to stop")
+
+        def tell(sign: int) -> None:
+            if sign == number:
+                _tell(trial, why)
+                told.give()
+
+        trial.context.at_sign = tell
+        tell(0)
+        trial.start()
+        _wait_for(told, trial)
+        self._check_end(trial, f"told {moment} that it must stop ({why})")
+
+    def test_execute_stops_in_its_longest_silence(self, folder: Path) -> None:
+        """Told while it is busy with what takes it longest, it ends in time all the same."""
+        silences = self.trial(folder).run().silences()
+        longest = max(range(len(silences)), key=lambda number: silences[number][0])
+        trial = self.trial(self.fresh_folder(folder.parent, "again"))
+        silent = Signal("the job came to its longest silence")
+        trial.context.at_sign = lambda _sign: silent.give() if len(trial.context.moments) >= longest else None
+        if longest == 0:
+            silent.give()
+        trial.start()
+        _wait_for(silent, trial)
+        trial.ends_within(silences[longest][0] / 2)
+        trial.context.cancel()
+        self._check_end(trial, "told in its longest silence that it must stop")
+
+    def test_execute_asks_often_enough(self, folder: Path) -> None:
+        """It never goes on for longer without asking, or without having said what to call when it must stop."""
+        silence = max(seconds for seconds, interruptible in self.trial(folder).run().silences() if not interruptible)
+        assert silence <= self.stops_within, (
+            f"it did not ask for {silence:.1f} s whether to stop, and {self.stops_within:g} s are allowed; "
+            "call context.check_cancelled() between its steps, or give context.on_cancel() what interrupts it"
+        )
+
+    def _check_end(self, trial: Trial, told: str) -> None:
+        assert trial.ends_within(self.stops_within), (
+            f"{told}, it went on for more than {self.stops_within:g} s; "
+            "call context.check_cancelled() between its steps, and let pass what that raises"
+        )
+        swallowed = trial.completed and trial.context.refusals > 0
+        assert not swallowed, (
+            f"{told}, it caught what check_cancelled() raised and {trial.told}, as if it had completed; let that pass"
+        )
+        assert not trial.context.failures, f"{told}, its on_cancel callback raised {trial.context.failures[0]!r}"
+
+
+def _wait_for(signal: Signal, trial: Trial) -> None:
+    """Wait for a signal; one that ends sooner than the same job before it may never give it."""
+    while not signal.given and not trial.ends_within(0.01):
+        pass
+
+
+def _tell(trial: Trial, why: str) -> None:
+    tell = FakeContext.cancel if why == "cancelled" else FakeContext.expire
+    tell(trial.context)
