@@ -24,6 +24,8 @@ HOOKS = "pitstop.hooks"
 RUNNERS = "pitstop.runners"
 STORES = "pitstop.stores"
 COMMANDS = "pitstop.commands"
+#: What the packages of new operations are written from, by worker type; see `pitstop.scaffold.template`.
+TEMPLATES = "pitstop.templates"
 
 
 class _Declared:
@@ -245,6 +247,7 @@ __all__ = [
     "PLANNERS",
     "RUNNERS",
     "STORES",
+    "TEMPLATES",
     "WORKERS",
     "Offers",
     "kind_of",

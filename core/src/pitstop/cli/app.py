@@ -15,6 +15,7 @@ BUILT_IN = {
     "jobs": ("pitstop.cli.jobs:jobs", "Look at what ran: list, show, logs; cancel, retry, rescue, purge."),
     "workers": ("pitstop.cli.listings:workers", "List the worker types and actions that are installed."),
     "operations": ("pitstop.cli.listings:operations", "List the operations, or explain one."),
+    "new": ("pitstop.cli.new:new", "Write a package for a new operation or worker."),
     "plugins": ("pitstop.cli.listings:plugins", "List the installed distributions and what each offers."),
     "doctor": ("pitstop.cli.doctor:doctor", "Import every plugin in turn and name what is broken."),
 }
