@@ -449,6 +449,114 @@ class TestKeepsTheJob(Contract):
 # -- what it is ------------------------------------------------------------------------------------------------------
 
 
+class KeepsThePath(Good):
+    def execute(self, job, context):
+        self.path = job.config["path"]
+        context.check_cancelled()
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write("step")
+
+
+class TestKeepsThePath(Contract):
+    worker = KeepsThePath
+    breaks = {"test_jobs_run_side_by_side"}
+
+
+class CountsForAll(Good):
+    steps = 0
+
+    def execute(self, job, context):
+        self.steps = 0
+        for _ in range(3):
+            context.check_cancelled()
+            self.steps += 1
+        return {"steps": self.steps}
+
+
+class TestCountsForAll(Contract):
+    worker = CountsForAll
+    breaks = {"test_jobs_run_side_by_side"}
+
+
+class WritesWhereNobodyLooks(Good):
+    """Through a library in C, anywhere."""
+
+    def step(self, job, context):
+        connection = sqlite3.connect(f"{os.path.dirname(os.path.dirname(job.config['path']))}/other.db")
+        connection.execute("CREATE TABLE IF NOT EXISTS t (x)")
+        connection.close()
+
+
+class TestWritesWhereNobodyLooks(Contract):
+    worker = WritesWhereNobodyLooks
+    breaks = {"test_execute_writes_nothing_outside_its_resource"}
+
+
+class Interrupts(Good):
+    def execute(self, job, context):
+        raise KeyboardInterrupt
+
+
+class TestInterrupts(Contract):
+    worker = Interrupts
+    breaks = COMPLETES
+
+
+class InterruptsValidation(Good):
+    def validate(self, job):
+        super().validate(job)
+        raise KeyboardInterrupt
+
+
+class TestInterruptsValidation(Contract):
+    worker = InterruptsValidation
+    breaks = COMPLETES | {
+        "test_validate_accepts_a_job_that_is_right",
+        "test_validate_never_fails_on_odd_values",
+        "test_validate_changes_nothing",
+    }
+
+
+class ValidateSetsTheEnvironment(Good):
+    def validate(self, job):
+        super().validate(job)
+        os.environ["ACME_PATH"] = job.config["path"]
+
+
+class TestValidateSetsTheEnvironment(Contract):
+    worker = ValidateSetsTheEnvironment
+    breaks = {"test_validate_changes_nothing", "test_execute_leaves_the_process_as_it_was"}
+
+
+class ValidateFillsInDeeply(Good):
+    def validate(self, job):
+        super().validate(job)
+        job.config["list"].append(1)
+
+
+class TestValidateFillsInDeeply(Contract):
+    worker = ValidateFillsInDeeply
+    breaks = {"test_validate_accepts_a_job_that_is_right", "test_validate_never_fails_on_odd_values"}
+
+    def make_config(self, folder):
+        return {**super().make_config(folder), "list": []}
+
+
+class StopsFragile(Good):
+    def execute(self, job, context):
+        for number in range(3):
+            try:
+                context.check_cancelled()
+            except pitstop.JobCancelledError:
+                raise FragilePathError("told", "to stop") from None
+            threading.Event().wait(0 if number else 0.05)
+
+
+class TestStopsFragile(Contract):
+    worker = StopsFragile
+    breaks = {SILENT, *TOLD}
+
+
 class OnCrashMaybe(Good):
     on_crash = "maybe"
 
@@ -538,3 +646,32 @@ class TestHandlesSignals(Operations):
     operation = handles_signals
     parameters = {"name": "x"}
     breaks = {"test_execute_leaves_the_process_as_it_was"}
+
+
+# -- what cannot even be made ----------------------------------------------------------------------------------------
+
+
+class NeedsArguments(Good):
+    def __init__(self, url):
+        self.url = url
+
+
+class TestNeedsArguments(Contract):
+    worker = NeedsArguments
+    breaks = {
+        "test_worker_is_one",
+        "test_resource_is_a_text_or_none",
+        "test_progress_is_a_way_forward",
+        "test_validate_accepts_a_job_that_is_right",
+        "test_validate_changes_nothing",
+        "test_validate_never_fails_on_odd_values",
+        "test_validate_refuses_what_is_wrong_in_words",
+        "test_execute_asks_often_enough",
+        "test_execute_closes_what_it_opened",
+        "test_execute_fails_with_an_error_that_survives_pickling",
+        "test_execute_leaves_the_process_as_it_was",
+        "test_execute_writes_nothing_outside_its_resource",
+        SILENT,
+        *COMPLETES,
+        *TOLD,
+    }

@@ -5,9 +5,14 @@ No file of tests by its name: `test_contracts_tell_workers.py` runs it.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
+import subprocess
+import sys
 import threading
+import time
+import types
 from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -92,7 +97,7 @@ class TestInterrupted(WorkerContract):
 
 
 class FileWriter:
-    """Writes to its resource and to a temporary file, through a working folder of its own that it gives back."""
+    """Writes to its resource and to a temporary file."""
 
     worker_type = "file"
 
@@ -121,6 +126,36 @@ class TestFileWriter(WorkerContract):
 
     def failing_configs(self, config):
         return [{"path": "/no/such/folder/file"}]
+
+
+class Asynchronous:
+    """Runs an event loop of its own, a child process, and exclusive work; returns a mapping that is no dict."""
+
+    worker_type = "asynchronous"
+    lock = threading.Lock()
+
+    def validate(self, job: pitstop.Job) -> None:
+        if "path" not in job.config:
+            raise pitstop.InvalidJobError("which file?")
+
+    def execute(self, job: pitstop.Job, context: pitstop.JobContext) -> Any:
+        async def steps() -> int:
+            for number in range(3):
+                context.check_cancelled()
+                await asyncio.sleep(0)
+                context.progress(number / 3, 1.0)
+            return 3
+
+        with self.lock:
+            done = asyncio.run(steps())
+            subprocess.run([sys.executable, "-c", "pass"], check=True)
+        return types.MappingProxyType({"steps": done, "when": time.time()})
+
+
+class TestAsynchronous(WorkerContract):
+    worker = Asynchronous
+    config = {"path": "x"}
+    wrong = [{}]
 
 
 class Colour(Enum):

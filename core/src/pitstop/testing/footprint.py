@@ -6,7 +6,10 @@ here. Whoever wants to know of that too looks into the folders, with `contents`.
 
 from __future__ import annotations
 
+import builtins
+import gc
 import hashlib
+import locale
 import logging
 import os
 import signal
@@ -14,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from urllib.parse import unquote
 
 #: Audit events that change files, and which of their arguments are the paths.
 _CHANGES = {
@@ -38,6 +42,7 @@ _ACTIVITIES = {
     "sqlite3.connect": "opened a database",
     "subprocess.Popen": "started a process",
 }
+_DONE = {"open": "wrote", "sqlite3.connect": "opened the database"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _DEVICES = ("/dev/", "/proc/self/fd/")
 
@@ -76,7 +81,7 @@ class Deeds:
             self._seen[f"{_ACTIVITIES[event]} ({_shown(arguments)})"] = None
         for path in _changed(event, arguments):
             if not self._may(path):
-                self._seen[f"{'wrote' if event == 'open' else event.removeprefix('os.')} {path}"] = None
+                self._seen[f"{_DONE.get(event, event.removeprefix('os.'))} {path}"] = None
 
     def _may(self, path: str) -> bool:
         if path.startswith(_DEVICES) or path.endswith(".pyc") or os.path.basename(path) == "__pycache__":
@@ -96,9 +101,24 @@ def _changed(event: str, arguments: tuple[object, ...]) -> list[str]:
         else:
             writes = isinstance(flags, int) and bool(flags & _WRITING)
         paths = (path,) if writes else ()
+    elif event == "sqlite3.connect":
+        paths = (_database(arguments[0]),)
     elif event in _CHANGES:
         paths = tuple(arguments[place] for place in _CHANGES[event])
     return [os.path.abspath(os.fsdecode(path)) for path in paths if isinstance(path, (str, bytes, os.PathLike))]
+
+
+def _database(path: object) -> object:
+    """Return the file that SQLite is to open and may change, or None."""
+    if not isinstance(path, (str, bytes)):
+        return path
+    text = os.fsdecode(path)
+    if text.startswith("file:"):
+        text, _, query = unquote(text.removeprefix("file:")).partition("?")
+        if any(word in query for word in ("mode=ro", "mode=memory", "immutable=1")):
+            return None
+        text = text.removeprefix("//")
+    return None if text in ("", ":memory:") else text
 
 
 def _shown(arguments: tuple[object, ...]) -> str:
@@ -138,6 +158,12 @@ def state() -> dict[str, object]:
     return {
         "the working folder": _working_folder(),
         "the environment": dict(os.environ),
+        "the mask for new files": _umask(),
+        "the locale": locale.setlocale(locale.LC_ALL),
+        "the builtins": dict(vars(builtins)),
+        "the limit of recursion": sys.getrecursionlimit(),
+        "the garbage collector": gc.isenabled(),
+        "sys.meta_path": list(sys.meta_path),
         "sys.path": list(sys.path),
         "sys.stdin": sys.stdin,
         "sys.stdout": sys.stdout,
@@ -157,6 +183,12 @@ _OWN_THREADS = ("pitstop-", "trial-")
 _UNTOUCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 
 
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def _working_folder() -> str:
     try:
         return os.getcwd()
@@ -166,7 +198,13 @@ def _working_folder() -> str:
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """Return what is different between two answers of `state`, one text each."""
-    return [_change(name, before[name], after[name]) for name in before if before[name] != after[name]]
+    return [_change(name, before[name], after[name]) for name in before if _differs(before[name], after[name])]
+
+
+def _differs(old: object, new: object) -> bool:
+    if isinstance(old, set) and isinstance(new, set):
+        return bool(new - old)  # a thread that has ended meanwhile is no harm
+    return old != new
 
 
 def _change(name: str, old: object, new: object) -> str:
@@ -174,7 +212,7 @@ def _change(name: str, old: object, new: object) -> str:
         keys = sorted(str(key) for key in {*old, *new} if old.get(key) != new.get(key))
         return f"{name} changed: {', '.join(keys)}"
     if isinstance(old, set) and isinstance(new, set):
-        return f"{name} changed: {', '.join(sorted(str(each) for each in new ^ old))}"
+        return f"{name}: {', '.join(sorted(str(each) for each in new - old))} came and did not go"
     return f"{name} changed: it was {old!r}, and is {new!r}"
 
 

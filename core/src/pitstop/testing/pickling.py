@@ -51,10 +51,10 @@ def _made(kind: type[BaseException]) -> BaseException | None:
     except (TypeError, ValueError):
         return None
     required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    by_position = [p.name for p in required if p.kind is not p.KEYWORD_ONLY] or ["text"]
+    by_position = [p.name for p in required if p.kind is not p.KEYWORD_ONLY]
     by_name = {p.name: p.name for p in required if p.kind is p.KEYWORD_ONLY}
-    if not required and parameters and all(p.kind is p.KEYWORD_ONLY for p in parameters):
-        by_position = []
+    if not required and any(p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters):
+        by_position = ["text"]
     try:
         return kind(*by_position, **by_name)
     except Exception:

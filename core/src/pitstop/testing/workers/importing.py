@@ -57,6 +57,8 @@ def _imported(module: ModuleType) -> Imported:
 
 @cache  # several suites may be about things of one module
 def _imported_from(name: str, file: str | None) -> Imported:
-    with TemporaryDirectory() as folder:
-        imports = [import_freshly(name, file, folder) for _ in range(_MEASURED)]
+    imports = []
+    for _ in range(_MEASURED):
+        with TemporaryDirectory() as folder:
+            imports.append(import_freshly(name, file, folder))
     return min(imports, key=lambda imported: imported.seconds)

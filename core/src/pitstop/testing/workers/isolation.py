@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pitstop.contracts import Worker
 from pitstop.testing.footprint import Deeds, changes, contents, differences, state, watching
 from pitstop.testing.signals import PATIENCE
 from pitstop.testing.workers.base import JobContract
@@ -60,15 +61,37 @@ class IsolationPromises(JobContract):
         the wrong job.
         """
         worker = self.make_worker()
+        alone = [self._alone(self.fresh_folder(folder, f"alone{number}"), worker) for number in range(2)]
         folders = [self.fresh_folder(folder, f"job{number}") for number in range(self.AT_A_TIME)]
         meeting = threading.Barrier(self.AT_A_TIME)
         trials = [self.trial(each, worker, meet=lambda: _meet(meeting)) for each in folders]
+        before = [contents(each) for each in folders]
         for trial in trials:
             trial.start()
         for trial in trials:
             assert trial.ends_within(PATIENCE), f"side by side with others, a job did not end in {PATIENCE:g} s"
             assert trial.completed, f"side by side with others, {trial.told}"
         _check_apart(trials)
+        for trial, each, files in zip(trials, folders, before, strict=True):
+            _check_as_alone(alone, trial.returned, differences(files, contents(each)))
+
+    def _alone(self, folder: Path, worker: Worker) -> tuple[object, list[str]]:
+        """Return what a job returns that runs alone, and what it changes in its folder."""
+        trial = self.trial(folder, worker)
+        before = contents(folder)
+        trial.run()
+        return trial.returned, differences(before, contents(folder))
+
+
+def _check_as_alone(alone: list[tuple[object, list[str]]], returned: object, changed: list[str]) -> None:
+    (one, files), (other, other_files) = alone
+    # what differs from one run to the next anyway says nothing
+    if files == other_files:
+        assert changed == files, (
+            f"side by side with others a job changed {changed}, and alone {files}: it worked on another one's resource"
+        )
+    if one == other:
+        assert returned == one, f"side by side with others a job returned {returned!r}, and alone {one!r}"
 
 
 @contextmanager

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from pitstop.contracts import Worker
 from pitstop.jobs import Job, Progress, Result, json_object
 from pitstop.registry import Registry
 from pitstop.testing.pickling import lost_by_pickling
-from pitstop.testing.running import run_job
+from pitstop.testing.running import JobRun, run_job
 from pitstop.testing.workers.base import JobContract
-from pitstop.testing.workers.trial import Trial, described
+from pitstop.testing.workers.trial import Trial, apart, described
 
 
 class ResultPromises(JobContract):
@@ -24,7 +26,7 @@ class ResultPromises(JobContract):
     def test_execute_completes(self, folder: Path) -> None:
         """A right job goes all the way: checked, stored, claimed, executed, and its end recorded."""
         worker = self.make_worker()
-        run = run_job(worker, self.make_config(folder), registry=self.registry())
+        run = self._run(worker, self.make_config(folder))
         assert run.ok, f"the job {run.status}: {run.record.error}"
 
     def test_execute_returns_what_can_be_stored(self, folder: Path) -> None:
@@ -45,8 +47,12 @@ class ResultPromises(JobContract):
         worker = self.make_worker()
         config = self.make_config(folder)
         for turn in ("first", "second"):
-            run = run_job(worker, config, registry=self.registry())
+            run = self._run(worker, config)
             assert run.ok, f"the {turn} time the job {run.status}: {run.record.error}"
+
+    def _run(self, worker: Worker, config: Mapping[str, Any]) -> JobRun:
+        run: JobRun = apart(partial(run_job, registry=self.registry()), worker, config)
+        return run
 
     def registry(self) -> Registry:
         """Return a registry in which nothing is but what is added."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pitstop.testing.context import FakeContext
+from pitstop.testing.pickling import lost_by_pickling
 from pitstop.testing.signals import Signal
 from pitstop.testing.workers.base import JobContract
 from pitstop.testing.workers.trial import Trial
@@ -73,6 +74,8 @@ class StoppingPromises(JobContract):
         assert not swallowed, (
             f"{told}, it caught what check_cancelled() raised and {trial.told}, as if it had completed; let that pass"
         )
+        lost = "" if trial.error is None else lost_by_pickling(trial.error)
+        assert not lost, f"{told}, {trial.told}, which cannot be sent to another process: {lost}"
         assert not trial.context.failures, f"{told}, its on_cancel callback raised {trial.context.failures[0]!r}"
 
 

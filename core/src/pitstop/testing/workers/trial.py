@@ -135,6 +135,37 @@ class Watched(dict[str, Any]):
         return super().get(key, default)
 
 
+def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a plugin's function in a thread of its own, and return what it returns.
+
+    There a KeyboardInterrupt can only be the plugin's, which in this thread would end the whole run of tests; and one
+    that never returns costs only its own test.
+
+    Raises:
+        AssertionError: it does not return.
+        BaseException: what it raises.
+    """
+    answer: list[Any] = []
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            answer.append(function(*arguments))
+        except BaseException as error:  # handed on to whoever called
+            errors.append(error)
+
+    thread = threading.Thread(target=call, name="trial-apart", daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    name = getattr(function, "__name__", "it")
+    assert answer or errors, f"{name} had not returned after {PATIENCE:g} s"
+    if isinstance(errors[0] if errors else None, KeyboardInterrupt):
+        raise AssertionError(f"{name} raised KeyboardInterrupt, which ends whatever runs it")
+    if errors:
+        raise errors[0]
+    return answer[0]
+
+
 def described(error: BaseException) -> str:
     """Return an exception's type and text, for a message."""
     try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from pitstop.contracts import Worker
 from pitstop.errors import InputError
 from pitstop.jobs import Job
-from pitstop.testing.footprint import contents, differences
+from pitstop.testing.footprint import Deeds, changes, contents, differences, state, watching
 from pitstop.testing.pickling import lost_by_pickling
 from pitstop.testing.workers.base import JobContract
-from pitstop.testing.workers.trial import described
+from pitstop.testing.workers.trial import apart, described
 
 #: What a value of a config is replaced by, to see whether the refusal is still in words.
 _ODD_VALUES: tuple[Any, ...] = (None, True, 0, -1.5, "", "\x00", "no such thing", [], [None], {}, {"a": {"b": [1]}})
@@ -27,7 +29,7 @@ class ValidationPromises(JobContract):
         """A right config is accepted, also a second time, and stays as it is."""
         worker = self.make_worker()
         job = self.make_job(folder, worker)
-        before = job.config.copy() if isinstance(job.config, dict) else dict(job.config)
+        before = deepcopy(job.config)
         for _ in range(2):
             refusal = _refusal(worker, job)
             assert refusal is None, f"validate refuses what is said to be right: {described(refusal)}"
@@ -56,11 +58,15 @@ class ValidationPromises(JobContract):
         """Neither a job that is accepted nor one that is refused leaves a trace: nothing has started yet."""
         worker = self.make_worker()
         right = self.make_config(folder)
-        before = contents(folder.parent)
-        for config in (right, *self.wrong_configs(right)):
-            _refusal(worker, Job(type=worker.worker_type, config=dict(config)))
-            done = differences(before, contents(folder.parent))
-            assert not done, f"validate of {dict(config)!r} changes files: {', '.join(done)}"
+        configs = (right, *self.wrong_configs(right))
+        own = threading.current_thread().ident
+        for config in configs:
+            job = Job(type=worker.worker_type, config=dict(config))
+            files, process = contents(folder.parent), state()
+            with watching(Deeds(concerns=lambda thread: thread != own)) as deeds:
+                _refusal(worker, job)
+            done = [*deeds.told, *differences(files, contents(folder.parent)), *changes(process, state())]
+            assert not done, f"validate of {dict(config)!r} changes something: {', '.join(done)}"
 
     def test_resource_is_a_text_or_none(self, folder: Path) -> None:
         """What a job needs alone is named the same each time, and names no password."""
@@ -76,8 +82,8 @@ class ValidationPromises(JobContract):
 
 def _refusal(worker: Worker, job: Job) -> BaseException | None:
     try:
-        worker.validate(job)
-    except KeyboardInterrupt:
+        apart(worker.validate, job)
+    except AssertionError:
         raise
     except BaseException as error:
         return error

@@ -41,7 +41,10 @@ class WorkerContract(
 
     def make_worker(self) -> Worker:
         """Return a new worker, as the registry makes it: without arguments."""
-        made: Worker = self.given("worker")()
+        try:
+            made: Worker = self.given("worker")()
+        except TypeError as error:
+            raise AssertionError(f"it cannot be made without arguments, as the registry makes it: {error}") from error
         return made
 
     def make_config(self, folder: Path) -> Mapping[str, Any]:
