@@ -146,3 +146,23 @@ def test_third_party_operation_can_be_switched_off(installed: Installed, databas
     )
     done = installed("python", "-c", script, str(database))
     assert "acme-count-rows" in done.stdout, done.stdout + done.stderr
+
+
+def test_new_operation_to_a_green_test_in_three_commands(environment: Path, tmp_path: Path) -> None:
+    """`pitstop new`, `pip install`, `pytest`, in an environment that has what users have, and no more."""
+    folder = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=300)
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
+    wheels = [environment.parent / package for package in ("core", "plugins/database-maintenance")]
+    subprocess.run([*pip, *wheels], check=True, timeout=600)
+    commands = (
+        ["pitstop", "new", "operation", "sqlite.prune", "--for", "database_maintenance_operation"],
+        ["pip", "install", "--quiet", "-e", "./pitstop-prune[test]"],
+        ["pytest", "-q", "pitstop-prune"],
+    )
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PITSTOP"))}
+    for program, *arguments in commands:
+        command = [folder / "bin" / program, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\d\d passed", done.stdout, re.MULTILINE), done.stdout
