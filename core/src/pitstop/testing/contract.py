@@ -11,14 +11,17 @@ class Contract:
 
     A subclass says what is to be tested, and pytest collects it like any other class of tests; the suites themselves
     are never collected, wherever they are imported.
+
+    Attributes:
+        __test__: what pytest asks; false here, true for a subclass outside this package unless that says otherwise.
     """
 
     __test__: ClassVar[bool] = False
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        # a suite may be built upon by another one, which says so; everything else is there to be run
-        cls.__test__ = cls.__dict__.get("__test__", True)
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__test__" not in vars(cls):
+            cls.__test__ = not f"{cls.__module__}.".startswith("pitstop.testing.")
 
     @classmethod
     def given(cls, name: str) -> Any:
