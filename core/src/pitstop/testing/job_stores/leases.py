@@ -5,7 +5,7 @@ from __future__ import annotations
 from pitstop.contracts import JobStore, Running
 from pitstop.jobs import Progress
 from pitstop.testing.job_stores.base import StoreTests
-from pitstop.testing.job_stores.shorthand import claim, end, family, leaf, run
+from pitstop.testing.job_stores.shorthand import claim, conclude, end, family, leaf, run, take
 
 
 class Leases(StoreTests):
@@ -79,3 +79,13 @@ class Leases(StoreTests):
         store.finish(end("a"))
         store.progress("a", 1, Progress(done=9))
         assert store.get("a").progress == progress
+
+    def test_store_takes_no_job_for_lost(self, store: JobStore) -> None:
+        """A lease that is over changes nothing: the store reads no clock, and who rescues decides."""
+        store.create([leaf("a", resource="db"), leaf("b", resource="db")])
+        running = take(store, "a", now=10.0)
+        assert running.lease_until == 40.0
+        assert [store.claim(claim(job_id, owner="you", now=1000.0)) for job_id in "ab"] == [None] * 2
+        assert store.ready("b", now=1000.0) == []
+        assert store.get("a") == running
+        assert conclude(store, end("a", now=1001.0)).record.finished_at == 1001.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from pitstop.contracts import JobQuery, JobStore
 from pitstop.jobs import Counts
 from pitstop.testing.job_stores.base import StoreTests
@@ -72,3 +74,27 @@ class Listings(StoreTests):
             (JobQuery(leaves=True, types=()), 0),
         ):
             assert (len(store.select(query)), store.count(query).total) == (number, number)
+
+    def test_select_gives_a_hundred_unless_told_otherwise(self, store: JobStore) -> None:
+        """A listing is bounded by itself, and whole when that is asked for."""
+        store.create([leaf(f"j{number:03}") for number in range(103)])
+        assert [record.id for record in store.select(JobQuery())] == [f"j{number:03}" for number in range(102, 2, -1)]
+        assert len(store.select(JobQuery(limit=None))) == 103
+
+    def test_select_pages_through_everything_once(self, store: JobStore) -> None:
+        """Page after page, in either direction and with restrictions, each record that fits comes once."""
+        store.create([*family("a", "b", "c", "d", "e"), *(leaf(f"x{number}", owner="me") for number in range(5))])
+        for query in (
+            JobQuery(limit=2),
+            JobQuery(limit=3, oldest_first=True),
+            JobQuery(limit=2, leaves=True, statuses=(P,)),
+            JobQuery(limit=2, owner="me", oldest_first=True),
+            JobQuery(limit=1, correlation_id="p", types=("t",)),
+        ):
+            whole = [record.id for record in store.select(evolve(query, limit=None))]
+            found: list[str] = []
+            page = store.select(query)
+            while page and len(found) < len(whole):
+                found += [record.id for record in page]
+                page = store.select(evolve(query, beyond=page[-1].seq))
+            assert (found, page) == (whole, [])

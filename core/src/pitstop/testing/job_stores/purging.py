@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pitstop.contracts import JobQuery, JobStore
-from pitstop.jobs import Counts
+from pitstop.jobs import Counts, JobStatus
 from pitstop.testing.job_stores.base import StoreTests
-from pitstop.testing.job_stores.shorthand import C, F, P, R, X, claim, family, leaf, line, run
+from pitstop.testing.job_stores.shorthand import C, F, P, R, X, claim, family, leaf, line, parent, run, take
 
 
 class Purging(StoreTests):
@@ -46,3 +46,42 @@ class Purging(StoreTests):
         """Closing twice is harmless."""
         store.close()
         store.close()
+
+    def test_purge_removes_every_depth_of_a_tree(self, store: JobStore) -> None:
+        """A tree is what hangs below its root, however deep, and whatever correlation id it has."""
+        store.create(
+            [
+                parent("p", root="trace", running=1),
+                parent("q", "p", root="trace", running=1),
+                parent("r", "q", root="trace", pending=1),
+                leaf("a", "r", root="trace"),
+                leaf("b", root="trace"),
+            ]
+        )
+        run(store, "a", lines=(line("a", "x", root="trace"),))
+        store.add_lines([line("b", "stays", root="trace")])
+        assert store.purge(before=99.0, statuses=[C]) == 4
+        assert store.ids("") == ["b"]
+        assert [entry.message for entry in store.lines("trace", tree=True)] == ["stays"]
+        assert {change.job_id for change in store.history("trace", tree=True)} == {"b"}
+
+    def test_purge_goes_by_the_root(self, store: JobStore) -> None:
+        """A child that ended long ago stays as long as its root is open, and goes with it whatever it ended in."""
+        store.create(family("a", "b"))
+        run(store, "a", "failed", now=11.0)
+        assert store.purge(before=99.0, statuses=[C, F, X]) == 0
+        store.cancel("b", now=12.0, reason="x")
+        assert store.purge(before=99.0, statuses=[C, X]) == 0
+        assert store.ids("") == ["a", "b", "p"]
+        assert store.purge(before=99.0, statuses=[F]) == 3
+        assert store.ids("") == []
+
+    def test_purge_frees_nothing_that_is_held(self, store: JobStore) -> None:
+        """What is running or waiting keeps its resource and its place."""
+        store.create([leaf("old", resource="db")])
+        run(store, "old")
+        store.create([leaf("a", resource="db"), leaf("b", resource="db")])
+        take(store, "a")
+        assert store.purge(before=99.0, statuses=list(JobStatus)) == 1
+        assert store.claim(claim("b")) is None
+        assert [record.id for record in store.waiting("db")] == ["b"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from attrs import evolve
 
 from pitstop.contracts import JobQuery, JobStore
 from pitstop.errors import StoreError, UnknownJobError
 from pitstop.jobs import Counts
 from pitstop.testing.job_stores.base import StoreTests
-from pitstop.testing.job_stores.shorthand import P, R, family, leaf
+from pitstop.testing.job_stores.shorthand import C, P, R, family, leaf, parent
 
 
 class Records(StoreTests):
@@ -69,3 +72,32 @@ class Records(StoreTests):
         assert store.ids("ab") == ["ab1", "ab2"]
         assert store.ids("a%") == ["a%"]
         assert store.ids("", limit=2) == ["AB3", "a%"]
+
+    def test_create_gives_places_of_its_own(self, store: JobStore) -> None:
+        """`seq` is the store's: what a record says of its place counts for nothing."""
+        store.create([evolve(leaf("a"), seq=99), evolve(leaf("b"), seq=7)])
+        assert store.get("a").seq < store.get("b").seq
+
+    def test_create_keeps_a_record_that_has_ended(self, store: JobStore) -> None:
+        """A parent without children has ended when it is created."""
+        ended = evolve(parent("p"), status=C, started_at=1.0, finished_at=1.0)
+        store.create([ended])
+        assert evolve(store.get("p"), seq=0) == ended
+        assert [change.new for change in store.history("p")] == [C]
+
+    def test_ids_are_ten_unless_more_are_asked_for(self, store: JobStore) -> None:
+        """An abbreviation that fits many jobs does not list them all."""
+        store.create([leaf(f"j{number:02}") for number in range(12)])
+        assert store.ids("j") == [f"j{number:02}" for number in range(10)]
+        assert len(store.ids("j", limit=99)) == 12
+        assert store.ids("k") == []
+
+    def test_url_and_path_say_where_it_is(self, store: JobStore) -> None:
+        """`path` is the file, if the store is one; a store that ends with its process says "memory:" and has none."""
+        assert isinstance(store.url, str)
+        assert store.url != "", "url is empty: nothing can be opened again by it"
+        if store.url == "memory:":
+            assert store.path is None
+        elif store.path is not None:
+            assert isinstance(store.path, Path)
+            assert store.path.is_file(), f"path is {store.path}, where no file is"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pitstop.testing.contract import Contract
+from pitstop.testing.job_stores.atomicity import Atomicity
 from pitstop.testing.job_stores.cancelling import Cancelling
 from pitstop.testing.job_stores.claims import Claims
 from pitstop.testing.job_stores.endings import Endings
@@ -15,6 +16,9 @@ from pitstop.testing.job_stores.purging import Purging
 from pitstop.testing.job_stores.readiness import Readiness
 from pitstop.testing.job_stores.records import Records
 from pitstop.testing.job_stores.retries import Retries
+from pitstop.testing.job_stores.sharing import Sharing
+from pitstop.testing.job_stores.texts import Texts
+from pitstop.testing.job_stores.threads import Threads
 from pitstop.testing.job_stores.tolerance import Tolerances
 
 
@@ -33,6 +37,10 @@ class JobStoreContract(
     Logs,
     History,
     Purging,
+    Atomicity,
+    Texts,
+    Threads,
+    Sharing,
 ):
     """What `pitstop.contracts.JobStore` promises, each promise a test.
 
