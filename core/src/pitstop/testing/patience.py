@@ -11,11 +11,15 @@ PATIENCE = 20.0
 GLANCE = 0.005
 
 
-def together(*calls: Callable[[], object]) -> None:
+def together(*calls: Callable[[], object], patience: float = PATIENCE) -> None:
     """Make calls at the same time, each in a thread of its own, and return when all have returned.
 
+    Args:
+        calls: take nothing.
+        patience: seconds that they may take.
+
     Raises:
-        AssertionError: one has not returned within `PATIENCE`.
+        AssertionError: one has not returned by then.
         Exception: what the first of those that failed has raised.
     """
     start = threading.Barrier(len(calls))
@@ -23,7 +27,7 @@ def together(*calls: Callable[[], object]) -> None:
 
     def make(call: Callable[[], object]) -> None:
         try:
-            start.wait(PATIENCE)
+            start.wait(patience)
             call()
         except BaseException as error:
             errors.append(error)
@@ -32,26 +36,27 @@ def together(*calls: Callable[[], object]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(patience)
     if errors:
         raise errors[0]
     stuck = sum(thread.is_alive() for thread in threads)
-    assert not stuck, f"{stuck} of {len(threads)} threads have not returned after {PATIENCE:g} s"
+    assert not stuck, f"{stuck} of {len(threads)} threads have not returned after {patience:g} s"
 
 
-def eventually(condition: Callable[[], object], what: str) -> None:
+def eventually(condition: Callable[[], object], what: str, *, patience: float = PATIENCE) -> None:
     """Wait until a condition holds.
 
     Args:
         condition: returns something true when it does; asked again and again.
         what: says what is waited for.
+        patience: seconds until it must hold.
 
     Raises:
-        AssertionError: it did not within `PATIENCE`.
+        AssertionError: it did not by then.
     """
     pause = threading.Event()
-    for _ in range(int(PATIENCE / GLANCE)):
+    for _ in range(int(patience / GLANCE)):
         if condition():
             return
         pause.wait(GLANCE)
-    raise AssertionError(f"{what}: not so after {PATIENCE:g} s")
+    raise AssertionError(f"{what}: not so after {patience:g} s")
