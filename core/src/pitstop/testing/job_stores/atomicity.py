@@ -107,7 +107,10 @@ class Atomicity(StoreTests):
         with pytest.raises(UnknownJobError, match="nobody") as uncancelled:
             store.cancel("nobody", now=1.0, reason="x")
         for error in (taken.value, unknown.value, uncancelled.value):
-            copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - made here
+            try:
+                copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - made here
+            except Exception as failure:
+                pytest.fail(f"{type(error).__qualname__} cannot be pickled and read back: {failure}")
             assert (type(copy), str(copy)) == (type(error), str(error))
 
     def test_hints_of_a_caller_change_nothing(self, store: JobStore) -> None:

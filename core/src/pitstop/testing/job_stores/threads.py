@@ -154,18 +154,20 @@ class Threads(StoreTests):
         torn: list[str] = []
         done = threading.Event()
 
-        def work(number: int) -> None:
-            if number:
-                for job_id in IDS[number - 1 :: THREADS - 1]:
-                    take(store, job_id)
-                    store.finish(end(job_id))
-                return
+        def write(job_ids: list[str]) -> None:
             while not done.is_set():
-                top, *children = store.select(JobQuery(correlation_id="p", oldest_first=True, limit=None))
-                if top.counts != tally(children):
-                    torn.append(f"{top.counts}, when its children were {tally(children)}")
-                if top.status is C:
-                    done.set()
+                for job_id in job_ids:
+                    store.finish(end(job_id, "pending", attempt=take(store, job_id).attempt))
 
-        in_threads(work)
+        def read() -> None:
+            try:
+                for _ in range(MANY):
+                    top, *children = store.select(JobQuery(correlation_id="p", oldest_first=True, limit=None))
+                    if top.counts != tally(children):
+                        torn.append(f"{top.counts}, when its children were {tally(children)}")
+                        return
+            finally:
+                done.set()
+
+        together(read, partial(write, IDS[::2]), partial(write, IDS[1::2]))
         assert torn == [], f"select() returned a parent of another moment than its children: {torn[0]}"
