@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ import pytest
 
 import pitstop
 from pitstop.definitions import load
+from pitstop.testing.runners import RunnerContract
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BIN = Path(sys.executable).parent
@@ -264,6 +265,7 @@ import time
 
 import pitstop
 from huey_runner import huey, registry
+from pitstop.testing.runners.errands import Errand
 
 meeting = threading.Barrier(2, timeout=30)
 
@@ -290,6 +292,7 @@ class Laps:
 
 
 registry.add_worker(Laps)
+registry.add_worker(Errand)
 '''
 
 
@@ -443,6 +446,28 @@ def test_huey_runner_does_not_run_hot_while_a_resource_is_busy(
     consumer.send_signal(signal.SIGINT)
     assert consumer.wait(PATIENCE) == 0
     assert (environment / "consumer.log").read_text().count("executed in") <= 15
+
+
+class TestHueyRunner(RunnerContract):
+    """What every runner promises, with a real consumer."""
+
+    @pytest.fixture(autouse=True)
+    def _use(self, runner_module: ModuleType, consume: Callable[..., subprocess.Popen[str]]) -> None:
+        self.module, self.consume = runner_module, consume
+
+    def make_runner(self) -> pitstop.Runner:
+        return self.module.HueyRunner()
+
+    def make_registry(self) -> pitstop.Registry:
+        return self.module.registry
+
+    def make_store(self, folder: Path) -> pitstop.JobStore:
+        return pitstop.open_store()  # the one of PITSTOP_STORE, which the consumer opens too
+
+    @contextmanager
+    def working(self, store: pitstop.JobStore) -> Iterator[None]:
+        self.consume()
+        yield
 
 
 def wait_for(orchestrator: pitstop.Orchestrator, job_id: str, status: pitstop.JobStatus) -> None:

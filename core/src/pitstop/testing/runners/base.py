@@ -70,12 +70,21 @@ class RunnerTests(Promises):
     def in_background(self) -> Iterator[InBackground]:
         """What makes a call in a thread of its own: a runner may run a job before `submit` returns."""
         threads: list[threading.Thread] = []
+        errors: list[BaseException] = []
+
+        def make(call: Callable[[], object]) -> None:
+            try:
+                call()
+            except BaseException as error:
+                errors.append(error)
 
         def start(call: Callable[[], object]) -> None:
-            threads.append(threading.Thread(target=call, daemon=True))
+            threads.append(threading.Thread(target=make, args=(call,), daemon=True))
             threads[-1].start()
 
         yield start
         for thread in threads:
             thread.join(self.patience)
-            assert not thread.is_alive(), f"submit() has not returned after {self.patience:g} s"
+            assert not thread.is_alive(), f"submit() or stop() has not returned after {self.patience:g} s"
+        if errors:
+            raise errors[0]

@@ -15,6 +15,8 @@ from pitstop.testing.runners.jobs import Gate, Jobs
 
 #: A time that does not come.
 NEVER = 4e9
+#: A runner that has offered so many jobs, where there are two, offers them for ever.
+ENOUGH = 10
 #: Seconds by which a job is delayed in these tests.
 DELAY = 0.15
 
@@ -96,7 +98,7 @@ class HandingOver(RunnerTests):
             if job_id == "first":
                 submit[0]("second")
             then: str | None = job_id
-            while then is not None:
+            while then is not None and len(taken) < ENOUGH:
                 taken.append(then)
                 then = following()
             if "second" in taken:
