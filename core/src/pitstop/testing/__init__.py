@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pitstop.testing.clock import FakeClock as FakeClock
     from pitstop.testing.context import FakeContext as FakeContext
     from pitstop.testing.contract import Contract as Contract
+    from pitstop.testing.job_stores import JobStoreContract as JobStoreContract
+    from pitstop.testing.runners import RunnerContract as RunnerContract
     from pitstop.testing.running import JobRun as JobRun
     from pitstop.testing.running import run_job as run_job
     from pitstop.testing.signals import PATIENCE as PATIENCE
@@ -26,9 +28,11 @@ _MODULE_OF = {
     "Contract": "pitstop.testing.contract",
     "FakeClock": "pitstop.testing.clock",
     "FakeContext": "pitstop.testing.context",
+    "JobStoreContract": "pitstop.testing.job_stores",
     "JobRun": "pitstop.testing.running",
     "OperationContract": "pitstop.testing.workers.operation",
     "PATIENCE": "pitstop.testing.signals",
+    "RunnerContract": "pitstop.testing.runners",
     "Signal": "pitstop.testing.signals",
     "WorkerContract": "pitstop.testing.workers.worker",
     "run_job": "pitstop.testing.running",
