@@ -16,6 +16,7 @@ from pitstop.jobs import Counts, JobRecord, JobStatus, LogLine, Progress, Status
 from pitstop.stores.memory import MemoryStore
 from pitstop.stores.sqlite import SQLiteStore
 from pitstop.testing.job_stores import JobStoreContract
+from pitstop.testing.job_stores.shorthand import leaf
 
 P, R, C, X = JobStatus.PENDING, JobStatus.RUNNING, JobStatus.COMPLETED, JobStatus.CANCELLED
 
@@ -255,6 +256,25 @@ class Forgets(SQLiteStore):
         self.path.unlink()
 
 
+class CachesReads(SQLiteStore):
+    def select(self, query: JobQuery) -> list[JobRecord]:
+        cache = self.__dict__.setdefault("cache", {})
+        return cache.setdefault(query, super().select(query))
+
+
+class StartsAnew(SQLiteStore):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        for record in self.select(JobQuery(statuses=(R,), leaves=True)):
+            self.finish(Ending(record.id, record.attempt, P, record.created_at))
+
+
+class StartsFull(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.create([leaf("left over")])
+
+
 #: What must be noticed by which test of the contract.
 BROKEN: dict[type[JobStore], str] = {
     TakesAnyAttempt: "test_finish_that_comes_too_late_leaves_nothing",
@@ -293,6 +313,8 @@ BROKEN: dict[type[JobStore], str] = {
     RaisesWhatCannotTravel: "test_errors_survive_pickling",
     NeverNew: "test_version_is_another_after_another_process_has_written",
     Forgets: "test_reopened_store_has_everything",
+    StartsAnew: "test_reopened_store_goes_on_where_it_was",
+    CachesReads: "test_other_handle_sees_what_was_written",
 }
 
 
@@ -312,7 +334,7 @@ class Opens(JobStoreContract):
         return reopened
 
 
-for _kind in (*BROKEN, MemoryStore, SQLiteStore):
+for _kind in (*BROKEN, StartsFull, MemoryStore, SQLiteStore):
     globals()[f"Test{_kind.__name__}"] = type(
         f"Test{_kind.__name__}", (Opens,), {"kind": _kind, "__module__": __name__}
     )

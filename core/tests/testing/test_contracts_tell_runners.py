@@ -41,6 +41,12 @@ def test_runner_contract_finds_no_fault_with_sound_runners(reports: Mapping[Case
     assert {case: reports[case].longreprtext for case in SOUND if not reports[case].passed} == {}
 
 
+def test_runner_contract_says_what_a_subclass_must_have() -> None:
+    """Who forgets the factory is told how it looks."""
+    with pytest.raises(NotImplementedError, match=r"RunnerContract must say .*: def make_runner\(self\): return"):
+        RunnerContract().make_runner()
+
+
 class TestEngineRunner(RunnerContract):
     """A runner on an engine, whose workers run beside the test and know nothing but the store's url."""
 
