@@ -96,6 +96,12 @@ class DiesOfAnInterruption(ThreadRunner):
         super().start(run)
 
 
+class WaitsForTheCancelled(ThreadRunner):
+    def cancel(self, job_id: str) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._busy, 2 * SHORT)
+
+
 class DoesNotWait(ThreadRunner):
     def stop(self, *, wait: bool = True) -> None:
         super().stop(wait=False)
@@ -245,6 +251,7 @@ BROKEN: dict[type[Any], str] = {
     StandsInLine: "test_runner_lets_others_pass_a_job_that_waits",
     OffersTwice: "test_runner_offers_the_following_job",
     DiesOfAnInterruption: "test_runner_goes_on_after_an_interrupted_job",
+    WaitsForTheCancelled: "test_runner_cancel_leaves_a_running_job_alone",
     DoesNotWait: "test_runner_stop_waits_for_the_running_job",
     AlwaysWaits: "test_runner_stop_without_waiting_returns",
     WaitsForItself: "test_runner_can_be_stopped_from_within_a_job",

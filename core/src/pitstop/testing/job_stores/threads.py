@@ -171,3 +171,33 @@ class Threads(StoreTests):
 
         together(read, partial(write, IDS[::2]), partial(write, IDS[1::2]))
         assert torn == [], f"select() returned a parent of another moment than its children: {torn[0]}"
+
+    def test_purge_takes_nothing_from_those_who_work_beside_it(self, store: JobStore) -> None:
+        """Trees that are created, run and end while others are removed are removed whole or not at all."""
+        done = threading.Event()
+        removed = 0
+
+        def work() -> None:
+            try:
+                for turn in range(MANY):
+                    top, child = f"p{turn}", f"a{turn}"
+                    store.create([parent(top, pending=1), leaf(child, top)])
+                    take(store, child)
+                    store.add_lines([line(child, "x", root=top)])
+                    finished = store.finish(end(child))
+                    closed = [record.id for record in finished.closed] if finished else None
+                    assert closed == [top], f"the end of {child} was to close {top}, and closed {closed}"
+            finally:
+                done.set()
+
+        def purge() -> None:
+            nonlocal removed
+            while not done.is_set():
+                removed += store.purge(before=99.0, statuses=[C])
+
+        together(work, purge)
+        removed += store.purge(before=99.0, statuses=[C])
+        assert everything(store) == []
+        assert removed == 2 * MANY, f"purge() says that it removed {removed} of {2 * MANY} jobs"
+        left = [entry for turn in range(MANY) for entry in store.lines(f"p{turn}", tree=True)]
+        assert left == [], "purge() has left log lines of trees that are gone"

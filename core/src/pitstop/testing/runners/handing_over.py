@@ -119,11 +119,25 @@ class HandingOver(RunnerTests):
                 runner.submit(job_id, not_before=0.0)
             runner.submit("late", not_before=NEVER)
             runner.cancel("late")
-            runner.cancel("unknown")
 
+        runner.cancel("unknown")
         jobs.acts["outer"] = act
         runner.submit("outer")
         assert "late" not in jobs.until("outer", "a", "b", "c")
+
+    def test_runner_cancel_leaves_a_running_job_alone(
+        self, runner: Runner, jobs: Jobs, gate: Gate, in_background: InBackground
+    ) -> None:
+        """A running job is told by other means: it is neither waited for nor ended, and others are run after it."""
+        jobs.acts["slow"] = gate
+        in_background(partial(runner.submit, "slow"))
+        gate.wait()
+        together(partial(runner.cancel, "slow"), patience=self.patience)
+        assert jobs.ran == []
+        gate.open()
+        jobs.until("slow")
+        runner.submit("next")
+        jobs.until("next")
 
     def test_runner_starts_no_job_before_its_time(
         self, runner: Runner, jobs: Jobs, in_background: InBackground
