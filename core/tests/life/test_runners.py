@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pitstop.contracts import Runner
+from pitstop.contracts import ReservingRunner, Runner
 from pitstop.errors import InvalidValueError
 from pitstop.runners.inline import InlineRunner
 from pitstop.runners.process import ProcessRunner
@@ -23,10 +23,17 @@ class OwnRunner(RunnerContract):
     """What holds for all of them."""
 
     __test__ = False
+    places = 1
 
     def test_runner_is_not_shared(self) -> None:
         """What these runners were given ends with the process."""
         assert self.make_runner().shared is False
+
+    def test_runner_reserves_as_many_places_as_it_has(self, reserving: ReservingRunner) -> None:
+        """A job for each of its threads or processes, and not one more."""
+        assert [reserving.reserve() for _ in range(self.places + 1)] == [True] * self.places + [False]
+        for _ in range(self.places):
+            reserving.release()
 
 
 class TestInlineRunner(OwnRunner):
@@ -40,6 +47,8 @@ class TestOneThread(OwnRunner):
 
 
 class TestFourThreads(OwnRunner):
+    places = 4
+
     def make_runner(self) -> Runner:
         return ThreadRunner(4)
 
@@ -50,6 +59,8 @@ class TestOneProcess(OwnRunner):
 
 
 class TestFourProcesses(OwnRunner):
+    places = 4
+
     def make_runner(self) -> Runner:
         return ProcessRunner(4)
 
