@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from pitstop.testing.context import FakeContext as FakeContext
     from pitstop.testing.contract import Contract as Contract
     from pitstop.testing.job_stores import JobStoreContract as JobStoreContract
+    from pitstop.testing.patience import PATIENCE as PATIENCE
     from pitstop.testing.runners import RunnerContract as RunnerContract
     from pitstop.testing.running import JobRun as JobRun
     from pitstop.testing.running import run_job as run_job
-    from pitstop.testing.signals import PATIENCE as PATIENCE
     from pitstop.testing.signals import Signal as Signal
     from pitstop.testing.workers.operation import OperationContract as OperationContract
     from pitstop.testing.workers.worker import WorkerContract as WorkerContract
@@ -31,7 +31,7 @@ _MODULE_OF = {
     "JobStoreContract": "pitstop.testing.job_stores",
     "JobRun": "pitstop.testing.running",
     "OperationContract": "pitstop.testing.workers.operation",
-    "PATIENCE": "pitstop.testing.signals",
+    "PATIENCE": "pitstop.testing.patience",
     "RunnerContract": "pitstop.testing.runners",
     "Signal": "pitstop.testing.signals",
     "WorkerContract": "pitstop.testing.workers.worker",

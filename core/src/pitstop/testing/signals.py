@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 
-#: Seconds after which a test that waits for something has failed; none comes near it when all is well.
-PATIENCE = 20.0
+from pitstop.testing.patience import PATIENCE
 
 
 class Signal:

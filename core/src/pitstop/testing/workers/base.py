@@ -11,10 +11,11 @@ import pytest
 from pitstop.contracts import Worker
 from pitstop.jobs import Job
 from pitstop.testing.contract import Contract
+from pitstop.testing.promises import Promises
 from pitstop.testing.workers.trial import Trial
 
 
-class JobContract(Contract):
+class JobContract(Promises, Contract):
     """What an author may say of a worker or an operation, beside what it is.
 
     Attributes:

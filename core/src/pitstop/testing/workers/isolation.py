@@ -13,7 +13,7 @@ import pytest
 
 from pitstop.contracts import Worker
 from pitstop.testing.footprint import Deeds, changes, contents, differences, state, watching
-from pitstop.testing.signals import PATIENCE
+from pitstop.testing.patience import PATIENCE
 from pitstop.testing.workers.base import JobContract
 from pitstop.testing.workers.trial import Trial
 

@@ -13,7 +13,7 @@ from attrs import evolve
 from pitstop.contracts import Worker
 from pitstop.jobs import Job
 from pitstop.testing.context import FakeContext
-from pitstop.testing.signals import PATIENCE
+from pitstop.testing.patience import PATIENCE
 
 
 class Trial:
