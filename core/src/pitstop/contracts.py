@@ -303,7 +303,10 @@ class JobStore(Protocol):
 
     @property
     def path(self) -> Path | None:
-        """The file, if it is one; runner processes keep their lock files beside it."""
+        """The file, if it is one; processes keep their lock files beside it, so that the death of one is seen at once.
+
+        Without a file, what a process that died was running is lost only when its lease ends.
+        """
 
     def create(self, records: Sequence[JobRecord], *, then: Claim | None = None) -> JobRecord | None:
         """Add records, parents before their children, whose counts are already right. `seq` is given here.
@@ -412,6 +415,11 @@ class JobStore(Protocol):
         """Release what is held; afterwards nothing else may be called."""
 
 
+def ends_with_process(store: JobStore) -> bool:
+    """Whether what a store keeps ends with this process, so that no other one can ever use it."""
+    return store.url == "memory:"
+
+
 class Runner(Protocol):
     """Where jobs run: it gets ids and calls `run_job` with each, once or more, here or in another process.
 
@@ -501,4 +509,5 @@ __all__ = [
     "Runner",
     "Running",
     "Worker",
+    "ends_with_process",
 ]

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from pitstop.contracts import JobStore
+from pitstop.contracts import JobStore, ends_with_process
 from pitstop.ends import Ends
 from pitstop.supervisor import HEARTBEAT_INTERVAL, Supervisor
 from pitstop.watcher import WATCH_INTERVAL, Watcher
@@ -89,7 +89,7 @@ class Lookout:
         if waits or self._is_idle_for_long(active=active):
             self._see_to_it(at_once=changed)
         pauses = []
-        if expecting and self._store.path is not None:
+        if expecting and not ends_with_process(self._store):
             self._pause = LOOK_SOON if changed else min(SLOWER * self._pause, LOOK_LATE)
             pauses.append(self._pause)
         if waits or active:
@@ -103,7 +103,7 @@ class Lookout:
 
         It runs in another process then, and that may have died.
         """
-        expects = self._store.path is not None and (self._ends.awaited or self._looks_after())
+        expects = not ends_with_process(self._store) and (self._ends.awaited or self._looks_after())
         now = time.monotonic()
         if active or not expects:
             self._idle_since = None

@@ -12,7 +12,7 @@ from typing import Literal
 from attrs import evolve, frozen
 
 from pitstop.clock import Clock, SystemClock
-from pitstop.contracts import Cancelled, Claim, Ending, Finished, JobQuery, JobStore, Running
+from pitstop.contracts import Cancelled, Claim, Ending, Finished, JobQuery, JobStore, Running, ends_with_process
 from pitstop.jobs import (
     Conclusion,
     Counts,
@@ -72,7 +72,7 @@ class JobManager:
     ) -> None:
         self.store = store
         self.clock = clock or SystemClock()
-        self.owner = owner or Owner(store.path)
+        self.owner = owner or Owner(store.path, alone=ends_with_process(store))
         self._jitter = jitter
         self._known: dict[str, Job] = {}
 
@@ -202,7 +202,7 @@ class JobManager:
             if finished is not None:
                 lost.append(finished)
         open_roots = JobQuery(statuses=(JobStatus.PENDING, JobStatus.RUNNING), roots=True, limit=None)
-        orphans = [r for r in self.store.select(open_roots) if r.owner and self._is_dead(r.owner)]
+        orphans = [r for r in self.store.select(open_roots) if r.owner and self._is_orphan(r)]
         self.owner.forget_dead(now=self.clock.now())
         return Rescued(lost=tuple(lost), orphans=tuple(r.id for r in reversed(orphans)))
 
@@ -217,6 +217,10 @@ class JobManager:
             return False
         expired = record.lease_until is not None and record.lease_until < self.clock.now()
         return expired or self._is_dead(record.owner)
+
+    def _is_orphan(self, record: JobRecord) -> bool:
+        # where a death is seen, one that is late with its signs of life keeps its trees
+        return self._is_dead(str(record.owner)) or (self.store.path is None and self._is_lost(record))
 
     def _is_dead(self, owner_id: str) -> bool:
         return self.owner.is_dead(owner_id, now=self.clock.now())

@@ -14,7 +14,15 @@ from types import TracebackType
 from typing import Any, NamedTuple, cast
 
 from pitstop import logs
-from pitstop.contracts import Cancelled, Executes, Finished, JobStore, ReservingRunner, Runner
+from pitstop.contracts import (
+    Cancelled,
+    Executes,
+    Finished,
+    JobStore,
+    ReservingRunner,
+    Runner,
+    ends_with_process,
+)
 from pitstop.ends import Ends
 from pitstop.errors import InputError, InvalidJobError, InvalidPlanError, PitstopError, StoreError
 from pitstop.execution import Attempt, Execution
@@ -519,7 +527,7 @@ class Orchestrator:
 
     def _rescue_first(self) -> None:
         """Before the first job of this process: mark what others lost, so that nothing waits for what they held."""
-        if self._has_rescued or self.store.path is None:
+        if self._has_rescued or ends_with_process(self.store):
             return
         try:
             self._rescue_lost()

@@ -31,16 +31,18 @@ class Owner:
     """This process as an owner of jobs in one store.
 
     Args:
-        store_path: the store's file, or None for a store that ends with this process.
+        store_path: the store's file, or None if it is none.
+        alone: whether a store that is no file ends with this process, so that nobody else has ever used it.
 
     Attributes:
         id: `host:pid:random`, unique over all processes and times.
     """
 
-    def __init__(self, store_path: Path | None) -> None:
+    def __init__(self, store_path: Path | None, *, alone: bool = True) -> None:
         random = b32encode(os.urandom(5)).decode().lower()
         self.id = f"{os.uname().nodename.replace(':', '-')}:{os.getpid()}:{random}"
         self._folder = None if store_path is None else store_path.with_name(store_path.name + "-runners")
+        self._alone = alone
         self._file: int | None = None
         self._forked = False
         self._lock = Lock()
@@ -106,7 +108,8 @@ class Owner:
         if owner_id == self.id:
             return False
         if self._folder is None:
-            return owner_id not in _here  # a store in memory has only owners of this process
+            # beside a store that is no file nothing can be locked: what others hold, only their leases tell
+            return self._alone and owner_id not in _here
         return self._is_free(self._lock_file(owner_id), now)
 
     def forget_dead(self, *, now: float) -> None:

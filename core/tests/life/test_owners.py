@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 
 from pitstop.errors import StoreError
+from pitstop.jobs import Job, JobStatus, Plan
+from pitstop.manager import JobManager
 from pitstop.owners import LEASE, Owner
+from pitstop.stores.memory import MemoryStore
+from pitstop.submission import jobs_of
+from pitstop.testing import FakeClock
 
 from .conftest import PATIENCE
 
@@ -202,3 +207,34 @@ def test_owner_files_are_private(path: Path) -> None:
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / locks(path)[0]).stat().st_mode & 0o077 == 0
     owner.withdraw()
+
+
+class Served(MemoryStore):
+    """A store that is no file and that other processes use too, as one on a server."""
+
+    url = "server://jobs"
+
+
+def test_owner_of_a_store_that_is_no_file_lives_as_long_as_its_lease() -> None:
+    """Nothing can be locked there, so that only a lease that has ended says that a job is lost."""
+    store, clock = Served(), FakeClock(NOW)
+    other, me = (JobManager(store, clock=clock) for _ in range(2))
+    [record] = other.create([Job(type="t", max_attempts=1)])
+    assert other.claim(record.id) is not None
+    other.owner.withdraw()  # as if it were in another process, of which nothing is known here
+    assert me.rescue(on_crash=lambda _: "fail").lost == ()
+    clock.advance(LEASE + 1)
+    [lost] = me.rescue(on_crash=lambda _: "fail").lost
+    assert (lost.record.id, lost.record.status) == (record.id, JobStatus.FAILED)
+
+
+def test_owner_of_a_tree_in_a_store_that_is_no_file_is_missed_after_its_lease() -> None:
+    """A tree whose owner gives no sign of life is taken up, and not sooner."""
+    store, clock = Served(), FakeClock(NOW)
+    other, me = (JobManager(store, clock=clock) for _ in range(2))
+    root, *_ = other.create(jobs_of(Plan(parent=Job(type="group"), children=[Job(type="t")])))
+    store.adopt([root.id], owner=other.owner.id, lease_until=NOW + LEASE)
+    other.owner.withdraw()
+    assert me.rescue(on_crash=lambda _: "fail").orphans == ()
+    clock.advance(LEASE + 1)
+    assert me.rescue(on_crash=lambda _: "fail").orphans == (root.id,)

@@ -11,7 +11,7 @@ import click
 from pitstop.cli import output, report
 from pitstop.cli.options import Duration, json_option, open_store_for_reading, run_options, store_option
 from pitstop.cli.session import Settings, follow, say_left_behind, session
-from pitstop.contracts import JobQuery, JobStore
+from pitstop.contracts import JobQuery, JobStore, ends_with_process
 from pitstop.errors import InvalidValueError, UnknownJobError
 from pitstop.jobs import JobRecord, JobStatus
 from pitstop.logs import as_text, line_document, printable
@@ -51,7 +51,7 @@ def list_jobs(
         more, records = len(records) > limit, records[:limit]
         # counting takes ten times as long as a page where there are a million jobs, so that only programs are told
         total = opened.count(query).total if as_json else 0
-        me, now = Owner(opened.path), time.time()
+        me, now = Owner(opened.path, alone=ends_with_process(opened)), time.time()
         orphans = sum(1 for r in records if not r.status.terminal and r.owner and me.is_dead(r.owner, now=now))
     if as_json:
         output.print_json({"total": total, "jobs": [report.record_document(record) for record in records]})
