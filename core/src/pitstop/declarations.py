@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 #: Only groups that begin with this are Pitstop's; a plugin may have second-level groups of its own below it.
 PREFIX = "pitstop."
+#: How much something matters: it keeps a thing from being used, or it is only worth knowing.
+PROBLEM, NOTE = "problem", "note"
 
 
 class _Record:
@@ -87,9 +89,11 @@ class Problem(_Record):
         name: the name within the group; "" if there is none.
         cause: what is wrong.
         hint: the next step.
+        severity: `PROBLEM`, or `NOTE` for what costs nothing that could be used.
     """
 
-    __slots__ = ("distribution", "version", "group", "name", "where", "cause", "hint")  # noqa: RUF023 in sorting order
+    # in sorting order
+    __slots__ = ("distribution", "version", "group", "name", "where", "cause", "hint", "severity")  # noqa: RUF023
 
     def __init__(
         self,
@@ -101,6 +105,7 @@ class Problem(_Record):
         where: str = "",
         group: str = "",
         name: str = "",
+        severity: str = PROBLEM,
     ) -> None:
         self.distribution = distribution
         self.version = version
@@ -109,35 +114,52 @@ class Problem(_Record):
         self.where = where
         self.cause = cause
         self.hint = hint
+        self.severity = severity
 
     def __str__(self) -> str:
         who = f"{self.distribution} {self.version}".rstrip()
         where = f"({self.where})" if who and self.where else self.where
-        what = f"{self.name!r} in {self.group}" if self.name else self.group
-        subject = ", ".join(part for part in (f"{who} {where}".strip(), what) if part)
+        subject = ", ".join(part for part in (f"{who} {where}".strip(), self.what) if part)
         return f"{subject}: {self.cause}; {self.hint}"
+
+    @property
+    def what(self) -> str:
+        """The name and group that it concerns, such as "'freeze' in pitstop.workers"; "" for a whole distribution."""
+        return f"{self.name!r} in {self.group}" if self.name else self.group
 
     def __lt__(self, other: Problem) -> bool:
         return self._values() < other._values()
 
 
 class Source:
-    """Where the text of one `entry_points.txt` came from.
+    """An installed distribution that declares something for Pitstop, or tries to.
 
     Args:
         distribution, version, location: as in `Entry`.
-        where: the file, for messages.
+        where: its `entry_points.txt`, for messages.
+        headers: what its metadata say, as pairs of key and value, where they do not lie beside that file.
     """
 
-    __slots__ = ("distribution", "location", "version", "where")
+    __slots__ = ("distribution", "headers", "location", "version", "where")
 
-    def __init__(self, *, distribution: str, version: str, location: str, where: str) -> None:
+    def __init__(
+        self,
+        *,
+        distribution: str,
+        version: str,
+        location: str,
+        where: str,
+        headers: tuple[tuple[str, str], ...] | None = None,
+    ) -> None:
         self.distribution = distribution
         self.version = version
         self.location = location
         self.where = where
+        self.headers = headers
 
-    def problem(self, cause: str, *, group: str = "", name: str = "", hint: str = "") -> Problem:
+    def problem(
+        self, cause: str, *, group: str = "", name: str = "", hint: str = "", severity: str = PROBLEM
+    ) -> Problem:
         """Return a problem of this distribution. Without a `hint`, the next step is to tell its makers."""
         return Problem(
             distribution=self.distribution,
@@ -147,6 +169,7 @@ class Source:
             name=name,
             cause=cause,
             hint=hint or f"tell the makers of {self.distribution}, or switch it off: PITSTOP_BLOCK={self.distribution}",
+            severity=severity,
         )
 
 
@@ -163,7 +186,10 @@ def cause_of(error: BaseException) -> str:
     kind = type(error).__name__
     try:
         text = str(error)
-    except Exception as failure:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:
+        # also SystemExit: a text that cannot be had must not end a host either
         return f"{kind} (its text cannot be had: {type(failure).__name__})"
     return f"{kind}: {text}" if text else kind
 
@@ -258,4 +284,4 @@ def _shown(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-__all__ = ["PREFIX", "Entry", "Problem", "Source", "cause_of", "normalise", "parse"]
+__all__ = ["NOTE", "PREFIX", "PROBLEM", "Entry", "Problem", "Source", "cause_of", "normalise", "parse"]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pitstop.declarations import Entry, Problem
+from pitstop.declarations import NOTE, PROBLEM, Entry, Problem
 from pitstop.errors import nearest
 from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, WORKERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _KNOWN = (WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, OPERATIONS.rstrip("."))
 
 
-def problem_with(entry: Entry, cause: str, hint: str) -> Problem:
+def problem_with(entry: Entry, cause: str, hint: str, severity: str = PROBLEM) -> Problem:
     """Return a problem that names an entry and its distribution."""
     return Problem(
         distribution=entry.distribution,
@@ -23,20 +23,25 @@ def problem_with(entry: Entry, cause: str, hint: str) -> Problem:
         name=entry.name,
         cause=cause,
         hint=hint,
+        severity=severity,
     )
 
 
-def strays(entries: Iterable[Entry], worker_types: Sequence[str]) -> Iterator[Problem]:
+def strays(entries: Iterable[Entry], worker_types: Sequence[str], off: Mapping[str, str]) -> Iterator[Problem]:
     """Yield what nobody will ever use: operations of a worker type that nobody offers, and groups that are misspelt.
 
     Args:
         entries: all that may be used.
         worker_types: those that somebody offers.
+        off: those that are switched off, each with the rule against it.
     """
     for entry in entries:
         if entry.group.startswith(OPERATIONS):
             worker_type = entry.group.removeprefix(OPERATIONS)
-            if worker_type not in worker_types:
+            if worker_type in off and worker_type not in worker_types:
+                cause = f"the worker type {worker_type!r} is switched off by {off[worker_type]}"
+                yield problem_with(entry, cause, "nothing, if that is meant", NOTE)
+            elif worker_type not in worker_types:
                 close = nearest(worker_type, worker_types)
                 hint = f"did you mean {close!r}?" if close else "install the package that does"
                 yield problem_with(entry, f"no installed plugin offers the worker type {worker_type!r}", hint)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pitstop.declarations import Entry, Problem, Source, cause_of, normalise, parse
+from pitstop.declarations import NOTE, Entry, Problem, Source, cause_of, normalise, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,15 +33,20 @@ class Discovered:
     Args:
         entries: sorted by group, name and distribution.
         problems: sorted by distribution.
-        distributions: the names of those that declare something for Pitstop, or try to, sorted.
+        sources: the distributions that declare something for Pitstop, or try to, by name, sorted.
     """
 
-    __slots__ = ("distributions", "entries", "problems")
+    __slots__ = ("entries", "problems", "sources")
 
-    def __init__(self, *, entries: list[Entry], problems: list[Problem], distributions: list[str]) -> None:
+    def __init__(self, *, entries: list[Entry], problems: list[Problem], sources: dict[str, Source]) -> None:
         self.entries = entries
         self.problems = problems
-        self.distributions = distributions
+        self.sources = sources
+
+    @property
+    def distributions(self) -> list[str]:
+        """The names of the distributions, sorted."""
+        return list(self.sources)
 
 
 def discover(path: Sequence[str] | None = None) -> Discovered:
@@ -64,7 +69,7 @@ def discover(path: Sequence[str] | None = None) -> Discovered:
     return Discovered(
         entries=sorted(search.entries, key=lambda e: (e.group, e.name, e.distribution, e.target)),
         problems=sorted(search.problems),
-        distributions=sorted(search.ours),
+        sources=dict(sorted(search.ours.items())),
     )
 
 
@@ -81,7 +86,7 @@ class _Search:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
-        self.ours: set[str] = set()
+        self.ours: dict[str, Source] = {}
         self.met: set[str] = set()
         self.unnamed: list[str] = []
 
@@ -96,7 +101,12 @@ class _Search:
             return
         except OSError as error:
             self.problems.append(
-                Problem(where=place, cause=cause_of(error), hint="make it readable, or take it off sys.path")
+                Problem(
+                    where=place,
+                    cause=cause_of(error),
+                    hint="make it readable, or take it off sys.path",
+                    severity=NOTE,
+                )
             )
             return
         folders = [child for child in children if child.endswith((".dist-info", ".egg-info"))]
@@ -121,7 +131,9 @@ class _Search:
                 source = Source(
                     distribution=name, version=version, location=place, where=base + folder + os.sep + _FILE
                 )
-                self.problems.append(source.problem(cause_of(error), hint=f"make it readable, or reinstall {name}"))
+                self.problems.append(
+                    source.problem(cause_of(error), hint=f"make it readable, or reinstall {name}", severity=NOTE)
+                )
                 continue
             if _MARK in data:
                 texts[folder] = data
@@ -146,7 +158,8 @@ class _Search:
     def _report_debris(self, place: str, folder: str) -> None:
         where = place + os.sep + folder
         hint = f"delete {where}"
-        self.problems.append(Problem(where=where, cause="it was left over by an installation that failed", hint=hint))
+        cause = "it was left over by an installation that failed"
+        self.problems.append(Problem(where=where, cause=cause, hint=hint, severity=NOTE))
 
     def _newest(self, place: str, name: str, folders: list[str]) -> str:
         """Return the folder of the highest version, and report that there are several."""
@@ -164,7 +177,7 @@ class _Search:
 
     def _take(self, data: bytes, source: Source) -> None:
         self.met.add(source.distribution)
-        self.ours.add(source.distribution)
+        self.ours[source.distribution] = source
         entries, problems = parse(data, source)
         self.entries += entries
         self.problems += problems
@@ -188,7 +201,8 @@ class _Search:
             raise
         except BaseException as error:
             cause = f"it does not tell what is installed: {cause_of(error)}"
-            self.problems.append(Problem(where=where, cause=cause, hint="repair it or take it away; it costs no other"))
+            hint = "repair it or take it away; it costs no other"
+            self.problems.append(Problem(where=where, cause=cause, hint=hint, severity=NOTE))
             return None
 
     def _take_foreign(self, distribution: Distribution, where: str) -> None:
@@ -197,9 +211,23 @@ class _Search:
         except UnicodeDecodeError as error:
             data = bytes(error.object)
         if _MARK in data:
-            name, version = normalise(distribution.metadata["Name"] or ""), distribution.version
+            metadata = distribution.metadata
+            name, version = normalise(metadata["Name"] or ""), distribution.version
             if name not in self.met:
-                self._take(data, Source(distribution=name, version=version or "", location=where, where=where))
+                headers = tuple((key.lower(), str(v)) for key in set(metadata) for v in metadata.get_all(key, []))
+                found = {"distribution": name, "version": version or "", "location": where, "where": where}
+                self._take(data, Source(**found, headers=headers))
+
+
+def headers_of(source: Source) -> list[tuple[str, str]]:
+    """Return what a distribution's metadata say, as pairs of key, in lower case, and value; nothing if it has none.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    if source.headers is not None:
+        return list(source.headers)
+    return list(_headers(os.path.dirname(source.where) + os.sep))
 
 
 def _distributions(finder: object, path: list[str]) -> list[Distribution]:
@@ -220,7 +248,8 @@ def _name_of(finder: object) -> str:
 
 
 def _read(file: str) -> bytes:
-    descriptor = os.open(file, os.O_RDONLY)
+    # one that is a pipe would keep every command waiting for somebody to write into it
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     try:
         data = os.read(descriptor, _CHUNK)
         while len(data) % _CHUNK == 0 and (more := os.read(descriptor, _CHUNK)):
@@ -286,4 +315,4 @@ def _rank(version: str) -> tuple[tuple[int, int], ...]:
     return ((3, int(epoch) if bang and epoch.isdecimal() else 0), *ranks, (0, 0))
 
 
-__all__ = ["Discovered", "Entry", "Problem", "discover"]
+__all__ = ["Discovered", "Entry", "Problem", "discover", "headers_of"]

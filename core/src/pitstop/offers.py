@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from _thread import RLock
 
-from pitstop.declarations import PREFIX, Entry, Problem, normalise
+from pitstop.declarations import PREFIX, Entry, Problem, Source, normalise
 from pitstop.discovery import discover
 from pitstop.errors import BlockedError, ConflictError, InvalidValueError, UnknownNameError
 from pitstop.selection import Selection
@@ -35,16 +35,17 @@ class _Declared:
         offers: for each group and name, who offers it; blocked ones are not there.
         blocked: entries that may not be used, each with the rule against it.
         problems: what is wrong with what may be used.
-        distributions, selection: who offers anything, and the lists that say which of them may be used.
+        sources: the distributions, each with the rule against it, if there is one.
+        selection: the lists that say which of them may be used.
     """
 
-    __slots__ = ("blocked", "distributions", "offers", "problems", "selection")
+    __slots__ = ("blocked", "offers", "problems", "selection", "sources")
 
     def __init__(self, selection: Selection, path: Sequence[str] | None) -> None:
         found = discover(path)
         rules = {name: selection.rule_against(name) for name in found.distributions}
         self.selection = selection
-        self.distributions = found.distributions
+        self.sources = [(source, rules[name]) for name, source in found.sources.items()]
         self.offers: dict[str, dict[str, list[Entry]]] = {}
         self.blocked: list[tuple[Entry, str]] = []
         self.problems = [p for p in found.problems if not p.distribution or not selection.rule_against(p.distribution)]
@@ -102,6 +103,10 @@ class Offers:
         """Return what may not be used, sorted, each with the rule against it."""
         return list(self._declared().blocked)
 
+    def sources(self) -> list[tuple[Source, str | None]]:
+        """Return the distributions, sorted, each with the rule against it, if there is one."""
+        return list(self._declared().sources)
+
     def names(self, group: str) -> list[str]:
         """Return the names of a group, sorted."""
         added = [name for of, name in list(self._added) if of == group]
@@ -116,7 +121,7 @@ class Offers:
         declared = self._declared()
         return [
             *declared.problems,
-            *declared.selection.problems(declared.distributions),
+            *declared.selection.problems([source.distribution for source, _ in declared.sources]),
             *self._conflicts(declared),
         ]
 

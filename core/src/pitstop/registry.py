@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from _thread import RLock
 
-from pitstop.declarations import Entry, Problem
+from pitstop.declarations import Entry, Problem, Source
 from pitstop.diagnosis import problem_with, strays
 from pitstop.errors import InvalidValueError, PluginError
 from pitstop.loading import (
@@ -106,6 +106,10 @@ class Registry:
     def has(self, group: str, name: str) -> bool:
         """Whether a group offers a name; nothing is imported."""
         return self._offers.has(group, name)
+
+    def distributions(self) -> list[tuple[Source, str | None]]:
+        """Return who offers anything, or tries to, sorted, each with the rule against it, if there is one."""
+        return self._offers.sources()
 
     # -- one of them --------------------------------------------------------------------------------------------------
 
@@ -223,7 +227,21 @@ class Registry:
                 self._made(entry)
             except PluginError:
                 continue  # _made has noted it
-        return sorted([*self.problems, *strays(self.entries(), self.worker_types())])
+        return sorted([*self.problems, *self.strays()])
+
+    def strays(self) -> list[Problem]:
+        """Return what nobody will ever use, sorted: operations without a worker, groups that are misspelt."""
+        off = {entry.name: rule for entry, rule in self.blocked if entry.group == WORKERS}
+        return sorted(strays(self.entries(), self.worker_types(), off))
+
+    def make(self, entry: Entry, loaded: Any) -> Any:
+        """Return what is used of an entry, made anew of what its target names.
+
+        Raises:
+            UnfitError: it is not what the entry's group asks for.
+            BaseException: whatever a plugin's code raises.
+        """
+        return self._maker(entry.group)(entry, loaded)
 
     # -- added by hand ------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pitstop.declarations import Problem, normalise
+from pitstop.declarations import NOTE, PROBLEM, Problem, normalise
 from pitstop.errors import nearest
 
 TYPE_CHECKING = False
@@ -77,6 +77,8 @@ class Selection:
                 where=names.rule([written]),
                 cause=f"no installed distribution {written!r} offers anything to Pitstop",
                 hint=_suggestion(name, known),
+                # a slip of the pen leaves on what was to be off; what is not installed needs no switching off
+                severity=PROBLEM if nearest(name, known) else NOTE,
             )
             for names in self._lists
             for name, written in names.given.items()

@@ -1,29 +1,169 @@
-"""`pitstop doctor`: imports every plugin in turn and names what is broken, by whom, why, and what to do."""
+"""`pitstop doctor`: prints what `pitstop.checkup` found. The healthy ones come first, what is wrong at the end."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from platform import python_version
+
 import click
 
+from pitstop import __version__
 from pitstop.cli import FAILED, output
-from pitstop.cli.options import json_option
+from pitstop.cli.options import Duration, json_option
+from pitstop.declarations import NOTE, Problem
+from pitstop.logs import printable
+from pitstop.offers import kind_of
 from pitstop.registry import Registry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pitstop.checkup import Checkup, Health
+
+#: With more distributions than this, only the slowest are listed.
+_MANY = 20
+_SLOWEST = 5
 
 
 @click.command()
+@click.argument("distributions", nargs=-1, metavar="[DISTRIBUTION]...")
+@click.option("-v", "--verbose", is_flag=True, help="List every distribution, with each of its entries.")
+@click.option(
+    "--timeout", type=Duration(), default="20s", show_default=True, metavar="TIME", help="Longest time for one import."
+)
 @json_option
-def doctor(as_json: bool) -> int:
-    """Import each plugin in turn and name what is broken. Exit code 1 if anything is."""
-    registry = Registry()
-    problems = registry.check()
-    entries = registry.entries()
+def doctor(distributions: tuple[str, ...], verbose: bool, timeout: float, as_json: bool) -> int:
+    """Import every plugin, in a process of its own, and name what is broken, by whom, why, and what to do.
+
+    With DISTRIBUTION only these are looked at. A plugin that ends or hangs its process is named as the others are.
+
+    Exit code 1 if there is a problem: something that is declared and cannot be used. Notes, such as plugins that are
+    switched off, damaged metadata of other packages, or imports that print, leave it at 0.
+
+    \b
+    pitstop doctor
+    pitstop doctor acme-freeze --verbose
+    pitstop doctor --json
+    """
+    from pitstop.checkup import examine
+
+    checkup = examine(Registry(), distributions, pitstop=__version__, limit=timeout)
     if as_json:
-        output.print_json({"checked": len(entries), "problems": [problem.as_dict() for problem in problems]})
-        return FAILED if problems else 0
-    for problem in problems:
-        click.echo(f"{click.style('problem:', fg='red')} {problem}")
-    for entry, rule in registry.blocked:
-        click.echo(f"switched off by {rule}: {entry.distribution} {entry.version} ({entry.group}: {entry.name})")
-    distributions = len({entry.distribution for entry in entries})
-    verdict = f"{len(problems)} broken" if problems else click.style("all work", fg="green")
-    click.echo(f"checked {len(entries)} entries of {distributions} distributions: {verdict}")
-    return FAILED if problems else 0
+        output.print_json(checkup.as_dict())
+    else:
+        _print(checkup, verbose=verbose)
+    return FAILED if checkup.problems else 0
+
+
+def _print(checkup: Checkup, *, verbose: bool) -> None:
+    click.echo(f"pitstop {checkup.pitstop}, Python {python_version()}")
+    if checkup.distributions:
+        click.echo("IMPORT is the time that importing it took, with all that it imports first.\n")
+    troubled = {name for problem in checkup.problems for name in problem.distribution.split(", ")}
+    used = [health for health in checkup.distributions if health.rule is None]
+    if verbose:
+        _print_entries(used)
+    else:
+        _print_distributions(used, troubled)
+    for health in checkup.distributions:
+        if health.rule is not None:
+            click.echo(f"switched off by {health.rule}: {printable(health.title)}")
+    for finding in (*checkup.notes, *checkup.problems):
+        click.echo()
+        click.echo("\n".join(_told(finding)))
+    click.echo()
+    click.echo(_verdict(checkup))
+
+
+def _print_distributions(distributions: list[Health], troubled: set[str]) -> None:
+    """Print a line for each, or, of many, for the slowest."""
+    shown = distributions
+    if len(distributions) > _MANY:
+        shown = sorted(distributions, key=lambda health: -health.import_ms)[:_SLOWEST]
+    rows = [
+        (
+            printable(health.title),
+            "has problems" if health.distribution in troubled else "works",
+            _milliseconds(health.import_ms if any(t.import_ms is not None for t in health.trials) else None),
+            _offers(health),
+        )
+        for health in shown
+    ]
+    if rows:
+        columns = shutil.get_terminal_size().columns
+        room = columns - max(len(row[0]) for row in rows) - max(len(row[1]) for row in rows) - 14
+        output.table(("DISTRIBUTION", "", "IMPORT", "OFFERS"), [(*row[:3], _cut(row[3], room)) for row in rows])
+    left_out = len(distributions) - len(shown)
+    if left_out:
+        click.echo(f"... and {left_out:,} that took less time to import; --verbose lists them all")
+
+
+def _print_entries(distributions: Iterable[Health]) -> None:
+    """Print a section for each."""
+    for health in distributions:
+        wanted = [] if health.pitstop is None else [f"pitstop {health.pitstop}".rstrip()]
+        wanted += [f"Python {health.python}"] if health.python else []
+        requires = f"  requires {', '.join(wanted)}" if wanted else ""
+        click.echo(click.style(printable(health.title), bold=True) + printable(requires))
+        click.echo(f"  in {printable(health.location)}")
+        for trial in health.trials:
+            entry = trial.entry
+            time = "broken" if trial.cause else _milliseconds(trial.import_ms)
+            click.echo(f"  {time:>8}  {entry.group.removeprefix('pitstop.')}: {entry.name} ({entry.target})")
+        click.echo()
+
+
+def _offers(health: Health) -> str:
+    """Return how many of each kind it offers, such as "2 workers, 1 operation"."""
+    counts = Counter(kind_of(trial.entry.group) for trial in health.trials)
+    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items())
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: max(room - 3, 0)]}..."
+
+
+def _milliseconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f} ms" if value >= 1 else "< 1 ms"
+
+
+def _told(finding: Problem) -> Iterator[str]:
+    """Yield the lines that tell of one finding, no longer than the terminal is wide."""
+    colour = "yellow" if finding.severity == NOTE else "red"
+    who = f"{finding.distribution} {finding.version}".rstrip()
+    subject = printable(", ".join(part for part in (who, finding.what) if part) or finding.where)
+    yield f"{click.style(finding.severity, fg=colour)}: {subject}"
+    where = finding.where if who or finding.what else ""
+    place = "file" if os.sep in where else "target"
+    width = shutil.get_terminal_size().columns
+    for label, text in ((place, where), ("cause", finding.cause), ("fix", finding.hint)):
+        if text:
+            yield textwrap.fill(
+                " ".join(printable(text).split()),
+                width=max(width, 40),
+                initial_indent=f"  {label + ':':8}",
+                subsequent_indent=" " * 10,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+
+
+def _verdict(checkup: Checkup) -> str:
+    entries = sum(len(health.trials) for health in checkup.distributions)
+    used = sum(health.rule is None for health in checkup.distributions)
+    checked = f"checked {entries:,} {_plural(entries, 'entry', 'entries')} of {used:,} "
+    checked += _plural(used, "distribution", "distributions")
+    found = len(checkup.problems)
+    told = f"{found} {_plural(found, 'problem', 'problems')}" if found else "all work"
+    notes = len(checkup.notes)
+    beside = f", {notes} {_plural(notes, 'note', 'notes')}" if notes else ""
+    return f"{checked}: {click.style(told, fg='red' if found else 'green')}{beside}"
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many

@@ -1,0 +1,104 @@
+"""What a distribution's metadata ask of Pitstop and of Python, against what is installed. Imports no plugin."""
+
+from __future__ import annotations
+
+import os
+from platform import python_version
+
+from pitstop.declarations import NOTE, PROBLEM, Problem, Source, cause_of, normalise
+from pitstop.discovery import headers_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OWN = "pitstop"
+
+
+class Requirements:
+    """What one distribution requires.
+
+    Args:
+        pitstop: versions of Pitstop, such as ">=0.1,<0.2"; "" for any; None if it does not depend on Pitstop, which an
+            operation need not.
+        python: versions of Python, such as ">=3.11"; "" for any.
+        problems: what of it is not there, and what of it cannot be read.
+    """
+
+    __slots__ = ("pitstop", "problems", "python")
+
+    def __init__(self, *, pitstop: str | None = None, python: str = "", problems: Sequence[Problem] = ()) -> None:
+        self.pitstop = pitstop
+        self.python = python
+        self.problems = list(problems)
+
+
+def requirements_of(source: Source, *, pitstop: str, python: str | None = None) -> Requirements:
+    """Return what a distribution requires, and what of it is not met.
+
+    Args:
+        source: the distribution.
+        pitstop: the version that is installed.
+        python: the version that is meant; the running one if not given.
+    """
+    try:
+        headers = headers_of(source)
+    except OSError as error:
+        return Requirements(problems=[_unreadable(source, cause_of(error))])
+    if not headers:
+        return Requirements(problems=[_unreadable(source, "it has no METADATA")])
+    found = Requirements()
+    for key, value in headers:
+        if key == "requires-python":
+            found.python = value
+            _check(found, source, "Python", value, python or python_version())
+        elif key == "requires-dist" and normalise(_name(value)) == OWN:
+            _check_dependency(found, source, value, pitstop)
+    return found
+
+
+def _check_dependency(found: Requirements, source: Source, line: str, installed: str) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        requirement = Requirement(line)
+    except InvalidRequirement as error:
+        found.problems.append(_unreadable(source, f"Requires-Dist: {line}: {error}"))
+        return
+    if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+        found.pitstop = str(requirement.specifier)
+        _check(found, source, OWN, found.pitstop, installed)
+
+
+def _check(found: Requirements, source: Source, what: str, wanted: str, installed: str) -> None:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        fits = SpecifierSet(wanted).contains(installed, prereleases=True)
+    except InvalidSpecifier as error:
+        found.problems.append(_unreadable(source, f"{what} {wanted}: {error}"))
+        return
+    if not fits:
+        name = source.distribution
+        hint = f"install a version of {name} for {what} {installed}, or a {what} that fits"
+        found.problems.append(_problem(source, f"it requires {what} {wanted}, and {installed} is installed", hint))
+
+
+def _name(line: str) -> str:
+    """Return the name at the beginning of a requirement."""
+    end = next((at for at, letter in enumerate(line) if not (letter.isalnum() or letter in "-_.")), len(line))
+    return line[:end]
+
+
+def _unreadable(source: Source, cause: str) -> Problem:
+    cause = f"what it requires cannot be told: {' '.join(cause.split())}"
+    return _problem(source, cause, f"reinstall {source.distribution}", NOTE)
+
+
+def _problem(source: Source, cause: str, hint: str, severity: str = PROBLEM) -> Problem:
+    problem = source.problem(cause, hint=hint, severity=severity)
+    problem.where = os.path.dirname(source.where)  # its metadata, of which the declarations are one file
+    return problem
+
+
+__all__ = ["Requirements", "requirements_of"]

@@ -1,0 +1,351 @@
+"""`pitstop doctor`: it names whatever is broken, in any way, lives on, and is content with what costs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+
+import pytest
+from tests.broken import OPERATION, OPERATIONS, WAYS, WORKER_TYPE, Zoo
+
+#: Enough for any import that ends, and short enough to wait for those that do not.
+LIMIT = ("--timeout", "3s")
+
+
+@pytest.fixture
+def zoo(pitstop) -> Zoo:
+    """An empty folder on the program's path, with the worker of its operations."""
+    zoo = Zoo(pitstop.folder / "site")
+    zoo.add_worker()
+    pitstop.environment["PYTHONPATH"] = str(zoo.folder)
+    return zoo
+
+
+def problems_of(answer):
+    """Return the problems of the zoo's distributions, and those alone."""
+    return {problem["distribution"]: problem for problem in answer.json["problems"]}
+
+
+def notes_of(answer, name):
+    return [note["cause"] for note in answer.json["notes"] if note["distribution"] == name]
+
+
+# -- what is broken
+
+
+def test_doctor_names_every_way_to_be_broken_and_blames_no_other(pitstop, zoo) -> None:
+    """All at once: each is named once, with its target, cause and fix; the whole ones beside them work."""
+    for name in WAYS:
+        zoo.add_broken(name)
+        zoo.add(f"{name}-whole")
+    answer = pitstop("doctor", "--json", *LIMIT)
+    assert answer.code == 1
+    found = problems_of(answer)
+    assert sorted(found) == sorted(WAYS)
+    assert len(answer.json["problems"]) == len(WAYS)
+    for name, way in WAYS.items():
+        assert way.cause in found[name]["cause"], name
+        assert way.hint in found[name]["hint"], name
+        assert found[name]["where"], name
+    works = {entry["name"]: entry["works"] for d in answer.json["distributions"] for entry in d["entries"]}
+    assert all(works[f"{name}-whole"] for name in WAYS)
+    assert answer.json["notes"] == []
+
+
+def test_doctor_tells_a_person_target_cause_and_fix_at_the_end(pitstop, zoo) -> None:
+    """The problems come after what works, in lines of 80 columns, and the verdict is the last line."""
+    zoo.add("zz-whole")
+    zoo.add_broken("bad-import")
+    answer = pitstop("doctor", COLUMNS="80")
+    assert answer.code == 1
+    lines = answer.out.splitlines()
+    start = lines.index("problem: bad-import 1.0, 'bad-import' in pitstop.operations.zoo")
+    assert start > next(n for n, line in enumerate(lines) if line.startswith("zz-whole 1.0"))
+    assert lines[start + 1 :] == [
+        "  target: zoo_bad_import:run",
+        "  cause:  ModuleNotFoundError: No module named 'nosuchmodule'",
+        "  fix:    install the package that has the module 'nosuchmodule', or switch it",
+        "          off: PITSTOP_BLOCK=bad-import",
+        "",
+        lines[-1],
+    ]
+    assert lines[-1].endswith("distributions: 1 problem")
+    assert max(map(len, lines)) <= 80
+
+
+def test_doctor_names_two_that_offer_one_name(pitstop, zoo) -> None:
+    """A conflict names both, and is told when either of them is asked for."""
+    for name in ("aaa", "bbb", "ccc"):
+        zoo.add(name, entry="twice = {module}:run" if name != "ccc" else "{name} = {module}:run")
+    (problem,) = pitstop("doctor", "--json").json["problems"]
+    assert problem["distribution"] == "aaa, bbb"
+    assert "name one, such as 'aaa/twice'" in problem["hint"]
+    assert pitstop("doctor", "bbb").code == 1
+    assert pitstop("doctor", "ccc").code == 0
+
+
+def test_doctor_names_two_versions_in_one_folder(pitstop, zoo) -> None:
+    """What is left of an older version is a problem: modules of both may lie there."""
+    zoo.add("doubled")
+    zoo.add("doubled", version="2.0")
+    (problem,) = pitstop("doctor", "--json").json["problems"]
+    assert (problem["distribution"], problem["version"]) == ("doubled", "2.0")
+    assert "holds 2 distributions of this name" in problem["cause"]
+
+
+def test_doctor_imports_the_module_that_kills_only_as_often_as_it_must(pitstop, zoo) -> None:
+    """Ten entries of one module that ends its process: all are named, and it was imported twice at most."""
+    mark = pitstop.folder / "imports"
+    source = f"open({str(mark)!r}, 'a').write('x')\nimport os\nos._exit(5)\n"
+    zoo.add("deadly", source, entry="\n".join(f"a{n} = {{module}}:run" for n in range(10)))
+    answer = pitstop("doctor", "--json")
+    assert [p["name"] for p in answer.json["problems"]] == sorted(f"a{n}" for n in range(10))
+    assert {p["cause"] for p in answer.json["problems"]} == {"its import ends its process, with exit code 5"}
+    assert len(mark.read_text()) <= 2
+
+
+def test_doctor_tells_what_fails_only_beside_others(pitstop, zoo) -> None:
+    """A plugin that another one breaks works alone, and is told so."""
+    zoo.add("aaa-breaks", "import sys\nsys.modules['fractions'] = None\n" + OPERATION)
+    zoo.add("bbb-victim", "import fractions\n" + OPERATION)
+    answer = pitstop("doctor", "--json")
+    victim = problems_of(answer)["bbb-victim"]
+    assert "it fails in a process that has imported other plugins, and not without them" in victim["cause"]
+    assert pitstop("doctor", "bbb-victim").code == 0
+
+
+def test_doctor_undoes_what_imports_change_for_the_next(pitstop, zoo) -> None:
+    """Filters that make errors of warnings, and another working folder, are not the next one's fault; nor is a fork."""
+    zoo.add("aaa-strict", "import warnings\nwarnings.simplefilter('error')\n" + OPERATION)
+    zoo.add("bbb-moves", "import os\nos.chdir('/')\n" + OPERATION)
+    zoo.add("ccc-forks", "import os\nos.fork()\n" + OPERATION)
+    zoo.add("ddd-warns", "import warnings, os\nwarnings.warn('old')\nassert os.getcwd() != '/'\n" + OPERATION)
+    answer = pitstop("doctor", "--json")
+    assert answer.code == 0, answer.out
+    assert notes_of(answer, "bbb-moves") == ["it changes the working folder of the process that imports it"]
+    assert len([d for d in answer.json["distributions"] for e in d["entries"] if "zoo_" in e["target"]]) == 5
+
+
+def test_doctor_leaves_nothing_behind_that_a_plugin_has_started(pitstop, zoo) -> None:
+    """A process that an import has started, and that holds all pipes open, neither keeps doctor nor outlives it."""
+    mark = pitstop.folder / "pid"
+    source = (
+        "import os, signal\nchild = os.fork()\n"
+        f"if child == 0:\n    open({str(mark)!r}, 'w').write(str(os.getpid()))\n    signal.pause()\n"
+        f"while not os.path.exists({str(mark)!r}) or not open({str(mark)!r}).read(): pass\nos._exit(4)\n"
+    )
+    zoo.add("breeder", source)
+    answer = pitstop("doctor", "--json")
+    assert "with exit code 4" in problems_of(answer)["breeder"]["cause"]
+    with pytest.raises(ProcessLookupError, match="No such process"):
+        _until_gone(int(mark.read_text()))
+
+
+def _until_gone(pid: int) -> None:
+    """Ask for a process until it is not there; whoever inherits it may take a moment to bury it."""
+    while True:
+        os.kill(pid, 0)
+        with open(f"/proc/{pid}/stat") as file:
+            if file.read().rpartition(")")[2].split()[0] == "Z":
+                raise ProcessLookupError("No such process")
+
+
+# -- what is none
+
+
+def test_doctor_notes_what_an_import_does_beside(pitstop, zoo) -> None:
+    """Printing and threads are notes, and what is printed does not stand in the JSON."""
+    zoo.add("loud", "print('hello' * 100_000)\n" + OPERATION)
+    zoo.add("quiet")
+    zoo.add("threaded", "import threading\nthreading.Thread(target=threading.Event().wait).start()\n" + OPERATION)
+    answer = pitstop("doctor", "--json")
+    assert answer.code == 0
+    assert answer.json["ok"] is True
+    assert notes_of(answer, "loud") == [
+        "it prints when it is imported, which would stand in the output of every command"
+    ]
+    assert notes_of(answer, "threaded") == ["it starts a thread when it is imported, in every process that uses it"]
+    assert notes_of(answer, "quiet") == []
+
+
+@contextmanager
+def unreadable(path):
+    """Take everybody's rights to a file or folder, and give them back."""
+    path.chmod(0)
+    try:
+        yield
+    finally:
+        path.chmod(0o755)
+
+
+def test_doctor_is_content_with_damage_that_costs_nothing(pitstop, zoo) -> None:
+    """Damaged metadata of others, debris, dangling links and missing METADATA leave the exit code at 0."""
+    other = zoo.folder / "other-1.0.dist-info"
+    other.mkdir()
+    (other / "entry_points.txt").write_bytes(b"[console_scripts]\nno equals\n\xff\xfe = x\n[unclosed\n")
+    (zoo.folder / "link-1.0.dist-info").symlink_to(zoo.folder / "nowhere")
+    (zoo.folder / "empty-1.0.dist-info").mkdir()
+    (zoo.folder / "empty-1.0.dist-info" / "entry_points.txt").symlink_to(zoo.folder / "nowhere")
+    pipe = zoo.folder / "pipe-1.0.dist-info"
+    pipe.mkdir()
+    os.mkfifo(pipe / "entry_points.txt")
+    zoo.add("~alf-installed")
+    zoo.add("bare", metadata=None)
+    folder = zoo.folder / "strange-1.0.dist-info" / "entry_points.txt"
+    folder.mkdir(parents=True)
+    answer = pitstop("doctor", "--json")
+    assert answer.json["problems"] == []
+    assert answer.code == 0
+    causes = [note["cause"] for note in answer.json["notes"]]
+    assert "it was left over by an installation that failed" in causes
+    assert notes_of(answer, "bare") == ["what it requires cannot be told: it has no METADATA"]
+    assert any("IsADirectoryError" in cause for cause in causes)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_doctor_is_content_with_folders_that_may_not_be_read(pitstop, zoo) -> None:
+    """A folder of the path, or one distribution's, that this user may not read is a note."""
+    zoo.add("closed")
+    with unreadable(zoo.folder / "closed-1.0.dist-info"):
+        assert pitstop("doctor").code == 0
+
+
+def test_doctor_does_not_look_at_what_is_switched_off(pitstop, zoo) -> None:
+    """A blocked plugin is no problem, and neither are operations whose worker it had."""
+    zoo.add("whole")
+    zoo.add_broken("hangs")
+    answer = pitstop("doctor", "--json", PITSTOP_BLOCK="hangs,zoo-keeper")
+    assert answer.code == 0
+    blocked = {d["distribution"]: d["blocked_by"] for d in answer.json["distributions"] if d["blocked_by"]}
+    assert blocked == {"hangs": "PITSTOP_BLOCK=hangs", "zoo-keeper": "PITSTOP_BLOCK=zoo-keeper"}
+    assert notes_of(answer, "whole") == [f"the worker type {WORKER_TYPE!r} is switched off by PITSTOP_BLOCK=zoo-keeper"]
+    assert "switched off by PITSTOP_BLOCK=hangs: hangs 1.0" in pitstop("doctor", PITSTOP_BLOCK="hangs").out
+
+
+def test_doctor_minds_a_slip_of_the_pen_in_a_list_and_not_what_is_gone(pitstop, zoo) -> None:
+    """A name that is near an installed one would switch off nothing; one of nothing that is installed does no harm."""
+    zoo.add("acme-freeze")
+    assert pitstop("doctor", PITSTOP_BLOCK="acme-freze").code == 1
+    answer = pitstop("doctor", "--json", PITSTOP_BLOCK="quite-other")
+    assert answer.code == 0
+    assert "no installed distribution 'quite-other'" in answer.json["notes"][0]["cause"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "fits"),
+    [
+        ("", True),
+        ("Requires-Dist: pitstop\n", True),
+        ("Requires-Dist: pitstop-postgresql>=7\n", True),
+        ("Requires-Dist: pitstop>=0.1,<0.2\nRequires-Python: >=3.11\n", True),
+        ("Requires-Dist: Pitstop[extra] (>=0.1)\n", True),
+        ('Requires-Dist: pitstop>=2; extra == "new"\n', True),
+        ("Requires-Dist: pitstop>=2\n", False),
+        ("Requires-Dist: attrs\nRequires-Dist: PITSTOP<0.1\n", False),
+        ('Requires-Dist: pitstop>=2; python_version >= "3"\n', False),
+        ("Requires-Python: >=4\n", False),
+        ("Requires-Python: whatever\n", True),
+        ("Requires-Dist: pitstop>=>=2\n", True),
+    ],
+)
+def test_doctor_compares_what_is_required_with_what_is_installed(pitstop, zoo, metadata, fits) -> None:
+    """A version of Pitstop or Python that does not fit is a problem; no dependency, and an unreadable one, is none."""
+    zoo.add("needy", metadata=metadata)
+    answer = pitstop("doctor", "needy", "--json")
+    assert answer.code == (0 if fits else 1)
+    assert [p["cause"].partition(" ")[0] for p in answer.json["problems"]] == ([] if fits else ["it"])
+
+
+# -- what it shows
+
+
+def test_doctor_json_has_the_shape_that_is_promised(pitstop, zoo) -> None:
+    """Every key is there, whatever was found."""
+    zoo.add("whole", metadata="Requires-Dist: pitstop>=0.1\nRequires-Python: >=3.11\n")
+    zoo.add_broken("sys-exit")
+    answer = pitstop("doctor", "whole", "sys-exit", "--json").json
+    assert list(answer) == ["pitstop", "python", "ok", "checked", "distributions", "problems", "notes"]
+    assert (answer["ok"], answer["checked"]) == (False, 2)
+    broken, whole = answer["distributions"]
+    assert whole == {
+        "distribution": "whole",
+        "version": "1.0",
+        "location": str(zoo.folder),
+        "blocked_by": None,
+        "requires_pitstop": ">=0.1",
+        "requires_python": ">=3.11",
+        "import_ms": whole["entries"][0]["import_ms"],
+        "entries": [
+            {
+                "group": OPERATIONS,
+                "name": "whole",
+                "target": "zoo_whole:run",
+                "import_ms": whole["entries"][0]["import_ms"],
+                "works": True,
+            }
+        ],
+    }
+    assert broken["entries"][0]["import_ms"] is None
+    assert broken["entries"][0]["works"] is False
+    assert answer["problems"] == [
+        {
+            "distribution": "sys-exit",
+            "version": "1.0",
+            "group": OPERATIONS,
+            "name": "sys-exit",
+            "where": "zoo_sys_exit:run",
+            "cause": "SystemExit: 3",
+            "hint": "reinstall or upgrade sys-exit, tell its makers, or switch it off: PITSTOP_BLOCK=sys-exit",
+            "severity": "problem",
+        }
+    ]
+
+
+def test_doctor_measures_imports_in_the_child(pitstop, zoo) -> None:
+    """The time of a module counts all that it imports first; a second entry of it takes next to nothing."""
+    zoo.add("slow", f"import time\ntime.sleep(0.05)\n{OPERATION}", entry="a = {module}:run\nb = {module}:run")
+    (slow,) = pitstop("doctor", "slow", "--json").json["distributions"]
+    first, second = slow["entries"]
+    assert first["import_ms"] >= 50
+    assert second["import_ms"] < 50
+    assert slow["import_ms"] == round(first["import_ms"] + second["import_ms"], 1)
+
+
+def test_doctor_is_brief_with_many_and_verbose_when_asked(pitstop, zoo) -> None:
+    """Of more than twenty only the slowest are listed; --verbose lists each with its entries."""
+    for number in range(30):
+        zoo.add(f"plug-{number:02}")
+    brief = pitstop("doctor")
+    assert "... and 28 that took less time to import; --verbose lists them all" in brief.out
+    assert sum("plug-" in line for line in brief.out.splitlines()) <= 5
+    verbose = pitstop("doctor", "--verbose").out
+    assert all(f"operations.zoo: plug-{number:02} (zoo_plug_{number:02}:run)" in verbose for number in range(30))
+
+
+def test_doctor_refuses_a_distribution_that_offers_nothing(pitstop, zoo) -> None:
+    """A misspelt name gets a suggestion, and nothing is imported."""
+    answer = pitstop("doctor", "zoo-keper")
+    assert answer.code == 2
+    assert "no distribution 'zoo-keper' for Pitstop; did you mean 'zoo-keeper'?" in answer.err
+
+
+def test_doctor_masks_what_an_exception_tells(pitstop, zoo) -> None:
+    """A password in a plugin's error is in neither form of the answer, and no escape reaches the terminal."""
+    zoo.add("leaky", "raise ValueError('postgresql://me:hunter2@host/x \\x1b[2J')\n")
+    for arguments in ([], ["--json"]):
+        out = pitstop("doctor", *arguments).out
+        assert "ValueError" in out
+        assert "hunter2" not in out
+        assert "\x1b" not in out
+    json.loads(pitstop("doctor", "--json").out)
+
+
+def test_doctor_tells_when_no_process_can_be_started(pitstop, zoo) -> None:
+    """A Python that cannot even start is not a plugin's fault."""
+    source = "import os, sys\nif 'pitstop.probe' in str(sys.orig_argv): os._exit(6)\n"
+    (zoo.folder / "sitecustomize.py").write_text(source)
+    answer = pitstop("doctor")
+    assert answer.code == 2
+    assert "no process could be started to import plugins in: the process ended " in answer.err
+    assert "with exit code 6" in answer.err
