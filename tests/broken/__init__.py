@@ -49,19 +49,19 @@ WAYS: Mapping[str, Broken] = {
     "files-gone": Broken("No module named 'gone'", entry="{name} = gone:run", hint="its files are gone: reinstall"),
     "syntax": Broken("SyntaxError", "1 +\n", hint="tell the makers"),
     "sys-exit": Broken("SystemExit: 3", "import sys\nsys.exit(3)\n"),
-    "os-exit": Broken("its import ends its process, with exit code 7", "import os\nos._exit(7)\n"),
-    "os-exit-0": Broken("its import ends its process, with exit code 0", "import os\nos._exit(0)\n"),
+    "os-exit": Broken("loading it ends its process, with exit code 7", "import os\nos._exit(7)\n"),
+    "os-exit-0": Broken("loading it ends its process, with exit code 0", "import os\nos._exit(0)\n"),
     "segfault": Broken("killed by SIGSEGV", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"),
     "aborts": Broken(
         "killed by SIGABRT; its last words: no heap left",
         "import os\nos.write(2, b'no heap left\\n')\nos.abort()\n",
     ),
-    "hangs": Broken("its import did not end within", "while True: pass\n", slow=True),
+    "hangs": Broken("loading it did not end within", "while True: pass\n", slow=True),
     "stops": Broken(
-        "its import did not end within", "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n", slow=True
+        "loading it did not end within", "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n", slow=True
     ),
     "closes-files": Broken(
-        "its import ends its process, with exit code 1", "import os\nos.closerange(3, 256)\n" + OPERATION
+        "loading it ends its process, with exit code 1", "import os\nos.closerange(3, 256)\n" + OPERATION
     ),
     "missing-attribute": Broken("has no attribute 'run'", "x = 1\n"),
     "wrong-type": Broken("it is int, not a function", "run = 3\n"),

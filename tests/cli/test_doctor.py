@@ -101,7 +101,7 @@ def test_doctor_imports_the_module_that_kills_only_as_often_as_it_must(pitstop, 
     zoo.add("deadly", source, entry="\n".join(f"a{n} = {{module}}:run" for n in range(10)))
     answer = pitstop("doctor", "--json")
     assert [p["name"] for p in answer.json["problems"]] == sorted(f"a{n}" for n in range(10))
-    assert {p["cause"] for p in answer.json["problems"]} == {"its import ends its process, with exit code 5"}
+    assert {p["cause"] for p in answer.json["problems"]} == {"loading it ends its process, with exit code 5"}
     assert len(mark.read_text()) <= 2
 
 

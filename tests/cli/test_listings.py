@@ -1,6 +1,12 @@
 """Listings, help and doctor: they import nothing (but doctor everything), and work while plugins are broken."""
 
+from contextlib import suppress
+
 import pytest
+from click.exceptions import Exit
+
+from pitstop.cli import listings
+from pitstop.cli.app import app
 
 #: a plugin whose module leaves a mark when it is imported
 MARKED = "import pathlib, os\npathlib.Path(os.environ['MARK']).touch()\n"
@@ -48,13 +54,45 @@ def test_listings_and_help_import_no_plugin(pitstop, marked, arguments):
     assert not marked.exists()
 
 
-@pytest.mark.parametrize("command", ["workers", "operations", "plugins", "--help"])
-def test_listings_import_nothing_that_costs(pitstop, command):
-    """A listing loads neither rich nor cattrs, attrs, loguru, pluggy or importlib.metadata."""
-    answer = pitstop(command, PYTHONPROFILEIMPORTTIME="1")
+#: Every command line that only asks what there is.
+QUICK = [
+    ("--help",),
+    ("-h",),
+    ("--version",),
+    *((command, *option) for command in ("workers", "operations", "plugins") for option in ((), ("--json",))),
+]
+
+
+@pytest.mark.parametrize("arguments", QUICK)
+def test_listings_import_nothing_that_costs(pitstop, arguments):
+    """A listing loads neither click nor rich, cattrs, attrs, loguru, pluggy or importlib.metadata."""
+    answer = pitstop(*arguments, PYTHONPROFILEIMPORTTIME="1")
     loaded = {line.rpartition("|")[2].strip() for line in answer.err.splitlines() if line.startswith("import time:")}
-    assert "click" in loaded
-    assert loaded.isdisjoint({"rich", "cattrs", "attr", "attrs", "loguru", "pluggy", "importlib.metadata", "sqlite3"})
+    assert "pitstop.cli.listings" in loaded
+    assert loaded.isdisjoint(
+        {"click", "rich", "cattrs", "attr", "attrs", "loguru", "pluggy", "importlib.metadata", "sqlite3"}
+    )
+
+
+@pytest.mark.parametrize("arguments", QUICK)
+def test_listings_say_the_same_with_click_and_without(capsys, arguments):
+    """The way round click is only a quicker one."""
+    assert listings.answer(list(arguments))
+    quick = capsys.readouterr()
+    assert quick.out
+    with suppress(Exit):
+        app.main(list(arguments), prog_name="pitstop", standalone_mode=False)
+    assert capsys.readouterr() == quick
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["workers", "--help"], ["operations", "sqlite.vacuum"], ["plugins", "--jsn"], ["--json", "plugins"], ["jobs"]],
+)
+def test_listings_leave_every_other_line_to_click(capsys, arguments):
+    """What is no listing, or has a mistake in it, is not answered here."""
+    assert not listings.answer(arguments)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_listings_name_what_is_offered_and_by_whom(pitstop, marked):

@@ -242,7 +242,7 @@ class _Child:
         hint = f"reinstall or upgrade {entry.distribution}, or switch it off: PITSTOP_BLOCK={entry.distribution}"
         return Trial(entry=entry, cause=self._death(), hint=hint, fatal=True)
 
-    def _death(self, *, what: str = "its import", ends: str = "ends its process") -> str:
+    def _death(self, *, what: str = "loading it", ends: str = "ends its process") -> str:
         """Return how it ended, or that it hangs, with the last thing that it said."""
         self._read(self._open, 0)
         said = self._said[self._stderr].decode("utf-8", "replace").strip()

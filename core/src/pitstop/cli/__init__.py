@@ -7,6 +7,7 @@ started, 70 a fault of Pitstop's own, 74 the output could not be written, 130 in
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 
@@ -25,50 +26,66 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _exit_code(arguments: list[str] | None) -> int:
-    import click
-
-    from pitstop.cli.app import app
+    from pitstop.cli import listings
     from pitstop.errors import PitstopError
     from pitstop.masking import mask
 
     _prepare_streams()
     try:
-        # not app.main, which answers a closed pipe with 1, as if a job had failed
         given = sys.argv[1:] if arguments is None else list(arguments)
-        with app.make_context("pitstop", given, color=_wants_colour()) as context:
-            code = app.invoke(context)
+        gc.disable()  # a thousand plugins are many objects, and a listing ends before any could be let go
+        code = COMPLETED if listings.answer(given) else _run_command(given)
         sys.stdout.flush()
-        return code if isinstance(code, int) else COMPLETED
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.ClickException as error:
-        error.show()
-        return WRONG_INPUT
+        return code
     except PitstopError as error:
-        click.echo(f"Error: {error}", err=True)
+        _say(f"Error: {error}")
         return WRONG_INPUT
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+    except KeyboardInterrupt:
+        _say("Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
         silence()
         return COMPLETED
     except OSError as error:
         if error.errno in _OF_OUTPUT and error.filename is None:
-            click.echo(f"Error: the output could not be written: {error.strerror}; what ran is recorded", err=True)
+            _say(f"Error: the output could not be written: {error.strerror}; what ran is recorded")
             silence()
             return OUTPUT_FAILED
-        click.echo(f"Error: {_told(error)}", err=True)
+        _say(f"Error: {_told(error)}")
         return WRONG_INPUT
     except Exception as error:
         if os.environ.get("PITSTOP_DEBUG"):
             raise
-        click.echo(
+        _say(
             f"Error: this is a fault in Pitstop: {type(error).__name__}: {mask(str(error))}\n"
-            "Run it again with PITSTOP_DEBUG=1 to see where, and please report it.",
-            err=True,
+            "Run it again with PITSTOP_DEBUG=1 to see where, and please report it."
         )
         return INTERNAL_FAULT
+
+
+def _run_command(given: list[str]) -> int:
+    gc.enable()
+    import click
+
+    from pitstop.cli.app import app
+
+    try:
+        # not app.main, which answers a closed pipe with 1, as if a job had failed
+        with app.make_context("pitstop", given, color=_wants_colour()) as context:
+            code = app.invoke(context)
+        return code if isinstance(code, int) else COMPLETED
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return WRONG_INPUT
+    except click.Abort:
+        raise KeyboardInterrupt from None
+
+
+def _say(text: str) -> None:
+    # not click.echo: what only lists does without click
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _told(error: OSError) -> str:

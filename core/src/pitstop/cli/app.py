@@ -6,19 +6,11 @@ from importlib import import_module
 
 import click
 
+from pitstop import __version__
+from pitstop.cli import front
+from pitstop.cli.front import BUILT_IN
 from pitstop.offers import COMMANDS
 from pitstop.registry import Registry
-
-#: name -> (module:attribute, one line of help)
-BUILT_IN = {
-    "run": ("pitstop.cli.run:run", "Run a job: a definition, an action or a worker type."),
-    "jobs": ("pitstop.cli.jobs:jobs", "Look at what ran: list, show, logs; cancel, retry, rescue, purge."),
-    "workers": ("pitstop.cli.listings:workers", "List the worker types and actions that are installed."),
-    "operations": ("pitstop.cli.listings:operations", "List the operations, or explain one."),
-    "new": ("pitstop.cli.new:new", "Write a package for a new operation or worker."),
-    "plugins": ("pitstop.cli.listings:plugins", "List the installed distributions and what each offers."),
-    "doctor": ("pitstop.cli.doctor:doctor", "Import every plugin in turn and name what is broken."),
-}
 
 
 class LazyGroup(click.Group):
@@ -58,28 +50,12 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"no command {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the built-in commands with their help, and those of plugins with where they come from."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in BUILT_IN.items()])
-        offers: dict[str, list[str]] = {}
-        for entry in Registry().entries(COMMANDS):
-            if entry.name not in BUILT_IN:
-                offers.setdefault(entry.name, []).append(f"{entry.distribution} {entry.version}")
-        if offers:
-            with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, f"from {', '.join(by)}") for name, by in offers.items()])
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the front page, which is written without click."""
+        return front.page().rstrip()
 
 
-@click.group(
-    cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="\b\nStart with:\n  pitstop demo                       see it work on a database made for it\n"
-    "  pitstop operations                 what can be done\n"
-    "  pitstop COMMAND --help             how\n\n"
-    "Exit codes: 0 all completed, 1 a job failed, 2 wrong input, 70 a fault of Pitstop, 74 the output could not be\n"
-    "written, 130 interrupted.",
-)
-@click.version_option(package_name=None, version="0.1.0", prog_name="pitstop")
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=None, version=__version__, prog_name="pitstop")
 def app() -> None:
     """Find workers in installed plugins, run jobs with them, and keep a record of what each one did."""

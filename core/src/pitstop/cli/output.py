@@ -1,12 +1,17 @@
-"""How things are printed: tables, times, statuses. Plain text with a little colour; no rich, which costs 80 ms."""
+"""How things are printed: tables, times, statuses. Plain text with a little colour; no rich, which costs 80 ms.
+
+Click is imported only for what has colour in it, because listings do without it: see `listings.answer`.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+import os
+import sys
 
-import click
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
 COLOURS = {
     "pending": "bright_black",
@@ -20,20 +25,69 @@ COLOURS = {
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under headings, each column as wide as its widest cell. The last one is not padded."""
     lines = [tuple(headings), *(tuple(row) for row in rows)]
-    widths = [max(len(click.unstyle(line[column])) for line in lines) for column in range(len(headings))]
-    for number, line in enumerate(lines):
-        padded = [cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(line, widths, strict=True)]
-        text = "  ".join(padded).rstrip()
-        click.echo(click.style(text, bold=True) if number == 0 else text)
+    lengths = [[_width(cell) for cell in line] for line in lines]
+    widths = [max(column) for column in zip(*lengths, strict=True)]
+    texts = [
+        "  ".join(
+            [cell + " " * (width - length) for cell, width, length in zip(line, widths, of, strict=True)]
+        ).rstrip()
+        for line, of in zip(lines, lengths, strict=True)
+    ]
+    if wants_colour():
+        texts[0] = f"\x1b[1m{texts[0]}\x1b[0m"
+    _echo("\n".join(texts))
+
+
+def _width(cell: str) -> int:
+    if "\x1b" not in cell:
+        return len(cell)
+    import click
+
+    return len(click.unstyle(cell))
+
+
+def _echo(text: str) -> None:
+    if "\x1b" in text and not wants_colour():
+        import click
+
+        text = click.unstyle(text)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def wants_colour() -> bool:
+    """Whether what is printed may have colour: in a terminal, unless the user wants none (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    import json
+
+    _echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_json_lines(document: list[Any] | dict[str, list[Any]]) -> None:
+    """Print one JSON document with a line for each element of a list, or of each list of an object.
+
+    What `print_json` does for people to read is done in Python, and takes four times as long for a thousand plugins.
+    """
+    import json
+
+    def listed(elements: list[Any]) -> str:
+        lines = ",\n".join([json.dumps(element, ensure_ascii=False) for element in elements])
+        return f"[\n{lines}\n]" if elements else "[]"
+
+    if isinstance(document, list):
+        _echo(listed(document))
+    else:
+        _echo("{" + ",\n".join([f"{json.dumps(key)}: {listed(value)}" for key, value in document.items()]) + "}")
 
 
 def status(name: str) -> str:
     """Return a status in its colour."""
+    import click
+
     return click.style(name, fg=COLOURS.get(name))
 
 
