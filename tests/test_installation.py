@@ -97,9 +97,9 @@ def test_third_party_operation_is_listed_with_its_distribution(installed: Instal
 
 def test_third_party_operation_shows_its_parameters(installed: Installed) -> None:
     """The schema comes from the function's signature."""
-    told = json.loads(installed("pitstop", "operations", "sqlite.count_rows", "--json").stdout)
-    assert told["schema"]["properties"]["table"]["type"] == "string"
-    assert told["schema"]["required"] == ["table"]
+    schema = json.loads(installed("pitstop", "operations", "sqlite.count_rows", "--json-schema").stdout)
+    assert schema["properties"]["table"]["type"] == "string"
+    assert schema["required"] == ["table"]
 
 
 def count_rows(database: Path, *parameters: str) -> list[str]:

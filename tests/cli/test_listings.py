@@ -117,7 +117,7 @@ def test_operations_explains_one(pitstop):
     assert answer.code == 0
     assert "limit" in answer.out
     assert "int >= 1, <= 2147483647 | None" in answer.out
-    schema = pitstop("operations", "sqlite.analyze", "--json").json["schema"]
+    schema = pitstop("operations", "sqlite.analyze", "--json").json[0]["schema"]
     assert schema["properties"]["limit"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 2147483647}
 
 

@@ -105,6 +105,10 @@ class Worker(Protocol):
     Optional attributes:
         on_crash: "fail" (the default) or "retry": what becomes of a job whose process died under it.
         resource: a method `resource(job) -> str | None` that names what the job needs alone, for jobs that do not say.
+        example: a method `example(operation) -> str` that returns a command line that runs an operation of this type.
+            Without it, `pitstop operations NAME` shows a `pitstop run` with `operation` and `parameters` in the config.
+        facts: a method `facts(operation) -> Mapping[str, str]` that returns what else a person should know of an
+            operation, by headings of a word or two.
     """
 
     worker_type: str

@@ -7,6 +7,7 @@ A number can have bounds: `limit: Annotated[int, Bounds(ge=1)]`, or any other me
 from __future__ import annotations
 
 import inspect
+import math
 import operator
 import types
 import typing
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import attrs
 
 from pitstop.credentials import secrets_of
+from pitstop.docstrings import docstring_of
 from pitstop.errors import InvalidValueError, UnknownKeyError
 from pitstop.masking import mask, mask_value
 
@@ -59,16 +61,26 @@ class Parameter:
         name: as the caller writes it.
         type: what the annotation says; `typing.Any` if there is none.
         default: the value when it is left out, or `REQUIRED`.
+        function: whose parameter it is, for its description.
     """
 
     name: str
     type: Any
     default: Any = REQUIRED
+    function: Callable[..., Any] | None = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def required(self) -> bool:
         """Whether it must be given."""
         return self.default is REQUIRED
+
+    @property
+    def description(self) -> str:
+        """What it means: what its annotation says (`Annotated[int, Doc("...")]`), or else the docstring; or ""."""
+        noted = _noted(self.type)
+        if noted or self.function is None:
+            return noted
+        return docstring_of(_documented(self.function)).arguments.get(self.name, "")
 
     @property
     def type_name(self) -> str:
@@ -97,7 +109,12 @@ class Operation:
     @property
     def summary(self) -> str:
         """The first line of its docstring, or ""."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+        return docstring_of(_documented(self.function)).summary
+
+    @property
+    def description(self) -> str:
+        """What its docstring says beyond the first line, without its sections; paragraphs are kept apart."""
+        return docstring_of(_documented(self.function)).description
 
     @property
     def title(self) -> str:
@@ -127,9 +144,8 @@ class Operation:
                 raise UnknownKeyError(where=self.title, kind="parameter", name=str(name), known=tuple(known))
         for parameter in self.parameters:
             if parameter.required and parameter.name not in values:
-                raise InvalidValueError(
-                    where=self.title, name=parameter.name, problem=f"is required ({parameter.type_name})"
-                )
+                problem = f"is required ({parameter.type_name}); 'pitstop operations {self.name}' shows an example"
+                raise InvalidValueError(where=self.title, name=parameter.name, problem=problem)
         return {
             name: _structure(self.title, known[name], value) if name in known else value
             for name, value in values.items()
@@ -142,7 +158,8 @@ class Operation:
             "title": self.name,
             **({"description": self.summary} if self.summary else {}),
             **_object_schema(
-                {p.name: (p.type, p.default, p.required) for p in self.parameters}, open_ended=self.open_ended
+                {p.name: _Field(p.type, p.default, p.required, p.description) for p in self.parameters},
+                open_ended=self.open_ended,
             ),
         }
 
@@ -175,7 +192,12 @@ def operation_of(name: str, function: Callable[..., Any], *, distribution: str =
             open_ended = True
         elif argument.kind is argument.KEYWORD_ONLY:
             parameters.append(
-                Parameter(name=argument.name, type=hints.get(argument.name, Any), default=argument.default)
+                Parameter(
+                    name=argument.name,
+                    type=hints.get(argument.name, Any),
+                    default=argument.default,
+                    function=function,
+                )
             )
     second = [a.name for a in positional[1:]]
     if not positional and not any(a.kind is a.VAR_POSITIONAL for a in signature.parameters.values()):
@@ -202,9 +224,9 @@ def type_name(kind: Any) -> str:
     origin: Any = get_origin(kind)
     arguments = get_args(kind)
     if origin is Annotated:
-        bounds = ", ".join(f"{_BOUNDS[key][0]} {limit}" for key, limit in _bounds(kind))
+        bounds = ", ".join(f"{_BOUNDS[key][0]} {limit}" for key, limit in bounds_of(kind))
         return f"{type_name(arguments[0])} {bounds}".rstrip()
-    if _is_union(kind):
+    if is_union(kind):
         return " | ".join(type_name(a) for a in arguments)
     if origin is Literal:
         return " | ".join(repr(a) for a in arguments)
@@ -361,7 +383,7 @@ def _converter() -> Converter:
         return from_object(converter.gen_structure_attrs_fromdict(kind))
 
     def annotated(kind: Any) -> Callable[[Any, Any], Any]:
-        inner, bounds = get_args(kind)[0], _bounds(kind)
+        inner, bounds = get_args(kind)[0], bounds_of(kind)
 
         def hook(value: Any, _: Any) -> Any:
             taken = value if inner is Any else converter.structure(value, inner)
@@ -372,16 +394,17 @@ def _converter() -> Converter:
         return hook
 
     converter.register_structure_hook_factory(_is_annotated, annotated)
-    converter.register_structure_hook_func(_is_union, one_of)
+    converter.register_structure_hook_func(is_union, one_of)
     converter.register_structure_hook_func(_is_literal, literal)
     converter.register_structure_hook_func(lambda k: isinstance(k, type) and issubclass(k, Enum), member)
-    converter.register_structure_hook_func(_is_list, listed)
-    converter.register_structure_hook_factory(_is_mapping, mapped)
+    converter.register_structure_hook_func(is_list, listed)
+    converter.register_structure_hook_factory(is_mapping, mapped)
     converter.register_structure_hook_factory(attrs.has, record)
     return converter
 
 
-def _is_union(kind: Any) -> bool:
+def is_union(kind: Any) -> bool:
+    """Whether a type is a union, such as `int | None`."""
     origin: Any = get_origin(kind)
     return origin is Union or origin is types.UnionType
 
@@ -390,7 +413,20 @@ def _is_annotated(kind: Any) -> bool:
     return get_origin(kind) is Annotated
 
 
-def _bounds(kind: Any) -> list[tuple[str, Any]]:
+def _documented(function: Callable[..., Any]) -> Any:
+    """Return whose docstring tells of a function: a partial has only that of its class."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
+def _noted(kind: Any) -> str:
+    """Return what an annotated type says of its meaning, in metadata such as `typing_extensions.Doc`."""
+    texts = [getattr(noted, "documentation", None) for noted in getattr(kind, "__metadata__", ())]
+    return next((text for text in texts if isinstance(text, str)), "")
+
+
+def bounds_of(kind: Any) -> list[tuple[str, Any]]:
     """Return the bounds of an annotated type, such as `[("ge", 1)]`; other metadata says nothing to us."""
     found = [(key, getattr(noted, key, None)) for noted in kind.__metadata__ for key in _BOUNDS]
     return [(key, limit) for key, limit in found if isinstance(limit, (int, float))]
@@ -400,15 +436,41 @@ def _is_literal(kind: Any) -> bool:
     return get_origin(kind) is Literal
 
 
-def _is_list(kind: Any) -> bool:
+def is_list(kind: Any) -> bool:
+    """Whether a type is of values that are JSON arrays."""
     origin = get_origin(kind) or kind
     if origin is tuple:
         return len(get_args(kind)) == 2 and get_args(kind)[1] is Ellipsis
     return origin in (list, set, frozenset, typing.Sequence) or getattr(origin, "__name__", "") == "Sequence"
 
 
-def _is_mapping(kind: Any) -> bool:
+def is_mapping(kind: Any) -> bool:
+    """Whether a type is of JSON objects with any keys."""
     return (get_origin(kind) or kind) in (dict, Mapping)
+
+
+def is_json(value: Any) -> bool:
+    """Whether a default can be written as JSON; infinity, such as for "no limit", cannot."""
+    if isinstance(value, Enum):
+        return is_json(value.value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(is_json(item) for item in value)
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and is_json(item) for key, item in value.items())
+    return value is None or isinstance(value, (str, int))
+
+
+def plain(value: Any) -> Any:
+    """Return a default as JSON: the value of an enum's member, a list for a tuple, and text for what JSON has not."""
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return value if is_json(value) else repr(value)
 
 
 _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
@@ -418,7 +480,7 @@ def _schema(kind: Any) -> Schema:
     origin: Any = get_origin(kind)
     arguments = get_args(kind)
     if origin is Annotated:
-        return {**_schema(arguments[0]), **{_BOUNDS[key][1]: limit for key, limit in _bounds(kind)}}
+        return {**_schema(arguments[0]), **{_BOUNDS[key][1]: limit for key, limit in bounds_of(kind)}}
     if kind in _JSON_TYPES:
         return {"type": _JSON_TYPES[kind]}
     if kind is None:
@@ -427,15 +489,16 @@ def _schema(kind: Any) -> Schema:
         return {"enum": list(arguments)}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {"enum": [member.value for member in kind]}
-    if _is_union(kind):
+    if is_union(kind):
         return {"anyOf": [_schema(a) for a in arguments]}
-    if _is_list(kind):
+    if is_list(kind):
         return {"type": "array", **({"items": _schema(arguments[0])} if arguments else {})}
-    if _is_mapping(kind):
+    if is_mapping(kind):
         return {"type": "object", **({"additionalProperties": _schema(arguments[1])} if arguments else {})}
     if attrs.has(kind):
+        meanings = docstring_of(kind).arguments
         fields = {
-            f.name: (f.type, f.default, f.default is attrs.NOTHING)
+            f.name: _Field(f.type, f.default, f.default is attrs.NOTHING, _noted(f.type) or meanings.get(f.name, ""))
             for f in attrs.fields(attrs.resolve_types(kind))
             if f.init
         }
@@ -443,16 +506,27 @@ def _schema(kind: Any) -> Schema:
     return {}
 
 
-def _object_schema(fields: Mapping[str, tuple[Any, Any, bool]], *, open_ended: bool) -> Schema:
+class _Field(typing.NamedTuple):
+    """One key of an object: a parameter, or a field of an attrs class."""
+
+    type: Any
+    default: Any
+    required: bool
+    description: str
+
+
+def _object_schema(fields: Mapping[str, _Field], *, open_ended: bool) -> Schema:
     properties = {}
-    for name, (kind, default, required) in fields.items():
-        entry = _schema(kind)
-        if not required and isinstance(default, (str, int, float, bool, list, dict, Enum, type(None))):
-            entry = {**entry, "default": default.value if isinstance(default, Enum) else default}
+    for name, field in fields.items():
+        entry = _schema(field.type)
+        if field.description:
+            entry = {**entry, "description": field.description}
+        if not field.required and is_json(field.default):
+            entry = {**entry, "default": plain(field.default)}
         properties[name] = entry
     return {
         "type": "object",
         "properties": properties,
-        "required": [name for name, (_, _, required) in fields.items() if required],
+        "required": [name for name, field in fields.items() if field.required],
         "additionalProperties": open_ended,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -432,9 +433,9 @@ def test_json_schema_of_each_type() -> None:
         "maybe": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None},
         "either": {"anyOf": [{"type": "integer"}, {"type": "string"}], "default": 0},
         "numbers": {"type": "array", "items": {"type": "integer"}, "default": []},
-        "sequence": {"type": "array", "items": {"type": "string"}},
-        "rest": {"type": "array", "items": {"type": "integer"}},
-        "unique": {"type": "array", "items": {"type": "integer"}},
+        "sequence": {"type": "array", "items": {"type": "string"}, "default": []},
+        "rest": {"type": "array", "items": {"type": "integer"}, "default": []},
+        "unique": {"type": "array", "items": {"type": "integer"}, "default": []},
         "table": {**integers, "default": {}},
         "mapping": {**integers, "default": {}},
         "plain_list": {"type": "array", "default": []},
@@ -616,3 +617,67 @@ def test_type_name_tells_bounds() -> None:
     """In listings a bound stands after its type."""
     named = {parameter.name: parameter.type_name for parameter in BOUNDED.parameters}
     assert (named["limit"], named["loose"]) == ("int >= 1 | None", "any")
+
+
+class Doc:
+    """As `typing_extensions.Doc` is."""
+
+    def __init__(self, documentation: str) -> None:
+        self.documentation = documentation
+
+
+@attrs.frozen(kw_only=True)
+class Span:
+    """A span of days.
+
+    Args:
+        first: the day it begins with.
+    """
+
+    first: int
+    last: Annotated[int, Doc("the day it ends with")] = 9
+
+
+def explained(
+    db: object, *, span: Span, deep: Annotated[bool, Doc("look at everything")] = False, until: float = math.inf
+) -> None:
+    """Explain itself.
+
+    It has more to say.
+
+    Args:
+        span: which days.
+        deep: not this text.
+        until: seconds.
+    """
+
+
+def test_description_is_of_the_annotation_or_else_of_the_docstring() -> None:
+    """The operation and each parameter tell what they mean; one that says nothing is no fault."""
+    operation = operation_of("explained", explained)
+    assert (operation.summary, operation.description) == ("Explain itself.", "It has more to say.")
+    assert {p.name: p.description for p in operation.parameters} == {
+        "span": "which days.",
+        "deep": "look at everything",
+        "until": "seconds.",
+    }
+    assert [p.description for p in operation_of("freeze", freeze).parameters] == ["", ""]
+    bound = operation_of("bound", functools.partial(explained, until=1.0))
+    assert (bound.summary, bound.parameters[0].description) == ("Explain itself.", "which days.")
+
+
+def test_json_schema_has_descriptions_also_within_records() -> None:
+    """Each property says what it means; a default that JSON does not know is left out."""
+    properties = operation_of("explained", explained).json_schema()["properties"]
+    assert properties["span"]["description"] == "which days."
+    assert properties["span"]["properties"] == {
+        "first": {"type": "integer", "description": "the day it begins with."},
+        "last": {"type": "integer", "description": "the day it ends with", "default": 9},
+    }
+    assert properties["until"] == {"type": "number", "description": "seconds."}
+
+
+def test_missing_parameter_names_the_next_step() -> None:
+    """Where an example can be seen."""
+    with pytest.raises(InvalidValueError, match=r"table: is required \(str\); 'pitstop operations freeze' shows an ex"):
+        operation_of("freeze", freeze).check({})

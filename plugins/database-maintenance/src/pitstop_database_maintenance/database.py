@@ -71,6 +71,7 @@ class Database(ABC):
             if it is the URL's own.
         options: what `connect` takes beside the URL, by keyword, and what each means; a job's config gives them as
             its `options`.
+        example: a URL of this kind, for example calls; by default one with the scheme and made-up names.
         context: how the operation tells, asks and stops.
         limits: until when the job may work, and for how long it may make others wait.
         history: what past runs on this database left; None if there is none to be had.
@@ -79,6 +80,7 @@ class Database(ABC):
 
     dialect: ClassVar[str] = ""
     options: ClassVar[Mapping[str, str]] = {}
+    example: ClassVar[str] = ""
     context: JobContext
     limits: Limits = Limits()
     history: DatabaseHistory | None = None

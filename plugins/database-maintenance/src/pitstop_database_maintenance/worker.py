@@ -27,7 +27,7 @@ from pitstop.errors import (
 from pitstop.jobs import Job, Result
 from pitstop.operations import Operation
 from pitstop.workers import OperationWorker
-from pitstop_database_maintenance import batches
+from pitstop_database_maintenance import batches, calls
 from pitstop_database_maintenance.database import Database, database_class
 from pitstop_database_maintenance.history import History, Left, Step, shared_history
 from pitstop_database_maintenance.limits import KEY as LIMITS
@@ -82,6 +82,7 @@ class DatabaseMaintenanceWorker(OperationWorker):
         Raises:
             InputError: what is wrong, and what there is instead.
         """
+        calls.check_given(self.operation(job), self.parameters(job))
         super().validate(job)
         Limits.of(job.config)
         url = self.url(job)
@@ -158,6 +159,14 @@ class DatabaseMaintenanceWorker(OperationWorker):
                 raise  # it is the distribution that is wrong, as the registry says
             raise self._unknown(short, prefix) from None
         return operation if len(candidates) == 1 else evolve(operation, parameters=(), open_ended=True)
+
+    def example(self, operation: Operation) -> str:
+        """Return a command line that runs an operation, with values for the parameters that it must be given."""
+        return calls.example(self.lookup, operation)
+
+    def facts(self, operation: Operation) -> Mapping[str, str]:
+        """Return which databases an operation is for, and which others have one of its name."""
+        return calls.facts(self.lookup, self.worker_type, operation)
 
     @contextmanager
     def target(self, job: Job, context: JobContext) -> Iterator[Database]:

@@ -73,6 +73,9 @@ def backup(
         template: the name in a folder, of which `{time}` must be a part: `{name}` is the database's, `{place}` stands
             for its folder, so that copies of equally named databases are told apart.
 
+    Example:
+        pitstop maintain app.db --operations backup --set backup.to=app-copy.db
+
     Raises:
         InvalidValueError: a parameter is not what it can be.
         OperationError: there is no such folder, the file is there already, there is too little room, or writers would

@@ -36,6 +36,9 @@ def compact(db: SQLiteDatabase, *, offline: bool = False, allow_renumbering: boo
         allow_renumbering: do not mind if rows to which something, such as an FTS index, refers by undeclared numbers
             had other ones in the copy; as far as is known they never have.
 
+    Example:
+        pitstop maintain app.db --operations compact --set compact.offline=true
+
     Raises:
         OperationError: somebody else has the file open or that is not known, it is damaged, there is too little room,
             its schema needs what only the application registers, or it has several names.

@@ -30,7 +30,8 @@ def convert_auto_vacuum(db: SQLiteDatabase, *, mode: Mode = "incremental", allow
     Args:
         db: the database.
         mode: what `PRAGMA auto_vacuum` is to be.
-        allow_renumbering: as for `vacuum`, where the file is rebuilt.
+        allow_renumbering: where the file is rebuilt, do it although something, such as an FTS index, refers to rows
+            by numbers that this may change; it must be rebuilt afterwards.
 
     Raises:
         OperationError: as `vacuum`; or the file was rebuilt and SQLite has not changed the mode.

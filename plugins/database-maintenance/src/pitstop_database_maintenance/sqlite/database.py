@@ -76,6 +76,7 @@ class SQLiteDatabase(Inspected):
     """
 
     options: ClassVar[Mapping[str, str]] = KNOWN
+    example: ClassVar[str] = "app.db"
     #: How long a lock of somebody else is waited for, in seconds: Python's own default for a connection. It is waited
     #: here and not within SQLite, where nothing could end it, and nothing would tell how long it took.
     BUSY_SECONDS: ClassVar[float] = 5.0
