@@ -3,13 +3,19 @@
 The distributions lie in folders that `PYTHONPATH` adds to what is installed anyway. Each module of a plugin
 prints a line when it is imported, which proves who imports them; each of the thousand also sleeps 20 ms, which is what
 the imports of a real one cost. `seconds` below is that time.
+
+The program is also asked for what there is, with a thousand plugins of which ten are broken, each in another way; and
+doctor, which imports them all, must name the ten.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.broken import TEN, thousand
 
 from benchmarks.measure import (
     Contender,
@@ -41,6 +47,12 @@ PROGRAMS = {
         f"from stevedore import ExtensionManager; print(len(ExtensionManager({GROUP!r}).names()))"
     ),
 }
+#: Every command line that only asks what there is.
+LISTINGS = [
+    ("--help",),
+    ("--version",),
+    *((command, *option) for command in ("workers", "operations", "plugins") for option in ((), ("--json",))),
+]
 #: Those that import each plugin, and so cannot be run often where there are a thousand.
 IMPORTERS = tuple(PROGRAMS)[3:]
 
@@ -67,6 +79,8 @@ def main(settings: Settings) -> None:
         _compare(folder / "thousand", plugins=1000, others=0, seconds=0.02, settings=settings, target=4.0)
     _measure_import(settings)
     _measure_program(settings)
+    with disk_folder() as folder:
+        _measure_broken(folder / "broken", settings)
 
 
 def _compare(folder: Path, *, plugins: int, others: int, seconds: float, settings: Settings, target: float) -> None:
@@ -157,11 +171,35 @@ def _measure_program(settings: Settings) -> None:
         verdict(f"{name} / {limit}", taken[name].median / taken[limit].median, at_most=1.4, unit="x")
 
 
-def _interleaved(commands: dict[str, Sequence[str]], settings: Settings) -> dict[str, Samples]:
+def _measure_broken(folder: Path, settings: Settings) -> None:
+    environment = {"PYTHONPATH": str(thousand(folder).folder)}
+    commands: dict[str, Sequence[str]] = {LIMIT: [sys.executable, "-c", "pass"]}
+    for arguments in LISTINGS:
+        commands[f"pitstop {' '.join(arguments)}"] = [program("pitstop"), *arguments]
+    taken = _interleaved(commands, settings, environment)
+    title = "What there is, with 1,000 plugins of which 10 are broken, ms"
+    simple_table(title, taken, unit="ms", limit=LIMIT)
+    for name in list(commands)[1:]:
+        verdict(f"{name} / {LIMIT}", taken[name].median / taken[LIMIT].median, at_most=4.0, unit="x")
+    # exit code 1, as there are problems, is what is to be
+    script = f"{program('pitstop')} doctor --json --timeout 5s; test $? = 1"
+    doctor = timed(["sh", "-c", script], environment=environment)
+    named = {problem["distribution"] for problem in json.loads(doctor.output)["problems"]}
+    if named != set(TEN):
+        raise RuntimeError(f"doctor named {sorted(named)}, not {sorted(TEN)}")
+    print(f"\npitstop doctor named the 10 in {doctor.wall:.1f} s, of which one that hangs took twice 5")
+
+
+def _interleaved(
+    commands: dict[str, Sequence[str]], settings: Settings, environment: dict[str, str] | None = None
+) -> dict[str, Samples]:
     for command in commands.values():
-        timed(command)  # the first one compiles
+        timed(command, environment=environment)  # the first one compiles
     contenders = [
-        Contender(name, lambda command=command: timed(command).wall * 1000)  # type: ignore[misc]
+        Contender(
+            name,
+            lambda command=command: timed(command, environment=environment).wall * 1000,  # type: ignore[misc]
+        )
         for name, command in commands.items()
     ]
     return interleave(contenders, runs=settings.choose(21, 3))

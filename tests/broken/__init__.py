@@ -186,3 +186,29 @@ class Zoo:
         """Install one that is broken in a way of `WAYS`."""
         way = WAYS[name]
         self.add(name, way.source, group=way.group, entry=way.entry, metadata=way.metadata)
+
+
+#: Ten of the ways: for the import, what is imported, what is declared, and what is required.
+TEN = (
+    "bad-import",
+    "bad-signature",
+    "hangs",
+    "missing-attribute",
+    "no-utf8",
+    "other-type",
+    "segfault",
+    "syntax",
+    "sys-exit",
+    "too-new",
+)
+
+
+def thousand(folder: Path) -> Zoo:
+    """Return a folder of 1000 plugins, of which ten are broken, and a worker for the operations of the others."""
+    zoo = Zoo(folder)
+    for name in TEN:
+        zoo.add_broken(name)
+    for number in range(1000 - len(TEN)):
+        zoo.add(f"plugin-{number:03}")
+    zoo.add_worker()
+    return zoo
