@@ -1,11 +1,15 @@
 """Listings, help and doctor: they import nothing (but doctor everything), and work while plugins are broken."""
 
-from contextlib import suppress
+import io
+import json
+from contextlib import redirect_stdout, suppress
 
 import pytest
 from click.exceptions import Exit
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pitstop.cli import listings
+from pitstop.cli import listings, output
 from pitstop.cli.app import app
 
 #: a plugin whose module leaves a mark when it is imported
@@ -83,6 +87,16 @@ def test_listings_say_the_same_with_click_and_without(capsys, arguments):
     with suppress(Exit):
         app.main(list(arguments), prog_name="pitstop", standalone_mode=False)
     assert capsys.readouterr() == quick
+
+
+@given(st.recursive(st.text() | st.none() | st.booleans(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)))
+def test_listings_write_json_that_is_read_as_it_was(value):
+    """Whatever the names, as the module json would write it."""
+    for document in ([value, value], {"a": [value], "b": []}, []):
+        written = io.StringIO()
+        with redirect_stdout(written):
+            output.print_json_lines(document)
+        assert json.loads(written.getvalue()) == document
 
 
 @pytest.mark.parametrize(

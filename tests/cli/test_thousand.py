@@ -1,4 +1,4 @@
-"""A thousand plugins, ten of them broken, each in another way. What it costs is measured by `benchmarks/discovery.py`."""
+"""A thousand plugins, ten of them broken, each in another way. What that costs: `benchmarks/discovery.py`."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def test_doctor_names_the_ten_of_a_thousand(pitstop) -> None:
     for name in TEN:
         problem = found[name]
         assert problem["version"] == "1.0"
-        assert problem["where"].endswith(
-            ("zoo_" + name.replace("-", "_") + ":run", ":Worker", "entry_points.txt", "-info")
-        )
+        assert name.replace("-", "_") in problem["where"]
         assert WAYS[name].cause in problem["cause"]
         assert WAYS[name].hint in problem["hint"]
 

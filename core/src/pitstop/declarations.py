@@ -273,7 +273,8 @@ def _is_target(target: str) -> bool:
 
 
 def _is_dotted(text: str) -> bool:
-    return all([part.isidentifier() for part in text.split(".")])  # noqa: C419 a generator is slower
+    # most are one word; and a list, because a generator is slower
+    return text.isidentifier() or all([part.isidentifier() for part in text.split(".")])  # noqa: C419
 
 
 def _undecodable(text: str) -> bool:

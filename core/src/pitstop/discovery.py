@@ -115,7 +115,8 @@ class _Search:
         texts = self._texts(place, folders)
         if texts:
             self._settle(place, folders, texts)
-        self.unnamed += [_called(place, folder) for folder in folders]
+        else:
+            self.unnamed += [_called(place, folder) for folder in folders]
 
     def _texts(self, place: str, folders: list[str]) -> dict[str, bytes]:
         """Return the declarations of those folders that mention Pitstop, by folder."""
@@ -143,8 +144,10 @@ class _Search:
         """Take in what one folder declares, except from distributions that an earlier one has already."""
         self._name_the_unnamed()
         by_name: dict[str, list[str]] = {}
+        versions = {}
         for folder in folders:
-            by_name.setdefault(_identity(_called(place, folder))[0], []).append(folder)
+            name, versions[folder] = _identity(_called(place, folder))
+            by_name.setdefault(name, []).append(folder)
         for name, same in by_name.items():
             mentioned = [folder for folder in same if folder in texts]
             if not mentioned or name in self.met:
@@ -153,7 +156,8 @@ class _Search:
                 self._report_debris(place, mentioned[0])
                 continue
             folder = same[0] if len(same) == 1 else self._newest(place, name, same)
-            self._take(texts.get(folder, b""), _source(place, folder))
+            self._take(texts.get(folder, b""), _source(place, folder, name, versions[folder]))
+        self.met.update(by_name)
 
     def _report_debris(self, place: str, folder: str) -> None:
         where = place + os.sep + folder
@@ -164,8 +168,8 @@ class _Search:
     def _newest(self, place: str, name: str, folders: list[str]) -> str:
         """Return the folder of the highest version, and report that there are several."""
         whole = [folder for folder in folders if _has_metadata(place + os.sep + folder)] or folders
-        ranked = sorted(whole, key=lambda folder: (_rank(_source(place, folder).version), folder))
-        source = _source(place, ranked[-1])
+        ranked = sorted(whole, key=lambda folder: (_rank(_source_of(place, folder).version), folder))
+        source = _source_of(place, ranked[-1])
         self.problems.append(
             source.problem(
                 f"{place} holds {len(folders)} distributions of this name: {', '.join(sorted(folders))}; "
@@ -274,9 +278,13 @@ def _identity(folder: str) -> tuple[str, str]:
     return normalise(name), rest.partition("-")[0]
 
 
-def _source(place: str, folder: str) -> Source:
+def _source_of(place: str, folder: str) -> Source:
+    """Return who a metadata folder belongs to."""
+    return _source(place, folder, *_identity(_called(place, folder)))
+
+
+def _source(place: str, folder: str, name: str, version: str) -> Source:
     """Return who a metadata folder belongs to. Its metadata is read only when its name does not tell the version."""
-    name, version = _identity(_called(place, folder))
     base = place + os.sep + folder + os.sep
     if not version:
         headers = dict(_headers(base))
