@@ -432,6 +432,14 @@ def test_unknown_name_tells_what_there_is(site, ask, text):
         ask(site.registry())
 
 
+def test_error_whose_text_ends_the_process_costs_only_its_plugin(site):
+    """Whatever an exception does when it is asked for its text, the host lives on."""
+    source = "class Dumb(Exception):\n    def __str__(self): raise SystemExit('no')\nraise Dumb\n"
+    add_operation(site, "dumb-plug", source=source)
+    with pytest.raises(PluginError, match=r"Dumb \(its text cannot be had: SystemExit\)"):
+        site.registry().operation("demo", "optimize")
+
+
 # -- allow and block
 
 
@@ -720,6 +728,15 @@ def test_check_names_operations_of_a_worker_type_that_nobody_offers(site) -> Non
     (problem,) = site.registry().check()
     assert (problem.distribution, problem.name) == ("lost-plug", "hello")
     assert "no installed plugin offers the worker type 'greting'; did you mean 'greeting'?" in str(problem)
+
+
+def test_check_says_that_the_worker_of_an_operation_is_switched_off(site) -> None:
+    """That is only worth knowing: whoever blocked the worker knows it."""
+    site.add("acme", groups={WORKERS: {"greeting": "acme:Worker"}}, modules={"acme": WORKER})
+    site.add("other", groups={OPERATIONS + "greeting": {"run": "other:run"}}, modules={"other": RUN})
+    (note,) = site.registry(block=["acme"]).check()
+    assert (note.distribution, note.severity) == ("other", "note")
+    assert note.cause == "the worker type 'greeting' is switched off by Registry(block=['acme'])"
 
 
 def test_check_names_a_misspelt_group(site) -> None:

@@ -117,6 +117,12 @@ WAYS: Mapping[str, Broken] = {
     "bad-planner": Broken(
         "it cannot be called with 1 argument", "def plan(): ...\n", "pitstop.planners", "bad-planner = {module}:plan"
     ),
+    "bad-runner": Broken(
+        "it has no method 'submit'",
+        "class Runner:\n    def start(self, run_job): ...\n",
+        "pitstop.runners",
+        "bad-runner = {module}:Runner",
+    ),
     "no-command": Broken(
         "it is of type function, not a click command", OPERATION, "pitstop.commands", "no-command = {module}:run"
     ),

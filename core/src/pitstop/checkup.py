@@ -8,7 +8,7 @@ others, what an import does beside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from platform import python_version
 from typing import Any
 
@@ -114,7 +114,14 @@ class Checkup:
         }
 
 
-def examine(registry: Registry, names: Sequence[str] = (), *, pitstop: str, limit: float = LIMIT) -> Checkup:
+def examine(
+    registry: Registry,
+    names: Sequence[str] = (),
+    *,
+    pitstop: str,
+    limit: float = LIMIT,
+    tell: Callable[[Entry], object] = lambda _: None,
+) -> Checkup:
     """Look at every distribution, or at some.
 
     Args:
@@ -122,6 +129,7 @@ def examine(registry: Registry, names: Sequence[str] = (), *, pitstop: str, limi
         names: only these distributions; all if empty.
         pitstop: the version of Pitstop that is installed.
         limit: for how many seconds the import of one entry may take.
+        tell: called with each entry when it is about to be imported.
 
     Raises:
         UnknownNameError: a distribution of this name offers nothing.
@@ -133,7 +141,7 @@ def examine(registry: Registry, names: Sequence[str] = (), *, pitstop: str, limi
     for entry in registry.entries():
         if entry.distribution in wanted:
             entries.setdefault(entry.distribution, []).append(entry)
-    trials = probe(registry, [entry for name in sorted(entries) for entry in entries[name]], limit=limit)
+    trials = probe(registry, [entry for name in sorted(entries) for entry in entries[name]], limit=limit, tell=tell)
     distributions = [
         _health(source, rule, [trials[entry] for entry in entries.get(source.distribution, ())], pitstop)
         for source, rule in sources

@@ -17,7 +17,7 @@ from typing import Any
 from pitstop.declarations import Entry, cause_of
 from pitstop.loading import UnfitError, target_of
 from pitstop.masking import mask
-from pitstop.offers import COMMANDS, PLANNERS, STORES, WORKERS
+from pitstop.offers import COMMANDS, PLANNERS, RUNNERS, STORES, WORKERS
 from pitstop.registry import Registry
 
 
@@ -103,6 +103,10 @@ def _check_signatures(entry: Entry, made: Any) -> None:
         _check_callable("execute", made.execute, 2)
     elif entry.group in (PLANNERS, STORES):
         _check_callable("", made, 1)
+    elif entry.group == RUNNERS and isinstance(made, type):
+        missing = [name for name in ("start", "submit", "cancel", "stop") if not callable(getattr(made, name, None))]
+        if missing:
+            raise UnfitError(f"it has no method {missing[0]!r}")
     elif entry.group == COMMANDS:
         from click import Command
 

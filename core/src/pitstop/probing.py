@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
@@ -69,13 +69,20 @@ class Trial:
     fatal: bool = False
 
 
-def probe(registry: Registry, entries: Sequence[Entry], *, limit: float = LIMIT) -> dict[Entry, Trial]:
+def probe(
+    registry: Registry,
+    entries: Sequence[Entry],
+    *,
+    limit: float = LIMIT,
+    tell: Callable[[Entry], object] = lambda _: None,
+) -> dict[Entry, Trial]:
     """Import entries and make what is used of them, each at most twice.
 
     Args:
         registry: what the entries are of; it is not touched.
         entries: which; those of one distribution stand together.
         limit: for how many seconds each may take.
+        tell: called with each entry when it is about to be tried.
 
     Returns:
         How it went with each.
@@ -85,12 +92,12 @@ def probe(registry: Registry, entries: Sequence[Entry], *, limit: float = LIMIT)
     """
     trials = {}
     doubtful: dict[str, list[Trial]] = {}
-    for trial, alone in _trials(registry, entries, limit):
+    for trial, alone in _trials(registry, entries, limit, tell):
         trials[trial.entry] = trial
         if trial.cause and not alone:
             doubtful.setdefault(trial.entry.distribution, []).append(trial)
     for failed in doubtful.values():
-        again = _trials(registry, [trial.entry for trial in failed], limit)
+        again = _trials(registry, [trial.entry for trial in failed], limit, tell)
         for before, (trial, _) in zip(failed, again, strict=True):
             trials[trial.entry] = trial if trial.cause else _only_together(before)
     return trials
@@ -106,14 +113,16 @@ def _name(trial: Trial) -> str:
     return trial.entry.distribution
 
 
-def _trials(registry: Registry, entries: Sequence[Entry], limit: float) -> Iterator[tuple[Trial, bool]]:
+def _trials(
+    registry: Registry, entries: Sequence[Entry], limit: float, tell: Callable[[Entry], object]
+) -> Iterator[tuple[Trial, bool]]:
     """Yield how it went with each, in order, and whether nothing of others had been imported there before."""
     waiting, deadly = list(entries), {}
     while waiting:
         first = waiting[0].distribution
         child = _Child(registry, waiting, limit)
         try:
-            for trial in child.trials():
+            for trial in child.trials(tell):
                 waiting.pop(0)
                 yield trial, trial.entry.distribution == first
         finally:
@@ -176,11 +185,12 @@ class _Child:
             stdin.write(json.dumps(request).encode() + b"\n")
             stdin.close()
 
-    def trials(self) -> Iterator[Trial]:
+    def trials(self, tell: Callable[[Entry], object]) -> Iterator[Trial]:
         """Yield how it went with each entry; the last one yielded is the one that ended it, if one did."""
         if self._line() is None:
             raise ProbeError(problem=self._death(what="the process", ends="ended before it began"))
         for entry in self._entries:
+            tell(entry)
             answer = self._line()
             if answer is None:
                 yield self._fatal(entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ from pitstop.registry import Registry
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pitstop.checkup import Checkup, Health
+    from pitstop.declarations import Entry
 
 #: With more distributions than this, only the slowest are listed.
 _MANY = 20
@@ -50,12 +52,20 @@ def doctor(distributions: tuple[str, ...], verbose: bool, timeout: float, as_jso
     """
     from pitstop.checkup import examine
 
-    checkup = examine(Registry(), distributions, pitstop=__version__, limit=timeout)
+    checkup = examine(Registry(), distributions, pitstop=__version__, limit=timeout, tell=_tell)
+    _tell(None)
     if as_json:
         output.print_json(checkup.as_dict())
     else:
         _print(checkup, verbose=verbose)
     return FAILED if checkup.problems else 0
+
+
+def _tell(entry: Entry | None) -> None:
+    """Show in a terminal which distribution is imported: with many it takes a while. None clears the line."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        text = f"importing {printable(entry.distribution)}" if entry else ""
+        click.echo(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}", nl=False, err=True)
 
 
 def _print(checkup: Checkup, *, verbose: bool) -> None:

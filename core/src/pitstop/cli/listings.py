@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from pitstop.cli import front, output
+from pitstop.declarations import PROBLEM
 from pitstop.offers import OPERATIONS, PLANNERS, WORKERS
 from pitstop.registry import Registry
 
@@ -121,7 +122,7 @@ def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, none: 
 
 
 def _warn(registry: Registry) -> None:
-    problems = [problem for problem in registry.problems if problem.severity == "problem"]
+    problems = [problem for problem in registry.problems if problem.severity == PROBLEM]
     if problems:
         these = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         print(f"{these} with plugins; 'pitstop doctor' tells more", file=sys.stderr)  # noqa: T201
