@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pitstop.declarations import NOTE, PROBLEM, Entry, Problem
 from pitstop.errors import nearest
-from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, WORKERS
+from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, TEMPLATES, WORKERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_KNOWN = (WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, OPERATIONS.rstrip("."))
+_KNOWN = (WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, TEMPLATES, OPERATIONS.rstrip("."))
 
 
 def problem_with(entry: Entry, cause: str, hint: str, severity: str = PROBLEM) -> Problem:

@@ -414,10 +414,11 @@ def _is_annotated(kind: Any) -> bool:
 
 
 def _documented(function: Callable[..., Any]) -> Any:
-    """Return whose docstring tells of a function: a partial has only that of its class."""
+    """Return whose docstring tells of a function: a partial, or an object that can be called, has that of its class."""
     while isinstance(function, partial):
         function = function.func
-    return function
+    called = None if inspect.isroutine(function) or isinstance(function, type) else type(function).__call__
+    return called if getattr(called, "__doc__", None) else function
 
 
 def _noted(kind: Any) -> str:

@@ -22,7 +22,7 @@ from pitstop.loading import (
     worker_of_entry,
 )
 from pitstop.masking import mask
-from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, WORKERS, Offers, kind_of
+from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, TEMPLATES, WORKERS, Offers, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -414,7 +414,7 @@ class Registry:
             return self._make_worker
         if group.startswith(OPERATIONS):
             return operation_of_entry
-        if group in (PLANNERS, RUNNERS, STORES, COMMANDS):
+        if group in (PLANNERS, RUNNERS, STORES, COMMANDS, TEMPLATES):
             return callable_of
         if group == HOOKS:
             return _hook_plugin_of
@@ -475,6 +475,7 @@ __all__ = [
     "PLANNERS",
     "RUNNERS",
     "STORES",
+    "TEMPLATES",
     "WORKERS",
     "Entry",
     "Problem",

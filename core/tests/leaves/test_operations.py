@@ -681,3 +681,20 @@ def test_missing_parameter_names_the_next_step() -> None:
     """Where an example can be seen."""
     with pytest.raises(InvalidValueError, match=r"table: is required \(str\); 'pitstop operations freeze' shows an ex"):
         operation_of("freeze", freeze).check({})
+
+
+def test_operation_of_an_object_is_told_by_its_call():
+    """What a call does, and what its arguments mean, stands at the method that is called."""
+
+    class Freeze:
+        """Knows how to freeze."""
+
+        def __call__(self, db, *, table: str):
+            """Freeze a table.
+
+            Args:
+                table: which.
+            """
+
+    operation = operation_of("freeze", Freeze())
+    assert (operation.summary, operation.parameters[0].description) == ("Freeze a table.", "which.")

@@ -582,7 +582,7 @@ def silent(context, *, name: str):
 class TestSilent(Operations):
     operation = silent
     parameters = {"name": "x"}
-    breaks = {"test_operation_says_what_it_does"}
+    breaks = {"test_operation_says_what_it_does", "test_parameters_say_what_they_mean"}
 
 
 def untyped(context, *, name, other: int | object = 3):

@@ -117,6 +117,11 @@ class OperationContract(
         """The first line of its docstring is what `pitstop operations` shows."""
         assert self.described().summary, "it has no docstring; its first line is what 'pitstop operations' shows"
 
+    def test_parameters_say_what_they_mean(self) -> None:
+        """The docstring's `Args:` has a meaning for each; 'pitstop operations NAME' shows it."""
+        silent = [parameter.name for parameter in self.described().parameters if not parameter.description]
+        assert not silent, f"its docstring does not say what these parameters mean: {', '.join(silent)}"
+
     def test_parameters_have_types(self) -> None:
         """Each parameter has a type that a job's JSON can be checked against, before anything runs."""
         operation = self.described()
