@@ -12,7 +12,7 @@ from pitstop.testing.fresh import Imported, import_freshly
 from pitstop.testing.pickling import unfit_exceptions
 from pitstop.testing.workers.base import JobContract
 
-#: How often the import is measured; the fastest counts, because the others were disturbed.
+#: How often the import is measured at most; one that is within its budget is enough, because the others were disturbed.
 _MEASURED = 3
 
 
@@ -24,14 +24,14 @@ class ImportPromises(JobContract):
     def test_import_does_nothing_else(self) -> None:
         """It prints nothing, writes nothing, opens nothing, starts nothing, and leaves the process as it was."""
         for module in self._modules():
-            imported = _imported(module)
+            imported = self._imported(module)
             assert not imported.error, f"a fresh process cannot import {module.__name__}: {imported.error}"
             assert not imported.deeds, f"the import of {module.__name__} {'; it '.join(imported.deeds)}"
 
     def test_import_keeps_within_its_budget(self) -> None:
         """It costs no more processor time than `import_budget` says, with all that it imports itself."""
         for module in self._modules():
-            seconds = _imported(module).seconds
+            seconds = self._imported(module).seconds
             assert seconds <= self.import_budget, (
                 f"the import of {module.__name__} takes {seconds:.2f} s, and {self.import_budget:g} s are allowed; "
                 "import what is heavy within the function that needs it"
@@ -50,15 +50,14 @@ class ImportPromises(JobContract):
         assert modules, f"it is not known which module {self.subjects()} come from"
         yield from modules
 
-
-def _imported(module: ModuleType) -> Imported:
-    return _imported_from(module.__name__, getattr(module, "__file__", None))
+    def _imported(self, module: ModuleType) -> Imported:
+        return _imported_from(module.__name__, getattr(module, "__file__", None), self.import_budget)
 
 
 @cache  # several suites may be about things of one module
-def _imported_from(name: str, file: str | None) -> Imported:
-    imports = []
-    for _ in range(_MEASURED):
+def _imported_from(name: str, file: str | None, budget: float) -> Imported:
+    imports: list[Imported] = []
+    while len(imports) < _MEASURED and not any(imported.seconds <= budget for imported in imports):
         with TemporaryDirectory() as folder:
             imports.append(import_freshly(name, file, folder))
     return min(imports, key=lambda imported: imported.seconds)

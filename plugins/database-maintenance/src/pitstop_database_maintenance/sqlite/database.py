@@ -202,8 +202,19 @@ class SQLiteDatabase(Inspected):
     def disconnect(self) -> None:
         """Close the connection, but not the job with the file; `reconnect` goes on. Does nothing a second time."""
         with self._closing:
-            self._open = False
+            was_open, self._open = self._open, False
+        if was_open:
+            self._forget_interrupt()
         self._connection.close()
+
+    def _forget_interrupt(self) -> None:
+        """Have an interrupt that came after the last statement forgotten, as SQLite does when the next one begins.
+
+        Else it would stop the checkpoint at closing, and the write-ahead log would stay beside the file.
+        """
+        self._connection.set_progress_handler(None, 0)
+        with suppress(sqlite3.Error):
+            self._connection.execute("SELECT 1").fetchall()
 
     def reconnect(self) -> None:
         """Open a connection to the file that has the database's name now, which may be another one than before.
@@ -404,10 +415,13 @@ class SQLiteDatabase(Inspected):
         """Return a name as an identifier: in double quotes, with those inside doubled.
 
         Raises:
-            InvalidValueError: it holds a NUL character, at which SQLite's parser would stop reading.
+            InvalidValueError: it holds a NUL character, at which SQLite's parser would stop reading, or half of a
+                character, which no UTF-8 has.
         """
         if "\0" in name:
             raise InvalidValueError(where="sqlite", name="identifier", problem=f"{name!r} holds a NUL character")
+        if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+            raise InvalidValueError(where="sqlite", name="identifier", problem=f"{name!r} holds half of a character")
         return '"' + name.replace('"', '""') + '"'
 
     def measure(self) -> SQLiteMeasure:
