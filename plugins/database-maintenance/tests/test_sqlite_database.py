@@ -60,6 +60,17 @@ def test_quote_doubles_quotes(bloated: Path, opened: Open) -> None:
     assert db.quote('a"; DROP TABLE x; --') == '"a""; DROP TABLE x; --"'
     with pytest.raises(InvalidValueError, match="NUL"):
         db.quote("a\0b")
+    with pytest.raises(InvalidValueError, match="half of a character"):
+        db.quote("a\ud800b")
+
+
+def test_connect_empties_the_log_although_it_was_interrupted(make: Callable[..., Path], context: Any) -> None:
+    """An interrupt that comes after the last statement does not keep the write-ahead log beside the file."""
+    path = make("PRAGMA journal_mode = wal", "CREATE TABLE t (a)")
+    with SQLiteDatabase.connect(str(path), context) as db:
+        db.execute("INSERT INTO t VALUES (1)")
+        db.interrupt()
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_measure_counts_pages_and_files(bloated: Path, opened: Open) -> None:

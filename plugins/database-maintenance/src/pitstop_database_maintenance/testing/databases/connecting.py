@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from pitstop.errors import InputError, JobCancelledError, OperationError, TransientError
-from pitstop.testing import PATIENCE, FakeContext
+from pitstop.testing import PATIENCE, FakeContext, Signal
 from pitstop.testing.footprint import changes, contents, differences, state
 from pitstop.testing.workers.trial import described
 from pitstop_database_maintenance.database import Database
@@ -135,20 +135,25 @@ class ConnectingPromises(KindContract):
     def test_connections_in_two_threads(self, folder: Path) -> None:
         """Two jobs are connected at the same time, each in a thread, and neither has to do with the other."""
         url = self.make_url(folder)
-        meeting = threading.Barrier(2)
+        connected = [Signal(f"the connection of thread {number} is there") for number in (1, 2)]
         failures: list[BaseException] = []
 
-        def work() -> None:
-            failure = error_of(lambda: self._meet(url, meeting))
+        def work(own: Signal, other: Signal) -> None:
+            failure = error_of(lambda: self._work_beside(url, own, other))
             failures.extend([failure] if failure else [])
+            own.give()
 
-        threads = [threading.Thread(target=work, name=f"trial-{number}", daemon=True) for number in range(2)]
-        for thread in threads:
+        threads = [
+            threading.Thread(target=work, args=signals, name="trial-connection", daemon=True)
+            for signals in (connected, reversed(connected))
+        ]
+        for thread, signal in zip(threads, connected, strict=True):
             thread.start()
+            signal.wait()
         for thread in threads:
             thread.join(PATIENCE)
-        assert not any(thread.is_alive() for thread in threads), "two connections in two threads wait for each other"
         assert not failures, f"two connections in two threads: {described(failures[0])}"
+        assert not any(thread.is_alive() for thread in threads), "two connections in two threads wait for each other"
 
     def test_options_with_odd_values_are_refused_in_words(self, folder: Path) -> None:
         """Each option is taken by `check` and by `connect`, and a value that it cannot have is refused."""
@@ -180,20 +185,16 @@ class ConnectingPromises(KindContract):
             db.execute("SELECT 1")
             if cancel:
                 context.cancel()
-                db.execute("SELECT 1")
+                db.check_stop()
             if raising is not None:
                 raise raising
 
-    def _meet(self, url: str, meeting: threading.Barrier) -> None:
-        try:
-            with self.connected(url) as db:
-                meeting.wait(PATIENCE)
-                rows = db.execute("SELECT 1")
-                assert [tuple(row) for row in rows] == [(1,)], f"SELECT 1 returns {rows!r}"
-                meeting.wait(PATIENCE)
-        except BaseException:
-            meeting.abort()
-            raise
+    def _work_beside(self, url: str, own: Signal, other: Signal) -> None:
+        with self.connected(url) as db:
+            own.give()
+            other.wait()
+            rows = db.execute("SELECT 1")
+            assert [tuple(row) for row in rows] == [(1,)], f"SELECT 1 returns {rows!r}"
 
     def _check_left_open(self, use: Callable[[], object], when: str) -> None:
         before, files = state(), _open_files()

@@ -119,7 +119,7 @@ class ExecutingPromises(KindContract):
     def _running(self, folder: Path, context: FakeContext) -> _Running:
         """Return the long statement, which runs."""
         statement = _Running(partial(self.connected, self.make_url(folder), context), self.long_statement)
-        ended = statement.ends_within(0.1)
+        ended = statement.ends_within(0.03)
         assert not ended, f"long_statement is to run for half a minute, and ended at once: {statement.error!r}"
         return statement
 

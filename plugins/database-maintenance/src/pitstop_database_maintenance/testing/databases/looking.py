@@ -24,9 +24,10 @@ class LookingPromises(KindContract):
 
     def test_inspect_yields_a_record_for_each_in_order(self, folder: Path) -> None:
         """One that cannot be looked at is refused in its record, and the others are looked at all the same."""
-        right = [self.make_url(self.fresh_folder(folder, name)) for name in ("one", "two")]
+        right = [self.make_url(self.fresh_folder(folder, name)) for name in ("one", "two", "three")]
         missing = self.missing_url(self.fresh_folder(folder, "empty"))
-        urls = [right[0], *([missing] if missing else []), right[1]]
+        # backwards, and sorted by whether it is refused, it would be another order
+        urls = [right[0], *([missing] if missing else []), *right[1:]]
         records = self._inspect(*urls)
         if records is None:
             return

@@ -7,8 +7,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from attrs import evolve
+
 from pitstop import Registry
 from pitstop.jobs import Job
+from pitstop.operations import Operation
 from pitstop.testing import FakeContext, OperationContract
 from pitstop.testing.pickling import lost_by_pickling
 from pitstop.testing.workers.trial import Trial, described
@@ -36,6 +39,7 @@ class DatabaseJobContract(OwnHistory, OperationContract):
     """What an author may say of an operation on a database, and what a suite must know of the kind of database.
 
     Attributes:
+        scheme: of the database's URLs, which stands before the operation's name unless `name` has it.
         options: how the database is opened (`Database.options`).
         names_of: the parameters that take names, each with what it names: "table", "index" or "column". By default
             those that are called so, also in the plural.
@@ -46,6 +50,7 @@ class DatabaseJobContract(OwnHistory, OperationContract):
 
     __test__ = False
 
+    scheme: ClassVar[str] = ""
     options: ClassVar[Mapping[str, Any]] = {}
     names_of: ClassVar[Mapping[str, str] | None] = None
     keeps_rows: ClassVar[bool] = True
@@ -83,6 +88,11 @@ class DatabaseJobContract(OwnHistory, OperationContract):
 
     # -- how it is run -------------------------------------------------------------------------------------------------
 
+    def described(self) -> Operation:
+        """Return the operation with its parameters, under the name that it is registered by."""
+        operation = super().described()
+        return operation if "." in operation.name else evolve(operation, name=f"{self.scheme}.{operation.name}")
+
     def registry(self) -> Registry:
         """Return a registry of what is installed, and the operation under its name, whoever else offers that."""
         registry = Registry()
@@ -103,7 +113,7 @@ class DatabaseJobContract(OwnHistory, OperationContract):
 
     def config_on(self, url: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config of a job on this database with these parameters."""
-        short = self.described().name.partition(".")[2] or self.described().name
+        short = self.described().name.partition(".")[2]
         config = {"operation": short, "database": url, "parameters": dict(parameters)}
         return {**config, "options": dict(self.options)} if self.options else config
 

@@ -18,11 +18,10 @@ from pitstop_database_maintenance.urls import parse
 
 
 class SQLiteOperationContract(DatabaseOperationContract):
-    """What every operation on SQLite promises. Say which function, its name, and parameters that are right:
+    """What every operation on SQLite promises. Say which function, and parameters that are right:
 
         class TestPrune(SQLiteOperationContract):
             operation = prune
-            name = "sqlite.prune"
             parameters = {"table": "event"}
             keeps_rows = False
 
@@ -37,6 +36,7 @@ class SQLiteOperationContract(DatabaseOperationContract):
 
     __test__ = False
 
+    scheme = "sqlite"
     database: ClassVar[Mapping[str, Any]] = {}
     busy_seconds: ClassVar[float] = 0.2
     journal_mode: Literal["delete", "wal"] = "delete"

@@ -1,0 +1,47 @@
+"""How the tests that a conformance suite tells run it on what is broken: pytest in pytest, each failure noted."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+class Outcomes:
+    """A pytest plugin that notes, for each class of tests, which have failed, and with which text."""
+
+    def __init__(self) -> None:
+        self.failed: dict[str, dict[str, str]] = {}
+        self.ran: dict[str, int] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        _, name, test = report.nodeid.split("::", 2)
+        self.failed.setdefault(name, {})
+        if report.when == "call":
+            self.ran[name] = self.ran.get(name, 0) + 1
+        if report.failed:
+            self.failed[name][test] = str(report.longrepr)
+
+
+def run(name: str, *arguments: str) -> Outcomes:
+    """Run the suites of a module that stands beside this one."""
+    outcomes = Outcomes()
+    options = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", "/dev/null", "--import-mode=importlib"]
+    options += ["--noconftest", "--rootdir", str(HERE)]
+    pytest.main([str(HERE / f"{name}.py"), *options, *arguments], plugins=[outcomes])
+    return outcomes
+
+
+def broken(name: str) -> list[Any]:
+    """Return the suites of a module that say what they break."""
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return [each for key, each in vars(module).items() if key.startswith("Test") and hasattr(each, "breaks")]

@@ -1,0 +1,28 @@
+"""The suite for kinds of databases tells: what breaks a promise fails the test of that promise, and no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import suites
+
+
+@pytest.fixture(scope="module")
+def broken() -> suites.Outcomes:
+    """What came of all broken databases; the tests of imports are about modules, and the core's."""
+    return suites.run("broken_databases", "-k", "not test_import and not of_the_module")
+
+
+@pytest.mark.parametrize("suite", suites.broken("broken_databases"), ids=lambda suite: suite.__name__)
+def test_contract_tells_what_is_broken(broken: suites.Outcomes, suite: Any) -> None:
+    """Each broken promise fails its tests, and no other test fails."""
+    assert set(broken.failed[suite.__name__]) == suite.breaks
+
+
+def test_contract_accepts_what_is_odd_but_legal() -> None:
+    """Nothing is demanded that nobody has promised."""
+    outcomes = suites.run("odd_databases")
+    assert {name: failed for name, failed in outcomes.failed.items() if failed} == {}
+    assert len(outcomes.ran) == 5
+    assert min(outcomes.ran.values()) >= 30
