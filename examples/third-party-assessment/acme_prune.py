@@ -18,7 +18,13 @@ BATCH = 500
 
 
 def prune(db: SQLiteDatabase, *, table: str = "event", keep: Annotated[int, Bounds(ge=0)] = 10_000) -> pitstop.Result:
-    """Delete all but the newest rows of a table, some at a time."""
+    """Delete all but the newest rows of a table, some at a time.
+
+    Args:
+        db: the database.
+        table: whose rows.
+        keep: how many stay.
+    """
     started = begin(db, "prune")
     name = db.quote(table)
     [(rows,)] = db.execute(f"SELECT count(*) FROM {name}")

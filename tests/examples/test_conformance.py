@@ -33,3 +33,8 @@ class TestCountRows(SQLiteOperationContract):
         """It does not, to be the shortest that there can be, and the suite tells that and nothing else."""
         with pytest.raises(AssertionError, match="it has no docstring"):
             super().test_operation_says_what_it_does()
+
+    def test_parameters_say_what_they_mean(self):
+        """Nor does it say what its parameter means."""
+        with pytest.raises(AssertionError, match="does not say what these parameters mean: table"):
+            super().test_parameters_say_what_they_mean()
