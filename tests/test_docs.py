@@ -1,29 +1,41 @@
 """Every block of code in the README and in docs/ is run, loaded or looked up."""
 
+import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from pitstop.definitions import load
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("[a-z]*/README.md")])
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = sorted(
+    page
+    for pattern in ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "[a-z]*/README.md", "plugins/*/README.md")
+    for page in ROOT.glob(pattern)
+)
+#: Every fence: its indentation, language, what else stands beside it, and the block. Those of a list are indented.
+BLOCK = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+#: Languages that a test below takes up; a block without one is of commands, and `text` is shown as it is.
+HANDLED = {"", "console", "crontab", "ini", "json", "mermaid", "python", "text", "toml"}
+FOLLOWED = set(ROOT.glob("docs/tutorials/*.md")) - {ROOT / "docs" / "tutorials" / "index.md"}
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
-def blocks(language):
+def blocks(*languages):
     found = [
         pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}")
         for page in PAGES
-        for number, (kind, text) in enumerate(BLOCK.findall(page.read_text()))
-        if kind == language
+        for number, (_, kind, heading, text) in enumerate(BLOCK.findall(page.read_text()))
+        # tests/docs follows the tutorials: a block with a title is a file of one, and its commands are really run
+        if kind in languages and "title=" not in heading and page not in FOLLOWED
     ]
-    assert found, f"no {language} block was found"
+    assert found, f"no {languages} block was found"
     return found
 
 
@@ -47,23 +59,56 @@ def test_docs_toml_loads(source, tmp_path):
         assert load(path)
 
 
-@pytest.mark.parametrize("source", blocks("console"))
-def test_docs_commands_exist(source):
-    """Each command of a console block, and each of its options, is known to the program."""
-    import click
+@pytest.mark.parametrize("source", blocks("json"))
+def test_docs_json_loads(source):
+    """A JSON block is valid."""
+    assert json.loads(source)
 
+
+@pytest.mark.parametrize("source", blocks("mermaid"))
+def test_docs_diagrams_are_of_a_kind_that_github_draws(source):
+    """A diagram begins with its kind, and names no style: colours are the reader's."""
+    assert re.match(r"(flowchart (LR|TD)|stateDiagram-v2|sequenceDiagram)\n", source)
+    assert "style" not in source
+
+
+#: What a reader types beside `pitstop`; the tests of the tutorials and of installing run most of them.
+OTHER_PROGRAMS = {".", ".ci/run", "echo", "mkdir", "pip", "pytest", "python", "uv"}
+
+
+def commands_of(source):
+    """Return the commands of a block: what follows a dollar, a time of cron's, or `ExecStart=`; else each line."""
+    begins = r"\$ |(?:[\d*]+ +){5}|ExecStart=(?:/\S+/)?"
+    return [found[1] for found in re.finditer(rf"^(?:{begins})(.*)$", source, re.MULTILINE)] or source.splitlines()
+
+
+@pytest.mark.parametrize("source", blocks("", "console", "crontab", "ini"))
+def test_docs_commands_exist(source):
+    """Each command, and each of its options, is known to the program."""
     from pitstop.cli.app import app
 
-    lines = [line[2:].split("#")[0].split() for line in source.splitlines() if line.startswith("$ pitstop")]
+    lines = [shlex.split(line, comments=True) for line in commands_of(source)]
     assert lines
-    for _, *words in lines:
+    for program, *words in lines:
+        if program != "pitstop":
+            assert program in OTHER_PROGRAMS
+            continue
         command = app
         for word in words:
             if isinstance(command, click.Group) and not word.startswith("-"):
                 command = command.get_command(click.Context(command), word)
                 assert command is not None, word
-        options = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= options
+        options = {option for parameter in command.get_params(click.Context(command)) for option in parameter.opts}
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_docs_blocks_are_of_a_language_that_is_tested(page):
+    """No block goes untested because nobody knows what it is."""
+    text = page.read_text()
+    found = BLOCK.findall(text)
+    assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(found)
+    assert {language for _, language, *_ in found} <= HANDLED
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

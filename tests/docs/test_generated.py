@@ -1,0 +1,136 @@
+"""What the site's pages get when it is built. MkDocs itself is not needed; .ci/run builds the whole site."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+from command_pages import commands, markdown
+from examples_page import anchor, examples, pointed
+from life_diagram import WORDS, life_of_a_job
+from mermaid_svg import drawn
+
+from pitstop.cli.app import BUILT_IN, app
+from pitstop.jobs import TRANSITIONS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_life_of_a_job_has_an_edge_for_each_transition() -> None:
+    """The diagram has the table's edges, the beginning and the ends, and no other."""
+    found = set(re.findall(r"^  (\S+) --> (\S+?)(?::|$)", life_of_a_job(), re.MULTILINE))
+    edges = {(str(a), str(b)) for a, followers in TRANSITIONS.items() for b in followers}
+    assert found == edges | {("[*]", "pending")} | {(str(s), "[*]") for s in TRANSITIONS if s.terminal}
+
+
+def test_life_of_a_job_changes_with_the_table() -> None:
+    """Another move in `TRANSITIONS` is another edge, and the status that it leaves is no end any more."""
+    table = {**{str(status): set(map(str, after)) for status, after in TRANSITIONS.items()}, "failed": {"pending"}}
+    drawing = life_of_a_job(table, {**WORDS, ("failed", "pending"): "once more"})
+    assert "  failed --> pending: once more\n" in drawing
+    assert "failed --> [*]" in life_of_a_job()
+    assert "failed --> [*]" not in drawing
+
+
+def test_life_of_a_job_is_the_same_each_time() -> None:
+    """The order is the table's, not that of a set."""
+    table = {"a": frozenset({"c", "b"}), "b": frozenset(), "c": frozenset()}
+    words = {("a", "b"): "x", ("a", "c"): "y"}
+    assert re.findall(r"a --> (\w)", life_of_a_job(table, words)) == ["b", "c"]
+
+
+def test_life_of_a_job_wants_words_for_each_edge() -> None:
+    """A new move without words stops the build, and so do words for one that is gone."""
+    with pytest.raises(ValueError, match="what leads from one to the other: a -> b"):
+        life_of_a_job({"a": {"b"}, "b": set()}, {})
+    with pytest.raises(ValueError, match=r"no such move; take it out of life_diagram\.WORDS: b -> a"):
+        life_of_a_job({"a": {"b"}, "b": set()}, {("a", "b"): "x", ("b", "a"): "y"})
+
+
+def test_life_of_a_job_is_where_the_page_asks_for_it() -> None:
+    """The page says where the diagram goes, and tells the words on its edges."""
+    page = (ROOT / "docs" / "life-of-a-job.md").read_text()
+    assert page.count("<!-- site: life-of-a-job -->") == 1
+    told = {word for words in WORDS.values() for word in words.split(", ")}
+    assert [word for word in sorted(told) if word not in page.lower()] == []
+
+
+def test_drawings_of_one_page_have_names_of_their_own() -> None:
+    """Mermaid's name for its drawing, in its styles too, is replaced."""
+    svg = drawn(
+        "flowchart LR", "drawing-2", render=lambda source: f'<svg id="my-svg"><style>#my-svg p{{}}</style>{source}'
+    )
+    assert svg == '<figure class="drawing"><svg id="drawing-2"><style>#drawing-2 p{}</style>flowchart LR</figure>'
+
+
+def test_commands_are_all_on_their_page() -> None:
+    """Each command, each below a group and each of the plugin has a section with its options."""
+    page = markdown(app, "pitstop")
+    for words in ("pitstop", *(f"pitstop {name}" for name in BUILT_IN), "pitstop jobs purge", "pitstop maintain"):
+        assert re.search(rf"^#+ {words} {{", page, re.MULTILINE), words
+    assert "`--max-stall TIME`\n:   How long a writer may be kept waiting" in page
+    assert page.count("```") % 2 == 0
+
+
+def test_commands_help_becomes_markdown() -> None:
+    """What click is told not to wrap stays as it is; what looks like a tag is shown; what is hidden is not."""
+
+    @click.command(epilog="\b\n  as\n  it is")
+    @click.option("--old", hidden=True, help="Not for you.")
+    @click.argument("name")
+    def greet(name: str, old: str) -> None:
+        """Greet <somebody>,
+        and wait.
+
+        \b
+        one
+          two
+        """
+
+    page = markdown(greet, "greet")
+    assert page.startswith("## greet { #greet }\n\nGreet &lt;somebody&gt;, and wait.\n")
+    assert "```text\none\n  two\n```" in page
+    assert "```text\ngreet [OPTIONS] NAME\n```" in page
+    assert "```text\n  as\n  it is\n```" in page
+    assert "--old" not in page
+    assert "`NAME`" not in page
+
+
+def test_commands_yields_what_a_user_types() -> None:
+    """Groups come before what is below them."""
+    group = click.Group(
+        "g", commands={"b": click.Command("b"), "a": click.Group("a", commands={"c": click.Command("c")})}
+    )
+    assert [words for words, _ in commands(group, "g")] == ["g", "g a", "g a c", "g b"]
+
+
+def test_examples_page_has_every_file_under_its_anchor() -> None:
+    """Each link of the README leads to a heading of the page."""
+    page = examples(ROOT)
+    anchors = set(re.findall(r"\{ #([\w-]+) \}", page))
+    assert set(re.findall(r"\]\(#([\w-]+)\)", page)) == anchors
+    assert {anchor("script.py"), anchor("third-party-operation")} <= anchors
+    assert (ROOT / "examples" / "script.py").read_text().strip() in page
+    assert "](../" not in page
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "led"),
+    [
+        ("embedders.md", "../examples/", "examples.md"),
+        ("embedders.md", "../examples/own_worker.py", "examples.md#own-worker-py"),
+        ("guides/hooks.md", "../../examples/third-party-operation", "../examples.md#third-party-operation"),
+        ("guides/hooks.md", "../operators.md#what-ran", "../operators.md#what-ran"),
+    ],
+)
+def test_links_to_examples_lead_to_their_page(page: str, link: str, led: str) -> None:
+    """From wherever they come; other links stay."""
+    assert pointed(f"see [`this`]({link}), and", page) == f"see [`this`]({led}), and"
+
+
+def test_links_that_leave_the_site_are_refused() -> None:
+    """What is beside docs/ is not on the site."""
+    with pytest.raises(ValueError, match=r"operators\.md: \.\./CHANGELOG\.md is not on the site"):
+        pointed("[changes](../CHANGELOG.md)", "operators.md")
