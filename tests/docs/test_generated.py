@@ -93,7 +93,7 @@ def test_commands_help_becomes_markdown() -> None:
     assert page.startswith("## greet { #greet }\n\nGreet &lt;somebody&gt;, and wait.\n")
     assert "```text\none\n  two\n```" in page
     assert "```text\ngreet [OPTIONS] NAME\n```" in page
-    assert "```text\n  as\n  it is\n```" in page
+    assert "```text\nas\nit is\n```" in page
     assert "--old" not in page
     assert "`NAME`" not in page
 

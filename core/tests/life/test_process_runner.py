@@ -469,6 +469,8 @@ def test_a_child_that_does_not_start_fails_the_job(
     """The error says so, instead of a job that waits for ever."""
     record = run(orchestrate(python=python), act("pid"))
     assert record.status is JobStatus.FAILED
+    assert record.error is not None
+    assert record.error.type == "ChildError"
     assert re.match(message, said(record))
 
 
