@@ -33,7 +33,8 @@ def _section(words: str, command: click.Command) -> str:
     depth = 2 if words.count(" ") < 2 else 3
     parts = [f"{'#' * depth} {words} {{ #{words.replace(' ', '-')} }}", _prose(command.help or "")]
     parts.append(f"```text\n{words} {' '.join(command.collect_usage_pieces(context))}\n```")
-    rows = [row for parameter in command.get_params(context) if (row := _row(parameter, context))]
+    # all have --help
+    rows = [row for parameter in command.params if (row := _row(parameter, context))]
     if rows:
         parts.append("\n\n".join(rows))
     if isinstance(command, click.Group):
