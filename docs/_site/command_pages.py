@@ -31,8 +31,8 @@ def markdown(root: click.Command, name: str) -> str:
 def _section(words: str, command: click.Command) -> str:
     context = click.Context(command, info_name=words)
     depth = 2 if words.count(" ") < 2 else 3
-    parts = [f"{'#' * depth} {words} {{ #{words.replace(' ', '-')} }}", _prose(command.help or "")]
-    parts.append(f"```text\n{words} {' '.join(command.collect_usage_pieces(context))}\n```")
+    usage = f"```text\n{words} {' '.join(command.collect_usage_pieces(context))}\n```"
+    parts = [f"{'#' * depth} {words} {{ #{words.replace(' ', '-')} }}", usage, _prose(command.help or "")]
     # all have --help
     rows = [row for parameter in command.params if (row := _row(parameter, context))]
     if rows:

@@ -1,32 +1,33 @@
-"""For the reference, two things that Griffe does not know of our classes and docstrings by itself.
+"""For the reference, what Griffe does not know of our source by itself.
 
-The fields of a record (attrs, `NamedTuple`) are the arguments of its class; and an entry of a docstring may stand for
-several names, as in `done, total: units`.
+The fields of a record (attrs, `NamedTuple`) are the arguments of its class; the members of an enum are told with it; a
+comment that begins with `#:` is the docstring of what follows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import griffe
 
 _RECORD_DECORATORS = ("frozen", "define", "attrs.frozen", "attrs.define")
-_WITH_NAMES = (griffe.DocstringSectionKind.parameters, griffe.DocstringSectionKind.attributes)
 
 
 class OurDocstrings(griffe.Extension):
-    """Gives records their arguments, and each name of a docstring's entry an entry of its own."""
+    """Gives records their arguments, enums their members, and constants their comments."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Do so in a whole package, once all of it is loaded."""
         for obj in _everything(pkg):
             if isinstance(obj, griffe.Class) and is_record(obj):
                 obj.set_member("__init__", _init_of(obj))
-            if obj.docstring is not None:
-                for section in obj.docstring.parsed:
-                    if section.kind in _WITH_NAMES:
-                        section.value = [part for entry in section.value for part in _parts(entry, obj)]
+            if isinstance(obj, griffe.Attribute) and obj.docstring is None and (comment := comment_of(obj)):
+                obj.docstring = griffe.Docstring(comment, parent=obj)
+            if isinstance(obj, griffe.Class) and obj.docstring is not None and (members := members_of(obj)):
+                obj.docstring.parsed.append(griffe.DocstringSectionText(f"One of {', '.join(members)}."))
 
 
 def is_record(obj: griffe.Class) -> bool:
@@ -36,6 +37,33 @@ def is_record(obj: griffe.Class) -> bool:
     if any(str(base).rpartition(".")[2] == "NamedTuple" for base in obj.bases):
         return True
     return any(str(decorator.value).partition("(")[0] in _RECORD_DECORATORS for decorator in obj.decorators)
+
+
+def comment_of(obj: griffe.Attribute) -> str:
+    """Return the text of the comment above a name, if it begins with `#:`."""
+    module = obj.module.filepath
+    if obj.lineno is None or not isinstance(module, Path):
+        return ""
+    above: list[str] = []
+    for line in reversed(_lines(module)[: obj.lineno - 1]):
+        if not line.startswith("#:"):
+            break
+        above.insert(0, line.removeprefix("#:").strip())
+    return " ".join(above)
+
+
+@cache
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in path.read_text().splitlines()]
+
+
+def members_of(obj: griffe.Class) -> list[str]:
+    """Return the members of an enum with their values, as Markdown; nothing for another class."""
+    if not any(str(base).rpartition(".")[2] in ("Enum", "StrEnum", "IntEnum") for base in obj.bases):
+        return []
+    members = [member for member in obj.members.values() if isinstance(member, griffe.Attribute)]
+    values = [member for member in members if member.value is not None and "property" not in member.labels]
+    return [f"`{member.name}` ({str(member.value).strip(chr(39))})" for member in values]
 
 
 def _everything(obj: griffe.Object) -> Iterator[griffe.Object]:
@@ -52,7 +80,10 @@ def _init_of(obj: griffe.Class) -> griffe.Function:
     fields = [
         griffe.Parameter(name, annotation=member.annotation, kind=kind, default=_default(member.value))
         for name, member in obj.members.items()
-        if isinstance(member, griffe.Attribute) and member.annotation is not None and not name.startswith("_")
+        if isinstance(member, griffe.Attribute)
+        and member.annotation is not None
+        and "property" not in member.labels
+        and not name.startswith("_")
     ]
     return griffe.Function("__init__", parameters=griffe.Parameters(self, *fields), returns="None", parent=obj)
 
@@ -66,20 +97,3 @@ def _default(value: Any) -> Any:
         made = "Factory" in str(value.function) or "factory" in given
         return "..." if made or not str(value.function).endswith("field") else None
     return value
-
-
-def _parts(entry: Any, obj: griffe.Object) -> list[Any]:
-    return [_named(entry, name.strip(), obj) for name in entry.name.split(",")]
-
-
-def _named(entry: Any, name: str, obj: griffe.Object) -> Any:
-    annotation = entry.annotation
-    if annotation is None and isinstance(obj, griffe.Class):
-        init, field = obj.members.get("__init__"), obj.members.get(name)
-        if isinstance(init, griffe.Function) and name in init.parameters:
-            annotation = init.parameters[name].annotation
-        elif isinstance(field, griffe.Attribute):
-            annotation = field.annotation
-    elif annotation is None and isinstance(obj, griffe.Function) and name in obj.parameters:
-        annotation = obj.parameters[name].annotation
-    return type(entry)(name, annotation=annotation, description=entry.description)

@@ -90,9 +90,9 @@ def test_commands_help_becomes_markdown() -> None:
         """
 
     page = markdown(greet, "greet")
-    assert page.startswith("## greet { #greet }\n\nGreet &lt;somebody&gt;, and wait.\n")
+    usage = "```text\ngreet [OPTIONS] NAME\n```"
+    assert page.startswith(f"## greet {{ #greet }}\n\n{usage}\n\nGreet &lt;somebody&gt;, and wait.\n")
     assert "```text\none\n  two\n```" in page
-    assert "```text\ngreet [OPTIONS] NAME\n```" in page
     assert "```text\nas\nit is\n```" in page
     assert "--old" not in page
     assert "`NAME`" not in page

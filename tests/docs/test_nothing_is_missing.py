@@ -75,9 +75,10 @@ HOOKS = sorted(name for name in vars(Specifications) if name.startswith("pitstop
 def test_hook_is_documented(hook: str) -> None:
     """It has a section of its own, with its docstring and an example, and a row in the table of threads."""
     page = (REFERENCE / "hooks.md").read_text()
-    section = re.search(rf"^## {hook}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    section = re.search(
+        rf"^::: pitstop\.hooks\.Specifications\.{hook}\n(.*?)(?=^:::|\Z)", page, re.MULTILINE | re.DOTALL
+    )
     assert section is not None
-    assert f"::: pitstop.hooks.Specifications.{hook}\n" in section[1]
     assert f"def {hook}(" in section[1]
     assert f"\n| `{hook}` |" in page
     told = getattr(Specifications, hook).__doc__

@@ -39,6 +39,7 @@ class Specifications:
         """Called for each job of a submission, parents before their children.
 
         When: after the transaction that stores all of them, and before any is handed to the runner.
+
         Where: in the process and the thread that submits.
 
         Args:
@@ -51,6 +52,7 @@ class Specifications:
 
         When: after the transaction that claims the job, and before its config is expanded and its worker looked up.
             What it logs is not in the job's log yet, and its time is not the job's.
+
         Where: in the thread that looks after the attempt, in the process that claimed it: with the process runner the
             parent's, with an engine the engine's worker.
 
@@ -63,6 +65,7 @@ class Specifications:
         """Called when progress is passed on: four times a second at most, and when all is done.
 
         When: after it is stored. If the store refuses it, that is reported and the hook is called all the same.
+
         Where: in the thread that reported it, with the inline and the thread runner, so that a slow hook makes the job
             slow; with the process runner in the parent, in the thread that looks after the child.
 
@@ -77,6 +80,7 @@ class Specifications:
 
         When: after the transaction that stores the end. A process that dies in between calls it never, and nobody
             calls it twice.
+
         Where: a job's in the thread that ran it; a parent's in the thread in which its last child ended; that of a job
             that had not started in the thread that cancelled it; that of a lost job in the process that rescues it.
 
@@ -89,6 +93,7 @@ class Specifications:
         """Called when another hook plugin has raised. One that cannot be loaded is told of by `pitstop doctor`.
 
         When: at once, before the next plugin is called.
+
         Where: in the thread in which the other one raised; if that was `pitstop_around_execute` with the process
             runner, in the child process. What is raised here is reported, and nobody is told.
 
@@ -109,6 +114,7 @@ class Specifications:
 
         When: after the worker's `validate`, within the job's deadline, between two transactions. What it logs is in
             the job's log.
+
         Where: in the process and the thread that execute the job; with the process runner that is the child process.
 
         Args:
