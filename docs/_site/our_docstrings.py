@@ -93,7 +93,7 @@ def _default(value: Any) -> Any:
     if isinstance(value, griffe.ExprCall):
         given = {entry.name: entry.value for entry in value.arguments if isinstance(entry, griffe.ExprKeyword)}
         if "default" in given:
-            return given["default"]
+            return _default(given["default"])
         made = "Factory" in str(value.function) or "factory" in given
         return "..." if made or not str(value.function).endswith("field") else None
     return value

@@ -51,10 +51,10 @@ class Specifications:
         """Called at each attempt of a job; not for a parent, which is running from the start.
 
         When: after the transaction that claims the job, and before its config is expanded and its worker looked up.
-            What it logs is not in the job's log yet, and its time is not the job's.
+        What it logs is not in the job's log yet, and its time is not the job's.
 
         Where: in the thread that looks after the attempt, in the process that claimed it: with the process runner the
-            parent's, with an engine the engine's worker.
+        parent's, with an engine the engine's worker.
 
         Args:
             record: as it was claimed, running, with its `attempt`.
@@ -67,7 +67,7 @@ class Specifications:
         When: after it is stored. If the store refuses it, that is reported and the hook is called all the same.
 
         Where: in the thread that reported it, with the inline and the thread runner, so that a slow hook makes the job
-            slow; with the process runner in the parent, in the thread that looks after the child.
+        slow; with the process runner in the parent, in the thread that looks after the child.
 
         Args:
             job: the job, as it was submitted: no secret is expanded in its config.
@@ -79,10 +79,10 @@ class Specifications:
         """Called after an end: completed, failed or cancelled, jobs and parents alike; not before another attempt.
 
         When: after the transaction that stores the end. A process that dies in between calls it never, and nobody
-            calls it twice.
+        calls it twice.
 
         Where: a job's in the thread that ran it; a parent's in the thread in which its last child ended; that of a job
-            that had not started in the thread that cancelled it; that of a lost job in the process that rescues it.
+        that had not started in the thread that cancelled it; that of a lost job in the process that rescues it.
 
         Args:
             record: as it is stored, with its result or error.
@@ -95,7 +95,7 @@ class Specifications:
         When: at once, before the next plugin is called.
 
         Where: in the thread in which the other one raised; if that was `pitstop_around_execute` with the process
-            runner, in the child process. What is raised here is reported, and nobody is told.
+        runner, in the child process. What is raised here is reported, and nobody is told.
 
         Args:
             plugin: the name of the plugin that raised, "distribution/name" or that of one added by code.
@@ -113,7 +113,7 @@ class Specifications:
         left out, after it what the worker returned or raised stands.
 
         When: after the worker's `validate`, within the job's deadline, between two transactions. What it logs is in
-            the job's log.
+        the job's log.
 
         Where: in the process and the thread that execute the job; with the process runner that is the child process.
 
