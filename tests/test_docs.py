@@ -24,7 +24,7 @@ BLOCK = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOT
 #: Languages that a test below takes up; a block without one is of commands, and `text` is shown as it is.
 HANDLED = {"", "console", "crontab", "ini", "json", "mermaid", "python", "text", "toml"}
 FOLLOWED = set(ROOT.glob("docs/tutorials/*.md")) - {ROOT / "docs" / "tutorials" / "index.md"}
-LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#?([^)]*)\)")
 
 
 def blocks(*languages):
@@ -111,8 +111,18 @@ def test_docs_blocks_are_of_a_language_that_is_tested(page):
     assert {language for _, language, *_ in found} <= HANDLED
 
 
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub and the site make them."""
+    text = BLOCK.sub("", page.read_text())
+    headings = [re.sub(r"[`*]|\]\([^)]*\)", "", found[1]) for found in re.finditer(r"^#+ (.*)$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_docs_links_lead_somewhere(page):
-    """A relative link names a file of the repository."""
-    for target in LINK.findall(page.read_text()):
-        assert (page.parent / target).exists(), target
+    """A relative link names a file of the repository, and a heading of it; names in the reference are the site's."""
+    for target, anchor in LINK.findall(page.read_text()):
+        found = page.parent / target if target else page
+        assert found.exists(), target
+        if anchor and "." not in anchor:
+            assert anchor in anchors(found), f"{target}#{anchor}"
