@@ -31,6 +31,8 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pitstop.hooks", ("Specifications",)),
     ("pitstop.logs", ("disable", "enable")),
     ("pitstop.operations", ("Bounds",)),
+    ("pitstop.scaffold.template", ("Template",)),
+    ("pitstop.testing", ()),
     ("pitstop.cli.options", ("Duration", "json_option", "open_store_for_reading", "run_options", "store_option")),
     ("pitstop.cli.session", ("Settings", "run_request", "session")),
     (f"{PLUGIN}.assessment", ()),
@@ -42,6 +44,7 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (f"{PLUGIN}.sqlite.inspection", ()),
     (f"{PLUGIN}.sqlite.report", ()),
     (f"{PLUGIN}.sqlite.soundness", ()),
+    (f"{PLUGIN}.testing", ()),
     (f"{PLUGIN}.urls", ()),
 )
 #: What a name in capitals may be; anything else of that kind is imported from elsewhere.
@@ -163,6 +166,8 @@ def _members(cls: type) -> Iterator[str]:
             word = type(member).__name__
             without = 1 if word == "classmethod" else 0
             yield from _signature(f"{word} {name}", _parameters(member.__func__, without=without), _result(member))
+        elif name.startswith("test_"):
+            yield f"def {name}"  # a promise of a suite; its fixtures are its own business
         elif inspect.isfunction(member):
             yield from _signature(f"def {name}", _parameters(member, without=1), _result(member))
         elif not _is_field(cls, name):

@@ -30,7 +30,14 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 PACKAGES = (pitstop, pitstop_database_maintenance)
 #: Where tests are; this file is none of those that it judges.
-TESTS = ("core/tests/**/*.py", "plugins/*/tests/**/*.py", "tests/**/*.py")
+TESTS = (
+    "core/tests/**/*.py",
+    "plugins/*/tests/**/*.py",
+    "tests/**/*.py",
+    # the suites that we ship are tests of ours as well
+    "core/src/pitstop/testing/**/*.py",
+    "plugins/*/src/*/testing/**/*.py",
+)
 
 
 @cache

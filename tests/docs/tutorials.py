@@ -20,7 +20,8 @@ TITLE = re.compile(r'\btitle="([^"]+)"')
 #: Longest time for one command, in seconds. Installing takes a while, the others fractions of a second.
 PATIENCE = 300
 
-_INFO = re.compile(r"\d\d:\d\d:\d\d\.\d+ INFO ")
+#: Log lines that no terminal shows, and what pip says of itself and of where it looks.
+_UNSHOWN = re.compile(r"\d\d:\d\d:\d\d\.\d+ INFO |WARNING: Location |\[notice\] |$")
 _FIGURE = r"-?\d[\d.]*(?: ?(?:bytes|[kMGT]B|us|ms|s|min|h|%)(?![A-Za-z]))"
 _ID = r"\b[0-9a-f]{16}\b"
 _PARTS = re.compile(
@@ -103,7 +104,7 @@ class Reader:
             check=False,
         )
         # in a terminal, where a reader sits, no log line below a warning is shown
-        came = done.stdout + "".join(line for line in done.stderr.splitlines(True) if not _INFO.match(line))
+        came = done.stdout + "".join(line for line in done.stderr.splitlines(True) if not _UNSHOWN.match(line))
         problem = self.difference(step.text, came)
         assert not problem, f"$ {step.command}\n{problem}\n-- shown:\n{step.text}\n-- came:\n{came}"
         refused = re.search(r"^Error: ", step.text, re.MULTILINE) is not None

@@ -102,7 +102,7 @@ class Checkup:
         return [finding for finding in self.findings if finding.severity == NOTE]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON, in the shape that docs/doctor.md promises."""
+        """Return it as JSON, in the shape that docs/guides/doctor.md promises."""
         return {
             "pitstop": self.pitstop,
             "python": python_version(),

@@ -97,3 +97,11 @@ def test_fixtures_are_there_for_everybody(pitstop_context, pitstop_clock, pitsto
     assert isinstance(pitstop_context, FakeContext)
     assert isinstance(pitstop_clock, FakeClock)
     assert pitstop_registry.entries() == []
+
+
+def test_plugin_is_found_by_pytest_as_any_other_is(site):
+    """What is declared for pytest is pytest's business: a registry neither lists it nor calls it a mistake."""
+    site.add("acme", "1", {"pytest11": {"acme": "acme:plugin"}, "pitstop.workers": {"acme": "acme:W"}})
+    registry = site.registry()
+    assert [entry.group for entry in registry.entries()] == ["pitstop.workers"]
+    assert registry.problems == []

@@ -74,18 +74,31 @@ def test_new_says_what_it_wrote_and_how_to_go_on(run, tmp_path):
     )
 
 
-def test_new_refuses_with_exit_code_2(tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["worker", "class"], "is a word of Python itself"),
+        (["worker", "database_maintenance_operation"], "a worker already: pitstop-database-maintenance"),
+        (
+            ["operation", "vacuum", "--for", "database_maintenance_operation"],
+            "sqlite.vacuum: there is such an operation",
+        ),
+        (["operation", "mysql.prune", "--for", "database_maintenance_operation"], "no template for 'mysql' databases"),
+        (["operation", "x", "--for", "nobody"], "no worker 'nobody'"),
+    ],
+)
+def test_new_refuses_with_exit_code_2(pitstop, tmp_path, arguments, why):
     """What cannot be is told in one line, without a traceback, and nothing is written."""
-    for arguments in (
-        ["worker", "class"],
-        ["worker", "database_maintenance_operation"],
-        ["operation", "vacuum", "--for", "database_maintenance_operation"],
-        ["operation", "sqlite.vacuum", "--for", "database_maintenance_operation"],
-        ["operation", "mysql.prune", "--for", "database_maintenance_operation"],
-        ["operation", "x", "--for", "nobody"],
-    ):
-        command = [sys.executable, "-m", "pitstop", "new", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
-        assert done.stderr.startswith("Error: ")
+    answer = pitstop("new", *arguments)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert answer.err.startswith("Error: ")
+    assert why in answer.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_new_has_a_command_for_each_kind(pitstop):
+    """Their help says what is needed; without a name the answer is how to use them."""
+    assert "Whose operation it is.  [required]" in pitstop("new", "operation", "--help").out
+    assert "Where the package gets its folder" in pitstop("new", "worker", "--help").out
+    assert pitstop("new", "operation", "x").code == 2
+    assert pitstop("new", "worker").code == 2
