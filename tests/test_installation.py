@@ -29,7 +29,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installation")
     for package in PACKAGES:
         # a build leaves folders beside the sources, so that it gets a copy
-        unwanted = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__", "tests")
+        unwanted = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=unwanted)
     environment = folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=300)

@@ -34,7 +34,7 @@ def test_tutorial_goes_as_it_says(reader: Reader, name: str) -> None:
 def test_tutorial_of_plugin_authors_goes_as_it_says(tmp_path: Path) -> None:
     """Two packages are made, installed with pip into a fresh environment, tested, changed and used there."""
     for package in ("core", "plugins/database-maintenance"):
-        unwanted = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__", "tests")
+        unwanted = shutil.ignore_patterns("build", "dist", "*.egg-info", "__pycache__")
         shutil.copytree(ROOT / package, tmp_path / package, ignore=unwanted)
     environment = tmp_path / ".venv"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=300)
