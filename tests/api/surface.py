@@ -284,19 +284,21 @@ def _exit_codes() -> list[str]:
 
 def _commands() -> Iterator[str]:
     app = importlib.import_module("pitstop.cli.app").app
+    yield f"each: {', '.join(app.context_settings['help_option_names'])}"
     yield from _command("pitstop", app)
 
 
-def _command(words: str, command: click.Command, parent: click.Context | None = None) -> Iterator[str]:
+def _command(words: str, command: click.Command) -> Iterator[str]:
     yield words
-    context = click.Context(command, info_name=words, parent=parent, **command.context_settings)
-    rows = [_parameter(parameter) for parameter in command.get_params(context)]
+    # without --help, whose names click remembers from whoever asked first
+    rows = [_parameter(parameter) for parameter in command.params]
     yield from (f"    {row}" for row in sorted(rows, key=lambda row: (row.startswith("-"), row)))
     if isinstance(command, click.Group):
+        context = click.Context(command)
         for name in sorted(command.list_commands(context)):
             child = command.get_command(context, name)
             assert child is not None, name
-            yield from _command(f"{words} {name}", child, context)
+            yield from _command(f"{words} {name}", child)
 
 
 def _parameter(parameter: click.Parameter) -> str:
