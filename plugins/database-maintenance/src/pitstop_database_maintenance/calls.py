@@ -45,10 +45,13 @@ def facts(lookup: Lookup, worker_type: str, operation: Operation) -> dict[str, s
 def check_given(operation: Operation, parameters: Any) -> None:
     """Check that no required parameter is missing; what was given is for the operation to check.
 
+    If something was given that it does not take, that comes first: it may be the missing one, misspelt.
+
     Raises:
         InvalidValueError: one is missing; the text says how it is given on the command line.
     """
-    if not isinstance(parameters, Mapping):
+    known = {parameter.name for parameter in operation.parameters}
+    if not isinstance(parameters, Mapping) or not known.issuperset(parameters):
         return
     short = operation.name.partition(".")[2]
     for parameter in operation.parameters:
