@@ -20,7 +20,7 @@ class Outcomes:
         self.ran: dict[str, int] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        _, name, test = report.nodeid.split("::", 2)
+        *_, name, test = f"::{report.nodeid}".rsplit("::", 2)
         self.failed.setdefault(name, {})
         if report.when == "call":
             self.ran[name] = self.ran.get(name, 0) + 1
@@ -28,12 +28,13 @@ class Outcomes:
             self.failed[name][test] = str(report.longrepr)
 
 
-def run(name: str, *arguments: str) -> Outcomes:
-    """Run the suites of a module that stands beside this one."""
+def run(module: str | Path, *arguments: str) -> Outcomes:
+    """Run the suites of a module: one that stands beside this one, or any file."""
+    file = module if isinstance(module, Path) else HERE / f"{module}.py"
     outcomes = Outcomes()
     options = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", "/dev/null", "--import-mode=importlib"]
-    options += ["--noconftest", "--rootdir", str(HERE)]
-    pytest.main([str(HERE / f"{name}.py"), *options, *arguments], plugins=[outcomes])
+    options += ["--noconftest", "--rootdir", str(file.parent)]
+    pytest.main([str(file), *options, *arguments], plugins=[outcomes])
     return outcomes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import suites
 
 from pitstop.errors import JobCancelledError
 from pitstop.testing import FakeContext
@@ -168,3 +170,17 @@ def test_unknown_name_is_an_attribute_error() -> None:
     assert all(getattr(kit, name) is not None for name in kit.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
         kit.no_such_name  # noqa: B018
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "testing-databases.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("number", [number for number, text in enumerate(BLOCKS) if "test_" in text or "Test" in text])
+def test_docs_are_tests_that_pass(tmp_path: Path, number: int) -> None:
+    """What the page on testing shows is collected by pytest, and passes."""
+    file = tmp_path / f"test_page_{number}.py"
+    file.write_text(BLOCKS[number])
+    outcomes = suites.run(file)
+    assert sum(outcomes.ran.values()) > 0
+    assert {name: failed for name, failed in outcomes.failed.items() if failed} == {}
