@@ -26,6 +26,9 @@ ALLOWED = {
     ("core/src/pitstop/loading.py", "__import__"): "imports what an entry point names",
     ("core/src/pitstop/__init__.py", "import_module"): "resolves the names of a table in the same file",
     ("core/src/pitstop/cli/app.py", "import_module"): "resolves the commands of the table in front.py",
+    ("plugins/database-maintenance/src/pitstop_database_maintenance/testing/__init__.py", "import_module"): (
+        "resolves the names of a table in the same file"
+    ),
     ("plugins/database-maintenance/src/pitstop_database_maintenance/sqlite/on_connect.py", "import_module"): (
         "imports what whoever submits a job names to be called, as docs/security.md says"
     ),

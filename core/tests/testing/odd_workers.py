@@ -69,6 +69,28 @@ class TestSlotted(WorkerContract):
     wrong = [{}, {"n": "one"}]
 
 
+class TooLate:
+    """Is asked to stop when what it does cannot be undone, and says so."""
+
+    worker_type = "too late"
+
+    def validate(self, job: pitstop.Job) -> None:
+        if job.config:
+            raise pitstop.InvalidJobError("it takes nothing")
+
+    def execute(self, job: pitstop.Job, context: pitstop.JobContext) -> pitstop.Result:
+        try:
+            context.check_cancelled()
+        except pitstop.JobCancelledError:
+            return pitstop.Result.changed("done", warnings=("it was told to stop too late",))
+        return pitstop.Result.changed("done")
+
+
+class TestTooLate(WorkerContract):
+    worker = TooLate
+    wrong = [{"m": 1}]
+
+
 class Interrupted:
     """Never asks, but says what to call; waits for that with a helper thread, which it joins."""
 

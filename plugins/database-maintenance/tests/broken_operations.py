@@ -154,6 +154,20 @@ class TestEveryTableUnquoted(Contract):
     breaks = {SCHEMA}
 
 
+def knows_words_only(db: Any, *, table: str = "event") -> None:
+    """Look for the name among those that are words."""
+    known = [name for (name,) in db.execute("SELECT name FROM sqlite_master") if name.isidentifier()]
+    if table not in known:
+        raise pitstop.UnknownNameError(kind="table", name=table, known=tuple(known))
+
+
+class TestKnowsWordsOnly(Contract):
+    """It says that there is no such table, and there is."""
+
+    operation = knows_words_only
+    breaks = {NAMES}
+
+
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 

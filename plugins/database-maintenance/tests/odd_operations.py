@@ -27,18 +27,17 @@ class TestFussy(SQLiteOperationContract):
 
 
 def empty(db: Any, *, tables: list[str], column: str = "id") -> dict[str, Any]:
-    """Delete rows of the tables that it is given, each in a transaction of its own, and make a table about it."""
-    db.execute("CREATE TABLE IF NOT EXISTS emptied (name TEXT)")
+    """Delete rows of the tables that it is given, each in a transaction of its own, and make one to work with."""
+    db.execute("CREATE TABLE IF NOT EXISTS work (name TEXT)")
     for table in tables:
         db.check_stop()
         with db.transaction():
             db.execute(f"DELETE FROM {db.quote(table)} WHERE {db.quote(column)} > 1")
-            db.execute("INSERT INTO emptied VALUES (?)", (table,))
     return {"tables": tables}
 
 
 class TestEmpty(SQLiteOperationContract):
-    """Its tables have no column of each awkward name, and that is an error of the operation's own."""
+    """What names a column is not said to be one: lists of tables that all have it there are none of."""
 
     operation = empty
     parameters = {"tables": ["event"]}

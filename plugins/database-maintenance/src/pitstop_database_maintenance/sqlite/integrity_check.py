@@ -22,6 +22,7 @@ from pitstop_database_maintenance.sqlite.checking import (
     Question,
     any_like_a_number,
     found_wrong,
+    like_a_number,
     parts,
 )
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
@@ -92,6 +93,7 @@ def integrity_check(
     Args:
         db: the database.
         tables: only these; "sqlite_structure" stands for what concerns the file as a whole. By default everything.
+            One whose name begins like a number cannot be checked without all others, and so all are.
         budget: for how many seconds at most; None for as long as the job may run.
         workers: how many tables are checked side by side, each by a process, if the file is large enough to need it.
         limit: how many problems with pages are enough; of each table a hundred are.
@@ -127,7 +129,7 @@ def _until(db: SQLiteDatabase, budget: float | None) -> float | None:
 def _coverage(db: SQLiteDatabase, tables: list[str] | None, *, in_turn: bool) -> _Coverage:
     there_are = [STRUCTURE, *parts(db)]
     before = {} if db.history is None else db.history.checked(CHECKED)
-    wanted = there_are if tables is None else _chosen(there_are, tables)
+    wanted = there_are if tables is None else _chosen(db, there_are, tables)
     at = {part: seen.at for part, seen in before.items()}
     stopped = {} if db.history is None else db.history.checked(_UNFINISHED)
     weights = _weights(db, before)
@@ -141,11 +143,14 @@ def _coverage(db: SQLiteDatabase, tables: list[str] | None, *, in_turn: bool) ->
     return _Coverage(all=there_are, before=before, wanted=sorted(wanted, key=turn) if in_turn else wanted)
 
 
-def _chosen(there_are: list[str], tables: list[str]) -> list[str]:
+def _chosen(db: SQLiteDatabase, there_are: list[str], tables: list[str]) -> list[str]:
     if not tables:
         problem = "is empty; name at least one, or leave it out for all"
         raise InvalidValueError(where="integrity_check", name="tables", problem=problem)
-    known = {part.lower(): part for part in there_are}
+    names = db.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")
+    # one that cannot be asked for by its name is checked with all others only
+    known = {name.lower(): STRUCTURE for (name,) in names if like_a_number(name)}
+    known |= {part.lower(): part for part in there_are}
     for name in tables:
         if name.lower() not in known:
             raise UnknownNameError(kind="table", name=name, known=tuple(there_are))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pitstop.errors import InputError, PitstopError
+from pitstop.errors import InputError, PitstopError, UnknownNameError
+from pitstop.testing.workers.trial import Trial
 from pitstop_database_maintenance.testing.names import AWKWARD_NAMES, IMPOSSIBLE_NAMES, shown
 from pitstop_database_maintenance.testing.operations.base import DatabaseJobContract, check_refusal
+
+#: A name that needs no quotes.
+_PLAIN = "plain"
 
 
 class NamePromises(DatabaseJobContract):
@@ -19,12 +23,17 @@ class NamePromises(DatabaseJobContract):
     def test_names_are_quoted(self, folder: Path) -> None:
         """Each parameter that takes a name is given each awkward one that exists.
 
-        The operation succeeds, or refuses the name by an `InputError`. A statement that fails is neither.
+        The operation succeeds, or refuses the name by an `InputError`. A statement that fails is neither; and where a
+        plain name is known, no other one is unknown.
         """
         for name, kind in self.naming().items():
             url, parameters = self._awkward_database(folder, name)
-            for which, given in self._given(name, kind, parameters):
-                self._try(url, given, f"given {which} as {name!r}", InputError)
+            [(_, plain)] = self._given(name, kind, parameters, (_PLAIN,))
+            knows = self._try(url, plain, f"given the {kind} {_PLAIN!r} as {name!r}", PitstopError).completed
+            for which, given in self._given(name, kind, parameters, AWKWARD_NAMES):
+                trial = self._try(url, given, f"given {which} as {name!r}", InputError)
+                unknown = isinstance(trial.error, UnknownNameError)
+                assert not (knows and unknown), f"given {which} as {name!r}, which are there, {trial.told}"
 
     def test_names_that_cannot_be_are_refused(self, folder: Path) -> None:
         """A name that nothing can have does no harm, and if it is refused, then in words."""
@@ -46,17 +55,19 @@ class NamePromises(DatabaseJobContract):
     def _awkward_database(self, folder: Path, name: str) -> tuple[str, Mapping[str, Any]]:
         own = self.fresh_folder(folder, name)
         url = self.make_database(own)
-        self.add_awkward_tables(url, AWKWARD_NAMES)
+        self.add_awkward_tables(url, (_PLAIN, *AWKWARD_NAMES))
         return url, self.make_parameters(own)
 
-    def _given(self, name: str, kind: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _given(
+        self, name: str, kind: str, parameters: Mapping[str, Any], names: Sequence[str]
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield what to call them, and parameters with the names: all at once where a list is taken."""
         if self._takes_list(name):
-            yield "all awkward names", {**parameters, name: [self._called(each, kind) for each in AWKWARD_NAMES]}
+            yield "all awkward names", {**parameters, name: [self._called(each, kind) for each in names]}
             return
         # a column or an index is that of the table of the same name, where there is a parameter for that
         tables = [other for other, what in self.naming().items() if what == "table" and kind != "table"]
-        for each in AWKWARD_NAMES:
+        for each in names:
             of_table = {other: [each] if self._takes_list(other) else each for other in tables}
             yield f"the {kind} {shown(each)}", {**parameters, **of_table, name: self._called(each, kind)}
 
@@ -67,9 +78,10 @@ class NamePromises(DatabaseJobContract):
         schema = self.described().json_schema()["properties"][name]
         return any(inner.get("type") == "array" for inner in (schema, *schema.get("anyOf", ())))
 
-    def _try(self, url: str, parameters: Mapping[str, Any], when: str, refusal: type[BaseException]) -> None:
+    def _try(self, url: str, parameters: Mapping[str, Any], when: str, refusal: type[BaseException]) -> Trial:
         before = self.rows(url)
         trial = self.trial_on(self.config_on(url, parameters)).run()
         if not trial.completed:
             check_refusal(trial, when, refusal)
         self.check_rows(before, url, parameters, when)
+        return trial
