@@ -38,7 +38,7 @@ class SQLiteOperationContract(DatabaseOperationContract):
 
     scheme = "sqlite"
     database: ClassVar[Mapping[str, Any]] = {}
-    busy_seconds: ClassVar[float] = 0.2
+    busy_seconds: ClassVar[float] = 0.1
     journal_mode: Literal["delete", "wal"] = "delete"
 
     @pytest.fixture(params=["delete", "wal"])
