@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pitstop.errors import InputError, PitstopError, UnknownNameError
+from pitstop.jobs import Result
 from pitstop.testing.workers.trial import Trial
 from pitstop_database_maintenance.testing.names import AWKWARD_NAMES, IMPOSSIBLE_NAMES, shown
 from pitstop_database_maintenance.testing.operations.base import DatabaseJobContract, check_refusal
@@ -23,17 +24,18 @@ class NamePromises(DatabaseJobContract):
     def test_names_are_quoted(self, folder: Path) -> None:
         """Each parameter that takes a name is given each awkward one that exists.
 
-        The operation succeeds, or refuses the name by an `InputError`. A statement that fails is neither; and where a
-        plain name is known, no other one is unknown.
+        The operation succeeds, or refuses the name by an `InputError`. A statement that fails is neither. Where a plain
+        name is known, no other one is unknown, and where it needs no warning, no other one does.
         """
         for name, kind in self.naming().items():
             url, parameters = self._awkward_database(folder, name)
             [(_, plain)] = self._given(name, kind, parameters, (_PLAIN,))
-            knows = self._try(url, plain, f"given the {kind} {_PLAIN!r} as {name!r}", PitstopError).completed
+            usual = self._try(url, plain, f"given the {kind} {_PLAIN!r} as {name!r}", PitstopError)
             for which, given in self._given(name, kind, parameters, AWKWARD_NAMES):
                 trial = self._try(url, given, f"given {which} as {name!r}", InputError)
-                unknown = isinstance(trial.error, UnknownNameError)
-                assert not (knows and unknown), f"given {which} as {name!r}, which are there, {trial.told}"
+                unknown = usual.completed and isinstance(trial.error, UnknownNameError)
+                assert not unknown, f"given {which} as {name!r}, of which none is unknown, {trial.told}"
+                _check_warnings(usual, trial, f"given {which} as {name!r}")
 
     def test_names_that_cannot_be_are_refused(self, folder: Path) -> None:
         """A name that nothing can have does no harm, and if it is refused, then in words."""
@@ -45,10 +47,12 @@ class NamePromises(DatabaseJobContract):
 
     def test_names_in_the_schema_do_no_harm(self, folder: Path) -> None:
         """It does its work in a database that is full of awkward names, whether it is given any or not."""
+        usual = self.trial(self.fresh_folder(folder, "usual")).run()
         url, parameters = self._awkward_database(folder, "any")
         before = self.rows(url)
         trial = self.trial_on(self.config_on(url, parameters)).run()
         assert trial.completed, f"in a database full of awkward names, {trial.told}"
+        _check_warnings(usual, trial, "in a database full of awkward names")
         self.check_rows(before, url, parameters, "after it ran in a database full of awkward names")
         self.check_sound(url, "after it ran in a database full of awkward names")
 
@@ -85,3 +89,13 @@ class NamePromises(DatabaseJobContract):
             check_refusal(trial, when, refusal)
         self.check_rows(before, url, parameters, when)
         return trial
+
+
+def _check_warnings(usual: Trial, trial: Trial, when: str) -> None:
+    """Fail if a job warns that does not with plain names: what failed for one name of many is told so."""
+    warnings = _warnings(trial)
+    assert not warnings or _warnings(usual), f"{when}, it warns, as it does not of plain names: {'; '.join(warnings)}"
+
+
+def _warnings(trial: Trial) -> tuple[str, ...]:
+    return trial.returned.warnings if isinstance(trial.returned, Result) else ()
