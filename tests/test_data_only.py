@@ -25,6 +25,13 @@ METHODS = {
 ALLOWED = {
     ("core/src/pitstop/loading.py", "__import__"): "imports what an entry point names",
     ("core/src/pitstop/__init__.py", "import_module"): "resolves the names of a table in the same file",
+    ("core/src/pitstop/testing/__init__.py", "import_module"): "resolves the names of a table in the same file",
+    (
+        "core/src/pitstop/testing/fresh.py",
+        "import_module",
+    ): "imports what an author's test is about",
+    ("core/src/pitstop/testing/pickling.py", "pickle"): "whether an exception survives it is the question",
+    ("core/src/pitstop/testing/pickling.py", "loads"): "reads back what it has written itself",
     ("core/src/pitstop/cli/app.py", "import_module"): "resolves the commands of the table in front.py",
     ("plugins/database-maintenance/src/pitstop_database_maintenance/testing/__init__.py", "import_module"): (
         "resolves the names of a table in the same file"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-
 import pytest
 
 from pitstop.contracts import JobQuery, JobStore
@@ -24,6 +22,7 @@ from pitstop.testing.job_stores.shorthand import (
     statuses,
     take,
 )
+from pitstop.testing.pickling import lost_by_pickling
 
 
 class Atomicity(StoreTests):
@@ -107,11 +106,8 @@ class Atomicity(StoreTests):
         with pytest.raises(UnknownJobError, match="nobody") as uncancelled:
             store.cancel("nobody", now=1.0, reason="x")
         for error in (taken.value, unknown.value, uncancelled.value):
-            try:
-                copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - made here
-            except Exception as failure:
-                pytest.fail(f"{type(error).__qualname__} cannot be pickled and read back: {failure}")
-            assert (type(copy), str(copy)) == (type(error), str(error))
+            lost = lost_by_pickling(error)
+            assert not lost, f"{type(error).__qualname__} cannot be pickled and read back: {lost}"
 
     def test_hints_of_a_caller_change_nothing(self, store: JobStore) -> None:
         """A claim with its job and an end with its record do what they do without."""
