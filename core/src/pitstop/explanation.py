@@ -16,9 +16,10 @@ from pitstop.docstrings import docstring_of
 from pitstop.errors import PitstopError, UnknownNameError
 from pitstop.masking import mask
 from pitstop.offers import OPERATIONS
-from pitstop.operations import Operation, Parameter, plain
+from pitstop.operations import Operation, Parameter
 from pitstop.registry import Registry
 from pitstop.samples import command_line
+from pitstop.schemas import plain
 
 _PROGRAM = "pitstop "
 

@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
-from pitstop.operations import Operation, bounds_of, is_list, is_mapping, is_union
+from pitstop.kinds import bounds_of, is_list, is_mapping, is_union
+from pitstop.operations import Operation
 
 
 def command_line(worker_type: str, operation: Operation) -> str:

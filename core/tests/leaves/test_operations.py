@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pitstop.errors import InvalidValueError, UnknownKeyError
-from pitstop.operations import Bounds, Operation, operation_of, type_name
+from pitstop.kinds import type_name
+from pitstop.operations import Bounds, Operation, operation_of
 
 
 class Mode(enum.Enum):

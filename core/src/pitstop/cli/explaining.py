@@ -12,8 +12,9 @@ import click
 from pitstop.cli import COMPLETED, FAILED, output
 from pitstop.explanation import Explanation, explain
 from pitstop.logs import printable
-from pitstop.operations import Parameter, plain
+from pitstop.operations import Parameter
 from pitstop.registry import Registry
+from pitstop.schemas import plain
 
 
 def print_explanations(name: str, worker: str | None, *, as_json: bool, json_schema: bool) -> int:

@@ -13,8 +13,9 @@ from attrs import evolve
 
 from pitstop.contracts import JobContext
 from pitstop.jobs import Job
-from pitstop.operations import REQUIRED, Operation, Schema, operation_of
+from pitstop.operations import REQUIRED, Operation, operation_of
 from pitstop.registry import Registry
+from pitstop.schemas import Schema
 from pitstop.testing.workers.importing import ImportPromises
 from pitstop.testing.workers.isolation import IsolationPromises
 from pitstop.testing.workers.results import FailurePromises, ResultPromises
