@@ -172,7 +172,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
         kit.no_such_name  # noqa: B018
 
 
-PAGE = Path(__file__).parents[3] / "docs" / "testing-databases.md"
+PAGE = Path(__file__).parents[3] / "docs" / "guides" / "testing-databases.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
