@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import attrs
+import pytest
 from sqlite_kind import SQLiteKind
 
 from pitstop.errors import InvalidValueError, JobCancelledError, OperationError
@@ -34,9 +35,19 @@ DESCRIBE = "test_describe_is_for_people"
 CHANGED = "test_changed_says_nothing_of_the_same_state"
 
 
+_kept: list[sqlite3.Connection] = []
+
+
 class Contract(SQLiteKind):
     __test__ = False
     breaks: ClassVar[set[str]] = set()
+
+    @pytest.fixture(autouse=True)
+    def _closed_afterwards(self):
+        """Close what a kind of database has left open, so that it is told of this one only."""
+        yield
+        while _kept:
+            _kept.pop().close()
 
 
 class Good(SQLiteDatabase):
@@ -118,8 +129,6 @@ class TestRefusesByValueError(Contract):
 
 
 # -- before and around a connection ----------------------------------------------------------------------------------
-
-_kept: list[sqlite3.Connection] = []
 
 
 class Leaks(Good):
