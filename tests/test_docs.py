@@ -13,6 +13,8 @@ import pytest
 
 from pitstop.definitions import load
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     page

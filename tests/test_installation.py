@@ -148,6 +148,7 @@ def test_third_party_operation_can_be_switched_off(installed: Installed, databas
     assert "acme-count-rows" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.once
 def test_new_operation_to_a_green_test_in_three_commands(environment: Path, tmp_path: Path) -> None:
     """`pitstop new`, `pip install`, `pytest`, in an environment that has what users have, and no more."""
     folder = tmp_path / "venv"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 #: What is made, and the name of its package.
 KINDS = {
     "worker": (["worker", "goodbye"], "pitstop-goodbye"),

@@ -14,6 +14,8 @@ from pitstop.cli.app import BUILT_IN
 
 from .tutorials import Reader, Step, steps
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 OFFLINE = re.compile(r"No matching distribution found for (hatchling|setuptools)|Failed to establish a new connection")

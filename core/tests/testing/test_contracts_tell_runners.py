@@ -17,6 +17,8 @@ from . import broken_runners
 from .broken_runners import BROKEN, Engine, EngineRunner
 from .telling import Case, check, run
 
+pytestmark = pytest.mark.once
+
 CASES = [Case(f"Test{kind.__name__}", test) for kind, test in BROKEN.items()]
 #: The same tests over runners that keep their promises.
 SOUND = [

@@ -13,6 +13,8 @@ from . import broken_stores
 from .broken_stores import BROKEN
 from .telling import Case, check, run
 
+pytestmark = pytest.mark.once
+
 CASES = [Case(f"Test{kind.__name__}", test) for kind, test in BROKEN.items()]
 #: The same tests over stores that keep their promises.
 SOUND = [Case(name, case.test) for case in CASES for name in ("TestMemoryStore", "TestSQLiteStore")]

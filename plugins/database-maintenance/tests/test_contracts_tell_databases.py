@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import suites
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def broken() -> suites.Outcomes:
