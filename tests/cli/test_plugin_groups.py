@@ -172,3 +172,64 @@ def test_plugins_lists_each_offer_of_a_distribution(plugin):
     """Every group that it declares is named with what is in it."""
     (ours,) = [told for told in plugin("plugins", "--json").json["plugins"] if told["distribution"] == "all-offers"]
     assert {entry["group"] for entry in ours["offers"]} == set(GROUPS)
+
+
+FAULTY = """
+import click
+
+@click.command()
+def hi():
+    raise ValueError("boom \\x1b[31mred")
+
+def vacuum(db):
+    raise ValueError("\\x1b]0;title\\x07")
+vacuum.__signature__ = 5
+"""
+
+
+def test_fault_in_a_command_is_told_as_that_of_its_plugin(pitstop):
+    """Whoever made it is to be told, and not we; what a terminal would obey is written out."""
+    pitstop.package("cmd-bad", {"pitstop.commands": {"hi": "faulty:hi"}}, {"faulty": FAULTY})
+    answer = pitstop("hi")
+    assert answer.code == 70
+    assert answer.err.startswith(
+        "Error: this is a fault in the command 'hi' of cmd-bad 1.0: ValueError: boom \\x1b[31mred"
+    )
+    assert "please report it to the makers of cmd-bad." in answer.err
+
+
+def test_command_that_is_switched_off_is_told_as_such(pitstop):
+    """By which rule, as everything else that is switched off."""
+    answer = pitstop("maintain", "app.db", PITSTOP_BLOCK="pitstop-database-maintenance")
+    assert answer.code == 2
+    assert "command 'maintain' comes from pitstop-database-maintenance" in answer.err
+    assert "switched off by PITSTOP_BLOCK=pitstop-database-maintenance" in answer.err
+
+
+def test_operation_is_found_near_its_name_without_what_stands_before_the_dot(pitstop):
+    """Whoever misspells the short name meant the long one."""
+    assert "no operation 'vacum'; did you mean 'sqlite.vacuum'?" in pitstop("operations", "vacum").err
+    assert "no operation 'sqlite.vacum'; did you mean 'sqlite.vacuum'?" in pitstop("operations", "sqlite.vacum").err
+    assert "; there are: " in pitstop("operations", "zzz").err
+
+
+def test_name_that_two_offer_costs_only_its_own_operation(pitstop, database):
+    """What is planned by itself leaves it out, says why, and does the rest; who asks for it by name is refused."""
+    groups = {"pitstop.operations.database_maintenance_operation": {"sqlite.vacuum": "shadow:f"}}
+    pitstop.package("shadow", groups, {"shadow": "def f(db): ..."})
+    why = "operation 'sqlite.vacuum' is offered by 2 distributions: pitstop-database-maintenance"
+    planned = {
+        step["operation"]: step for step in pitstop("plan", database.name, "--json").json["databases"][0]["steps"]
+    }
+    assert planned["vacuum"]["run"] is False
+    assert why in planned["vacuum"]["why"]
+    assert planned["analyze"]["run"] is True
+    done = pitstop("maintain", database.name, "--json")
+    assert done.code == 0
+    ends = {step["operation"]: step["end"] for step in done.json["databases"][0]["steps"]}
+    assert (ends["vacuum"], ends["analyze"]) == ("not planned", "completed")
+    asked = pitstop("maintain", database.name, "--operations", "vacuum")
+    assert asked.code == 2
+    assert why in asked.err
+    picked = pitstop("maintain", database.name, "--operations", "pitstop-database-maintenance/vacuum")
+    assert picked.code == 0, picked.err

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from pitstop.declarations import Entry, cause_of
 from pitstop.docstrings import docstring_of
-from pitstop.errors import PitstopError, UnknownNameError
+from pitstop.errors import PitstopError, UnknownNameError, nearest
 from pitstop.masking import mask
 from pitstop.offers import OPERATIONS
 from pitstop.operations import Operation, Parameter
@@ -87,7 +87,7 @@ def explain(
     meant = [pair for pair in offered if pair[1] == short]
     meant = meant or [pair for pair in offered if pair[1].rpartition(".")[2] == short]
     if not meant:
-        raise UnknownNameError(kind="operation", name=name, known=tuple(sorted({found for _, found in offered})))
+        raise _unknown(name, sorted({found for _, found in offered}))
     explanations: list[Explanation] = []
     errors: list[PitstopError] = []
     for group, found in meant:
@@ -98,6 +98,14 @@ def explain(
     if not explanations:
         raise errors[0]
     return explanations, errors
+
+
+def _unknown(name: str, known: list[str]) -> UnknownNameError:
+    """Return the error for a name that nobody offers; it may be near to one without what stands before the dot."""
+    shorts = {found.rpartition(".")[2]: found for found in reversed(known)}
+    close = nearest(name, known) or shorts.get(nearest(name, shorts) or "")
+    hint = f"did you mean {close!r}?" if close else ""
+    return UnknownNameError(kind="operation", name=name, known=tuple(known), hint=hint)
 
 
 def _explained(registry: Registry, entry: Entry) -> Explanation:

@@ -34,6 +34,8 @@ def test_promise_is_named_without_any_plugin(tmp_path: Path) -> None:
 from pitstop.stores.memory import MemoryStore
 from pitstop.testing import JobStoreContract
 
+pytestmark = pytest.mark.once
+
 class Mute(MemoryStore):
     def add_lines(self, lines):
         pass

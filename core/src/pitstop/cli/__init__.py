@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import io
 import os
 import sys
 
@@ -56,9 +57,10 @@ def _exit_code(arguments: list[str] | None) -> int:
     except Exception as error:
         if os.environ.get("PITSTOP_DEBUG"):
             raise
+        where, whom = _whose_fault()
         _say(
-            f"Error: this is a fault in Pitstop: {type(error).__name__}: {mask(str(error))}\n"
-            "Run it again with PITSTOP_DEBUG=1 to see where, and please report it."
+            f"Error: this is a fault in {where}: {type(error).__name__}: {mask(str(error))}\n"
+            f"Run it again with PITSTOP_DEBUG=1 to see where, and please report it{whom}."
         )
         return INTERNAL_FAULT
 
@@ -77,15 +79,28 @@ def _run_command(given: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(file=told)
+        _say(told.getvalue().rstrip("\n"))
         return WRONG_INPUT
     except click.Abort:
         raise KeyboardInterrupt from None
 
 
+def _whose_fault() -> tuple[str, str]:
+    """Return where an error comes from that nobody foresaw, and to whom it is to be reported if not to us."""
+    app = sys.modules.get("pitstop.cli.app")
+    entry = None if app is None else app.app.plugin
+    if entry is None:
+        return "Pitstop", ""
+    return f"the command {entry.name!r} of {entry.origin}", f" to the makers of {entry.distribution}"
+
+
 def _say(text: str) -> None:
+    from pitstop.logs import printable  # what a terminal obeys is written out: part of it may come from a plugin
+
     # not click.echo: what only lists does without click
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _told(error: OSError) -> str:

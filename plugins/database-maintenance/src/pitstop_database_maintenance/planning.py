@@ -46,12 +46,14 @@ class _Candidate:
         assess: its assessment, whose parameters are the thresholds; None if it has none.
         values: the thresholds that were given.
         problem: why its assessment cannot be used.
+        unusable: why the operation itself cannot be used.
     """
 
     name: str
     assess: Operation | None = None
     values: Mapping[str, Any] = Factory(dict)
     problem: str = ""
+    unusable: str = ""
 
 
 @frozen(kw_only=True)
@@ -199,7 +201,7 @@ class Planning:
             why = f"left over on {moment_text(left.at)} ({left.reason}); {reason}"
         else:
             run, why = assessment is not None and assessment.pays, reason
-        blocked = self._blocked(assessment) if run else ""
+        blocked = (candidate.unusable or self._blocked(assessment)) if run else ""
         if blocked:
             run, why = False, blocked
         return _Option(name=candidate.name, run=run, why=why, assessment=assessment, left=left)
@@ -496,16 +498,32 @@ def _candidate(lookup: Lookup, prefix: str, name: str, request: Request, known: 
     if short not in known:
         return _Candidate(name=name)
     title = f"{prefix}.{short}"
+    unusable = "" if request.operations is not None else _why_unusable(lookup, title)
     try:
         assess = operation_of(title, lookup.load(GROUP, distribution + title))
     except UnknownNameError:
-        return _Candidate(name=name)  # another distribution's operation of that name, without an assessment
+        # another distribution's operation of that name, without an assessment
+        return _Candidate(name=name, unusable=unusable)
     except (PitstopError, TypeError) as error:
-        return _Candidate(name=name, problem=f"its assessment cannot be used: {error}")
+        return _Candidate(name=name, problem=f"its assessment cannot be used: {error}", unusable=unusable)
     taken = {parameter.name for parameter in assess.parameters}
     shared = {key: value for key, value in request.parameters.get(name, {}).items() if key in taken}
     due = {"by_itself": True} if request.checks and "by_itself" in taken else {}
-    return _Candidate(name=name, assess=assess, values=assess.check({**due, **shared, **thresholds}))
+    values = assess.check({**due, **shared, **thresholds})
+    return _Candidate(name=name, assess=assess, values=values, unusable=unusable)
+
+
+def _why_unusable(lookup: Lookup, title: str) -> str:
+    """Return why an operation cannot be run, such as that two distributions offer it; "" if it can.
+
+    Whoever asks for one by name is told when the job is checked. What is planned by itself leaves it out, and does the
+    rest.
+    """
+    try:
+        lookup.operation(CHILD_TYPE, title)
+    except PitstopError as error:
+        return str(error)
+    return ""
 
 
 def _parts(name: str, prefix: str) -> tuple[str, str]:
