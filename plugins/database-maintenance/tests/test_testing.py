@@ -176,6 +176,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "guides" / "testing-databases.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("number", [number for number, text in enumerate(BLOCKS) if "test_" in text or "Test" in text])
 def test_docs_are_tests_that_pass(tmp_path: Path, number: int) -> None:
     """What the page on testing shows is collected by pytest, and passes."""
