@@ -24,6 +24,7 @@ TOLD = {
     for moment in ("before it begins", "at its first sign", "in the middle", "at its last sign")
 }
 SILENT = "test_execute_stops_in_its_longest_silence"
+AT_EACH = "test_execute_stops_at_each_sign"
 #: Everything that needs a right job to go well.
 COMPLETES = {
     "test_execute_completes",
@@ -292,9 +293,7 @@ class NeverAsks(Good):
 class TestNeverAsks(Contract):
     worker = NeverAsks
     stops_within = 0.1
-    breaks = {SILENT, "test_execute_asks_often_enough", *TOLD} - {
-        f"test_execute_stops_when_it_is_told[{why}-at its last sign]" for why in ("cancelled", "its time is over")
-    }
+    breaks = {SILENT, AT_EACH, "test_execute_asks_often_enough", *(each for each in TOLD if "last" not in each)}
 
 
 class Swallows(Good):
@@ -313,7 +312,7 @@ class Swallows(Good):
 class TestSwallows(Contract):
     worker = Swallows
     # told at its last sign it is through before it could ask
-    breaks = {each for each in TOLD if "last" not in each}
+    breaks = {each for each in TOLD if "last" not in each} | {AT_EACH}
 
 
 class DeafCallback(Good):
@@ -325,7 +324,7 @@ class DeafCallback(Good):
 class TestDeafCallback(Contract):
     worker = DeafCallback
     stops_within = 0.1
-    breaks = {SILENT, *TOLD}
+    breaks = {SILENT, *TOLD, AT_EACH}
 
 
 class FailingCallback(Good):
@@ -342,7 +341,7 @@ class FailingCallback(Good):
 
 class TestFailingCallback(Contract):
     worker = FailingCallback
-    breaks = {SILENT, *TOLD}
+    breaks = {SILENT, *TOLD, AT_EACH}
 
 
 class CatchesCancelOnly(Good):
@@ -419,7 +418,7 @@ class LeavesAFileOpen(Good):
 
 class TestLeavesAFileOpen(Contract):
     worker = LeavesAFileOpen
-    breaks = {"test_execute_closes_what_it_opened"}
+    breaks = {"test_execute_closes_what_it_opened", AT_EACH}
 
 
 class KeepsTheContext(Good):
@@ -431,7 +430,7 @@ class KeepsTheContext(Good):
 
 class TestKeepsTheContext(Contract):
     worker = KeepsTheContext
-    breaks = {"test_jobs_run_side_by_side"}
+    breaks = {"test_jobs_run_side_by_side", "test_worker_keeps_no_job"}
 
 
 class KeepsTheJob(Good):
@@ -443,7 +442,7 @@ class KeepsTheJob(Good):
 
 class TestKeepsTheJob(Contract):
     worker = KeepsTheJob
-    breaks = {"test_jobs_run_side_by_side"}
+    breaks = {"test_jobs_run_side_by_side", "test_worker_keeps_no_job"}
 
 
 # -- what it is ------------------------------------------------------------------------------------------------------
@@ -459,7 +458,7 @@ class KeepsThePath(Good):
 
 class TestKeepsThePath(Contract):
     worker = KeepsThePath
-    breaks = {"test_jobs_run_side_by_side"}
+    breaks = {"test_jobs_run_side_by_side", "test_worker_keeps_no_job"}
 
 
 class CountsForAll(Good):
@@ -554,7 +553,102 @@ class StopsFragile(Good):
 
 class TestStopsFragile(Contract):
     worker = StopsFragile
-    breaks = {SILENT, *TOLD}
+    breaks = {SILENT, *TOLD, AT_EACH}
+
+
+class ChangesTheProcessForGood(Good):
+    """The same each time, so that a second job changes nothing any more."""
+
+    def step(self, job, context):
+        os.environ["TZ"] = "Nowhere"
+        os.umask(0)
+
+
+class TestChangesTheProcessForGood(Contract):
+    worker = ChangesTheProcessForGood
+    breaks = {"test_execute_leaves_the_process_as_it_was"}
+
+
+class ValidateKeepsTheName(Good):
+    def validate(self, job):
+        super().validate(job)
+        self.path = job.config["path"]
+
+
+class TestValidateKeepsTheName(Contract):
+    worker = ValidateKeepsTheName
+    breaks = {"test_worker_keeps_no_job"}
+
+
+class BlockingCallback(Good):
+    def execute(self, job, context):
+        with context.on_cancel(threading.Event().wait):
+            for _ in range(5):
+                context.check_cancelled()
+                threading.Event().wait(0.02)
+
+
+class TestBlockingCallback(Contract):
+    worker = BlockingCallback
+    breaks = {SILENT, AT_EACH, *TOLD}
+
+
+class SwallowsOnce(Good):
+    def execute(self, job, context):
+        for number in range(9):
+            try:
+                context.check_cancelled()
+            except pitstop.JobCancelledError:
+                if number != 2:
+                    raise
+                break
+        return {"done": number}
+
+
+class TestSwallowsOnce(Contract):
+    worker = SwallowsOnce
+    breaks = {AT_EACH}
+
+
+class LeavesOpenWhenStopped(Good):
+    def execute(self, job, context):
+        file = open(job.config["path"], "a", encoding="utf-8")  # noqa: SIM115 - that is the point
+        self.files.append(file)
+        for _ in range(3):
+            context.check_cancelled()
+            file.write("x")
+        file.close()
+
+    files: ClassVar[list[Any]] = []
+
+
+class TestLeavesOpenWhenStopped(Contract):
+    worker = LeavesOpenWhenStopped
+    breaks = {AT_EACH}
+
+
+class NamesWhatItMakes(Good):
+    def resource(self, job):
+        with open(f"{os.path.dirname(job.config['path'])}/made", "w", encoding="utf-8"):
+            return "made"
+
+
+class TestNamesWhatItMakes(Contract):
+    worker = NamesWhatItMakes
+    breaks = {"test_resource_is_a_text_or_none"}
+
+
+class ValidateWritesForOddValues(Good):
+    def validate(self, job):
+        if job.config.get("path") == [None]:
+            with open("odd.log", "w", encoding="utf-8"):
+                pass
+        super().validate(job)
+
+
+class TestValidateWritesForOddValues(Contract):
+    worker = ValidateWritesForOddValues
+    breaks = {"test_validate_never_fails_on_odd_values"}
 
 
 class OnCrashMaybe(Good):
@@ -671,6 +765,8 @@ class TestNeedsArguments(Contract):
         "test_execute_fails_with_an_error_that_survives_pickling",
         "test_execute_leaves_the_process_as_it_was",
         "test_execute_writes_nothing_outside_its_resource",
+        "test_worker_keeps_no_job",
+        AT_EACH,
         SILENT,
         *COMPLETES,
         *TOLD,

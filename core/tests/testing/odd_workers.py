@@ -6,10 +6,14 @@ No file of tests by its name: `test_contracts_tell_workers.py` runs it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -148,6 +152,51 @@ class TestFileWriter(WorkerContract):
 
     def failing_configs(self, config):
         return [{"path": "/no/such/folder/file"}]
+
+
+class Exclusive:
+    """Needs one thing alone, and cleans up behind itself with what the standard library offers for that."""
+
+    worker_type = "exclusive"
+
+    def __init__(self) -> None:
+        self.busy = threading.Lock()
+
+    def validate(self, job: pitstop.Job) -> None:
+        if job.config.keys() != {"path"}:
+            raise pitstop.InvalidJobError("which folder?")
+
+    def resource(self, job: pitstop.Job) -> str:
+        return "printer"
+
+    def execute(self, job: pitstop.Job, context: pitstop.JobContext) -> None:
+        if not self.busy.acquire(blocking=False):
+            raise RuntimeError("used at once although resource() forbids it")
+        with self.busy_until_the_end(), tempfile.TemporaryDirectory() as folder:
+            context.check_cancelled()
+            os.makedirs(tempfile.gettempdir(), exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink("/tmp/never-there-8d1f")
+            with open(os.path.join(folder, "a"), "w", encoding="utf-8") as file:
+                file.write("x")
+            own = os.path.join(str(job.config["path"]), "own")
+            os.mkdir(own)
+            shutil.rmtree(own)
+
+    @contextlib.contextmanager
+    def busy_until_the_end(self) -> Any:
+        try:
+            yield
+        finally:
+            self.busy.release()
+
+
+class TestExclusive(WorkerContract):
+    worker = Exclusive
+    wrong = [{}]
+
+    def make_config(self, folder):
+        return {"path": str(folder)}
 
 
 class Asynchronous:

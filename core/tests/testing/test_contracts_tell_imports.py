@@ -29,6 +29,10 @@ DEEDS = {
     "import socket; socket.socket().bind(('127.0.0.1', 0))": r"opened a socket",
     "import sqlite3; sqlite3.connect(':memory:').close()": r"opened a database",
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)": r"the handlers of signals changed: 15",
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)": r"the handlers of signals changed: 2",
+    "import os; os.umask(0o077)": r"the mask for new files changed",
+    "import json; json.dumps = None": r"replaced json\.dumps",
+    "import logging; logging.disable()": r"what logging is disabled for changed",
     "import logging; logging.basicConfig()": r"the handlers of the root logger changed",
     "import builtins; builtins.acme = 1": r"the builtins changed: acme",
     "import sys; sys.setrecursionlimit(5000)": r"the limit of recursion changed",
@@ -36,6 +40,8 @@ DEEDS = {
 }
 #: What a module may do when it is imported.
 ALLOWED = (
+    "import sys; NUMBER = sys.stderr.fileno()",
+    "import os; os.makedirs('/', exist_ok=True)",
     "import asyncio, concurrent.futures, logging; logger = logging.getLogger(__name__)",
     "from pathlib import Path; text = Path(__file__).read_text()",
     "import re, decimal; PATTERN = re.compile('x+'); LIMIT = decimal.Decimal('1.5')",
@@ -100,6 +106,14 @@ def test_contract_tells_that_an_import_is_expensive(suite):
     made.test_import_keeps_within_its_budget()
     made.import_budget = 0.0
     with pytest.raises(AssertionError, match=r"takes 0\.\d\d s, and 0 s are allowed; import what is heavy within"):
+        made.test_import_keeps_within_its_budget()
+
+
+def test_contract_tells_that_an_import_waits(suite):
+    """Time that goes by without processor time is time all the same."""
+    made = suite("import time; time.sleep(0.4)")
+    made.import_budget = 0.15
+    with pytest.raises(AssertionError, match=r"goes on for 0\.\d s, and waits for most of that|takes 0\.\d\d s"):
         made.test_import_keeps_within_its_budget()
 
 

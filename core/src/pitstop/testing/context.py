@@ -14,6 +14,9 @@ from pitstop.jobs import Job, Progress
 from pitstop.logs import JobLog, Logger, LogLine
 from pitstop.testing.signals import Signal
 
+#: Seconds after which a callback of `on_cancel`, which must return quickly, counts as one that never does.
+CALLBACK_PATIENCE = 1.0
+
 
 class FakeContext:
     """A `pitstop.JobContext` without a store, a registry or a runner behind it. Safe to use from any thread.
@@ -44,7 +47,7 @@ class FakeContext:
         callers: the threads that gave them.
         alive: given at the first sign.
         at_sign: called at each sign with its number, from 1, before anything else.
-        failures: what callbacks of `on_cancel` have raised.
+        failures: what callbacks of `on_cancel` have raised, and a TimeoutError for one that does not return.
     """
 
     def __init__(
@@ -147,11 +150,20 @@ class FakeContext:
 
     def cancel(self, reason: str = "cancelled by the test") -> None:
         """Tell the job to stop, as a user does who cancels it."""
-        self._scope.tell(JobCancelledError(reason=reason))
+        self._tell(JobCancelledError(reason=reason))
 
     def expire(self) -> None:
         """Tell the job to stop, as its deadline does."""
-        self._scope.tell(DeadlineExceededError(reason="its time is over"))
+        self._tell(DeadlineExceededError(reason="its time is over"))
+
+    def _tell(self, error: JobCancelledError) -> None:
+        # from another thread, as it always comes: a callback that never returns must not take the test with it
+        thread = threading.Thread(target=self._scope.tell, args=(error,), name="pitstop-teller", daemon=True)
+        thread.start()
+        thread.join(CALLBACK_PATIENCE)
+        if thread.is_alive():
+            late = f"an on_cancel callback had not returned after {CALLBACK_PATIENCE:g} s"
+            self.failures.append(TimeoutError(late))
 
     def close(self) -> None:
         """Say that the job has ended: no callback is called any more."""

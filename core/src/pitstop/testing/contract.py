@@ -26,5 +26,9 @@ class Contract:
     @classmethod
     def given(cls, name: str) -> Any:
         """Return an attribute just as the author wrote it: a function as it is, and not as a method of this class."""
-        value = inspect.getattr_static(cls, name)
+        try:
+            value = inspect.getattr_static(cls, name)
+        except AttributeError:
+            hint = f"say '{name} = ...' in it, or '__test__ = False' if it is only a base of others"
+            raise AssertionError(f"{cls.__name__} does not say what is to be tested: {hint}") from None
         return value.__func__ if isinstance(value, (staticmethod, classmethod)) else value

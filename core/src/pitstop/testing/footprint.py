@@ -54,6 +54,8 @@ class Deeds:
         allowed: files and folders that may be changed.
         concerns: whether a thread, by its ident, is watched.
         activities: whether processes, sockets and databases count too.
+        relative: whether files that are named from the working folder count. Where that folder is compared before and
+            after they need not, and an event does not tell when a path is meant from another folder.
     """
 
     def __init__(
@@ -62,10 +64,12 @@ class Deeds:
         *,
         concerns: Callable[[int], bool] = lambda _ident: True,
         activities: bool = False,
+        relative: bool = False,
     ) -> None:
         self._allowed = tuple(os.path.realpath(path) for path in allowed)
         self._concerns = concerns
         self._activities = activities
+        self._relative = relative
         self._seen: dict[str, None] = {}
 
     @property
@@ -80,10 +84,11 @@ class Deeds:
         if self._activities and event in _ACTIVITIES:
             self._seen[f"{_ACTIVITIES[event]} ({_shown(arguments)})"] = None
         for path in _changed(event, arguments):
-            if not self._may(path):
+            if (self._relative or os.path.isabs(path)) and not _is_in_vain(event, path) and not self._may(path):
                 self._seen[f"{_DONE.get(event, event.removeprefix('os.'))} {path}"] = None
 
     def _may(self, path: str) -> bool:
+        path = os.path.abspath(path)
         if path.startswith(_DEVICES) or path.endswith(".pyc") or os.path.basename(path) == "__pycache__":
             return True
         # the folder, because the file itself may be a link that is only being made
@@ -92,7 +97,7 @@ class Deeds:
 
 
 def _changed(event: str, arguments: tuple[object, ...]) -> list[str]:
-    """Return the files that an event changes, absolute."""
+    """Return the files that an event changes, as they are named."""
     paths: tuple[object, ...] = ()
     if event == "open":
         path, mode, flags = arguments
@@ -105,7 +110,14 @@ def _changed(event: str, arguments: tuple[object, ...]) -> list[str]:
         paths = (_database(arguments[0]),)
     elif event in _CHANGES:
         paths = tuple(arguments[place] for place in _CHANGES[event])
-    return [os.path.abspath(os.fsdecode(path)) for path in paths if isinstance(path, (str, bytes, os.PathLike))]
+    return [os.fsdecode(path) for path in paths if isinstance(path, (str, bytes, os.PathLike))]
+
+
+def _is_in_vain(event: str, path: str) -> bool:
+    """Whether it will fail and change nothing: the event comes before the deed."""
+    if event == "os.mkdir":
+        return os.path.lexists(path)
+    return event in ("os.remove", "os.rmdir") and not os.path.lexists(path)
 
 
 def _database(path: object) -> object:
@@ -171,6 +183,7 @@ def state() -> dict[str, object]:
         "sys.excepthook": sys.excepthook,
         "the handlers of the root logger": list(logging.root.handlers),
         "the level of the root logger": logging.root.level,
+        "what logging is disabled for": logging.root.manager.disable,
         "the handlers of signals": {
             number: signal.getsignal(number) for number in signal.valid_signals() if number not in _UNTOUCHABLE
         },
@@ -180,6 +193,34 @@ def state() -> dict[str, object]:
 
 #: Pitstop's own come and go by themselves, and a trial's is the caller's business.
 _OWN_THREADS = ("pitstop-", "trial-")
+
+
+@contextmanager
+def restoring() -> Iterator[None]:
+    """Give back, after the block, what code within it may have changed for the whole process.
+
+    So that what one test's job does for good is not there already when the next one looks.
+    """
+    environment, folder, mask, path = dict(os.environ), _working_folder(), _umask(), list(sys.path)
+    limit, language = sys.getrecursionlimit(), locale.setlocale(locale.LC_ALL)
+    handlers, level, disabled = list(logging.root.handlers), logging.root.level, logging.root.manager.disable
+    try:
+        yield
+    finally:
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        if _working_folder() != folder and os.path.isdir(folder):
+            os.chdir(folder)
+        os.umask(mask)
+        sys.path[:] = path
+        sys.setrecursionlimit(limit)
+        locale.setlocale(locale.LC_ALL, language)
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+        logging.disable(disabled)
+
+
 _UNTOUCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
 
 
@@ -237,3 +278,17 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str
         for path in sorted({*before, *after})
         if before.get(path) != after.get(path)
     ]
+
+
+def open_files(folder: str | os.PathLike[str]) -> list[str]:
+    """Return the files below a folder that this process has open; none where the system does not tell."""
+    found = []
+    descriptors = "/proc/self/fd"
+    for descriptor in os.listdir(descriptors) if os.path.isdir(descriptors) else ():
+        try:
+            target = os.readlink(os.path.join(descriptors, descriptor))
+        except OSError:
+            continue  # the one that lists them
+        if target.startswith(f"{os.path.realpath(folder)}{os.sep}"):
+            found.append(os.path.relpath(target, os.path.realpath(folder)))
+    return sorted(found)

@@ -56,7 +56,9 @@ def _made(kind: type[BaseException]) -> BaseException | None:
     if not required and any(p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters):
         by_position = ["text"]
     try:
-        return kind(*by_position, **by_name)
+        error = kind(*by_position, **by_name)
+        str(error)
+        return error
     except Exception:
         # it wants something else than texts: only one that is really raised can tell
         return None

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pitstop.testing import environment as environment
+
 if TYPE_CHECKING:
     from pitstop.registry import Registry
     from pitstop.testing.clock import FakeClock

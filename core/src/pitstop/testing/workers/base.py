@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ import pytest
 from pitstop.contracts import Worker
 from pitstop.jobs import Job
 from pitstop.testing.contract import Contract
+from pitstop.testing.footprint import restoring
 from pitstop.testing.promises import Promises
 from pitstop.testing.workers.trial import Trial
 
@@ -57,12 +59,11 @@ class JobContract(Promises, Contract):
     # -- what the promises need ----------------------------------------------------------------------------------------
 
     @pytest.fixture
-    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def folder(self, tmp_path: Path) -> Iterator[Path]:
         """An empty folder for what a job works on. The working folder is another empty one, where nothing belongs."""
-        elsewhere = tmp_path / "elsewhere"
-        elsewhere.mkdir()
-        monkeypatch.chdir(elsewhere)
-        return self.fresh_folder(tmp_path, "resource")
+        with restoring():
+            os.chdir(self.fresh_folder(tmp_path, "elsewhere"))
+            yield self.fresh_folder(tmp_path, "resource")
 
     @staticmethod
     def fresh_folder(parent: Path, name: str) -> Path:

@@ -99,7 +99,8 @@ class OperationContract(
         wrong = [{**given, "no_such_parameter": 1}] if not self.described().open_ended else []
         wrong += _without_each(self.described(), given)
         wrong += [{**given, name: value} for name, value in _of_wrong_types(self.described())]
-        return [{**config, "parameters": parameters} for parameters in (*wrong, *self.wrong)]
+        with_parameters = [{**config, "parameters": parameters} for parameters in (*wrong, *self.wrong)]
+        return [{**config, "no_such_key": 1}, *with_parameters]
 
     def subjects(self) -> Sequence[Any]:
         """Return the function."""

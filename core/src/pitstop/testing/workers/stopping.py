@@ -6,16 +6,24 @@ first, one in the middle and the last; beside them the moment before it begins, 
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pitstop.jobs import Result
 from pitstop.testing.context import FakeContext
+from pitstop.testing.footprint import open_files
+from pitstop.testing.patience import PATIENCE
 from pitstop.testing.pickling import lost_by_pickling
 from pitstop.testing.signals import Signal
 from pitstop.testing.workers.base import JobContract
-from pitstop.testing.workers.trial import Trial
+from pitstop.testing.workers.trial import Trial, described
+
+#: At how many signs a job is told to stop, one after the other, and for how many seconds at most.
+_SIGNS_TRIED = 12
+_SECONDS_FOR_SIGNS = 5.0
 
 
 class StoppingPromises(JobContract):
@@ -60,6 +68,23 @@ class StoppingPromises(JobContract):
         trial.context.cancel()
         self._check_end(trial, before, "told in its longest silence that it must stop")
 
+    def test_execute_stops_at_each_sign(self, folder: Path) -> None:
+        """At whichever of its signs it is told, it stops, and has closed what it opened."""
+        before = self.trial(folder).run()
+        signs = before.context.signs
+        tried, began = range(1, signs + 1, max(1, signs // _SIGNS_TRIED)), time.monotonic()
+        for number in tried:
+            if time.monotonic() - began > _SECONDS_FOR_SIGNS:
+                break  # the others are like these, and somebody waits for the answer
+            own = self.fresh_folder(folder.parent, f"sign{number}")
+            trial = self.trial(own)
+            trial.context.at_sign = partial(_cancel_at, trial, number)
+            trial.start()
+            _wait_for_end(trial)
+            self._check_end(trial, before, f"told at sign {number} of {signs} that it must stop")
+            still_open = open_files(own)
+            assert not still_open, f"told at sign {number} of {signs} to stop, it left open: {', '.join(still_open)}"
+
     def test_execute_asks_often_enough(self, folder: Path) -> None:
         """It never goes on for longer without asking, or without having said what to call when it must stop."""
         silence = max(seconds for seconds, interruptible in self.trial(folder).run().silences() if not interruptible)
@@ -69,7 +94,9 @@ class StoppingPromises(JobContract):
         )
 
     def _check_end(self, trial: Trial, before: Trial, told: str) -> None:
-        assert trial.ends_within(self.stops_within), (
+        in_time = trial.ends_within(self.stops_within)
+        assert not trial.context.failures, f"{told}: its on_cancel callback: {described(trial.context.failures[0])}"
+        assert in_time, (
             f"{told}, it went on for more than {self.stops_within:g} s; "
             "call context.check_cancelled() between its steps, and let pass what that raises"
         )
@@ -80,7 +107,6 @@ class StoppingPromises(JobContract):
         )
         lost = "" if trial.error is None else lost_by_pickling(trial.error)
         assert not lost, f"{told}, {trial.told}, which cannot be sent to another process: {lost}"
-        assert not trial.context.failures, f"{told}, its on_cancel callback raised {trial.context.failures[0]!r}"
 
 
 def _warnings(trial: Trial) -> set[str]:
@@ -90,7 +116,19 @@ def _warnings(trial: Trial) -> set[str]:
 
 def _wait_for(signal: Signal, trial: Trial) -> None:
     """Wait for a signal; one that ends sooner than the same job before it may never give it."""
-    while not signal.given and not trial.ends_within(0.01):
+    waited = 0.0
+    while not signal.given and not trial.ends_within(0.01) and waited < PATIENCE:
+        waited += 0.01
+
+
+def _cancel_at(trial: Trial, number: int, sign: int) -> None:
+    if sign == number:
+        trial.context.cancel()
+
+
+def _wait_for_end(trial: Trial) -> None:
+    """Wait for the sign at which it is told; from then on its time runs."""
+    while trial.context.stopped is None and not trial.ends_within(0.01):
         pass
 
 

@@ -129,6 +129,21 @@ class Watched(dict[str, Any]):
         self.readers.add(threading.current_thread())
         return super().__iter__()
 
+    def keys(self) -> Any:
+        """Return the keys, and note who asked."""
+        self.readers.add(threading.current_thread())
+        return super().keys()
+
+    def values(self) -> Any:
+        """Return the values, and note who asked."""
+        self.readers.add(threading.current_thread())
+        return super().values()
+
+    def items(self) -> Any:
+        """Return keys and values, and note who asked."""
+        self.readers.add(threading.current_thread())
+        return super().items()
+
     def get(self, key: str, default: Any = None) -> Any:
         """Return an entry, and note who asked."""
         self.readers.add(threading.current_thread())

@@ -17,7 +17,21 @@ from pitstop.testing.workers.base import JobContract
 from pitstop.testing.workers.trial import apart, described
 
 #: What a value of a config is replaced by, to see whether the refusal is still in words.
-_ODD_VALUES: tuple[Any, ...] = (None, True, 0, -1.5, "", "\x00", "no such thing", [], [None], {}, {"a": {"b": [1]}})
+_ODD_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1.5,
+    "",
+    "\x00",
+    "no such thing",
+    10**400,
+    [],
+    [None],
+    ["x"],
+    {},
+    {"a": {"b": [1]}},
+)
 
 
 class ValidationPromises(JobContract):
@@ -49,10 +63,13 @@ class ValidationPromises(JobContract):
         """Whatever stands in a config, validate accepts it or refuses it in words; it has no errors of its own."""
         worker = self.make_worker()
         right = dict(self.make_config(folder))
+        files = contents(folder.parent)
         for config in _odd(right):
             refusal = _refusal(worker, Job(type=worker.worker_type, config=config))
             if refusal is not None:
                 _check_refusal(refusal, config)
+        done = differences(files, contents(folder.parent))
+        assert not done, f"validate of an odd config changes something: {', '.join(done)}"
 
     def test_validate_changes_nothing(self, folder: Path) -> None:
         """Neither a job that is accepted nor one that is refused leaves a trace: nothing has started yet."""
@@ -70,13 +87,15 @@ class ValidationPromises(JobContract):
             assert not done, f"validate of {dict(config)!r} changes something: {', '.join(done)}"
 
     def test_resource_is_a_text_or_none(self, folder: Path) -> None:
-        """What a job needs alone is named the same each time, and names no password."""
+        """What a job needs alone is named the same each time, and naming it changes nothing."""
         worker = self.make_worker()
         name_resource = getattr(worker, "resource", None)
         if name_resource is None:
             return  # it is optional, and a worker without one needs nothing alone
         job = self.make_job(folder, worker)
+        config, files = deepcopy(job.config), contents(folder.parent)
         named = name_resource(job)
+        assert (job.config, contents(folder.parent)) == (config, files), "resource() changes something"
         assert named is None or (isinstance(named, str) and named), f"resource() returns {named!r}"
         assert name_resource(job) == named, "resource() names the same job's resource in two ways"
 
