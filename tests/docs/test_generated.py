@@ -11,6 +11,7 @@ from command_pages import commands, markdown
 from examples_page import anchor, examples, pointed
 from life_diagram import WORDS, life_of_a_job
 from mermaid_svg import drawn
+from promise_tables import class_of, promises
 
 from pitstop.cli.app import BUILT_IN, app
 from pitstop.jobs import TRANSITIONS
@@ -134,3 +135,71 @@ def test_links_that_leave_the_site_are_refused() -> None:
     """What is beside docs/ is not on the site."""
     with pytest.raises(ValueError, match=r"operators\.md: \.\./CHANGELOG\.md is not on the site"):
         pointed("[changes](../CHANGELOG.md)", "operators.md")
+
+
+class Base:
+    """Comes from elsewhere."""
+
+    def test_base(self) -> None:
+        """It is told elsewhere."""
+
+
+class Suite(Base):
+    """What a thing promises. Say which:
+
+    thing = Thing
+    """
+
+    def helper(self) -> None:
+        """No test."""
+
+    def test_ends(self) -> None:
+        """It ends,
+        with a | b.
+        """
+
+
+class Silent:
+    """Has a test that says nothing."""
+
+    def test_silent(self) -> None:
+        pass
+
+
+def test_promises_are_the_docstrings_of_tests() -> None:
+    """A table for each class that has tests, with each test and all that its docstring says."""
+    assert promises(f"{__name__}.Suite").split("\n\n") == [
+        "**Suite.** What a thing promises. Say which",
+        "| test | promise |\n|---|---|\n| `ends` | It ends, with a \\| b. |",
+        "**Base.** Comes from elsewhere.",
+        "| test | promise |\n|---|---|\n| `base` | It is told elsewhere. |",
+    ]
+
+
+def test_promises_leave_out_what_another_suite_has() -> None:
+    """Each promise stands in one table."""
+    assert "`base`" not in promises(f"{__name__}.Suite", f"{__name__}.Base")
+    with pytest.raises(ValueError, match="has no test of its own"):
+        promises(f"{__name__}.Base", f"{__name__}.Suite")
+
+
+def test_promises_must_be_told() -> None:
+    """A test without a docstring stops the build."""
+    with pytest.raises(ValueError, match=r"Silent\.test_silent says nothing of what it promises"):
+        promises(f"{__name__}.Silent")
+
+
+@pytest.mark.parametrize("page", ["testing", "database-testing"])
+def test_promises_of_each_suite_are_on_its_page(page: str) -> None:
+    """Every test that a suite runs is in one of the tables of the reference."""
+    texts = [(ROOT / "docs" / "reference" / f"{name}.md").read_text() for name in ("testing", "database-testing")]
+    asked = [
+        mark.split() for text in texts for mark in re.findall(r"^<!-- site: promises (.*) -->$", text, re.MULTILINE)
+    ]
+    told = "\n".join(promises(*names) for names in asked)
+    own = (ROOT / "docs" / "reference" / f"{page}.md").read_text()
+    suites = [name for name in re.findall(r"^::: (\S+Contract)$", own, re.MULTILINE) if ".base." not in name]
+    assert len(suites) >= 3
+    for suite in suites:
+        tests = [name.removeprefix("test_") for name in dir(class_of(suite)) if name.startswith("test_")]
+        assert [name for name in tests if f"\n| `{name}` | " not in told] == [], suite
