@@ -1,7 +1,8 @@
 """For the reference, what Griffe does not know of our source by itself.
 
-The fields of a record (attrs, `NamedTuple`) are the arguments of its class; the members of an enum are told with it; a
-comment that begins with `#:` is the docstring of what follows it.
+The fields of a record (attrs, `NamedTuple`) and of an error are the arguments of its class; the members of an enum are
+told with it; a comment that begins with `#:` is the docstring of what follows it. A module's own docstring is for who
+works on it, and stays away: each page has its introduction.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ _RECORD_DECORATORS = ("frozen", "define", "attrs.frozen", "attrs.define")
 
 
 class OurDocstrings(griffe.Extension):
-    """Gives records their arguments, enums their members, and constants their comments."""
+    """Gives records and errors their arguments, enums their members, and constants their comments."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Do so in a whole package, once all of it is loaded."""
         for obj in _everything(pkg):
+            if isinstance(obj, griffe.Module):
+                obj.docstring = None
             if isinstance(obj, griffe.Class) and is_record(obj):
                 obj.set_member("__init__", _init_of(obj))
+            if isinstance(obj, griffe.Class) and (line := ancestry_of_error(obj)):
+                obj.set_member("__init__", _init_of_error(obj, line))
             if isinstance(obj, griffe.Attribute) and obj.docstring is None and (comment := comment_of(obj)):
                 obj.docstring = griffe.Docstring(comment, parent=obj)
             if isinstance(obj, griffe.Class) and obj.docstring is not None and (members := members_of(obj)):
@@ -37,6 +42,17 @@ def is_record(obj: griffe.Class) -> bool:
     if any(str(base).rpartition(".")[2] == "NamedTuple" for base in obj.bases):
         return True
     return any(str(decorator.value).partition("(")[0] in _RECORD_DECORATORS for decorator in obj.decorators)
+
+
+def ancestry_of_error(obj: griffe.Class) -> list[griffe.Class]:
+    """Return an error of ours and its bases in the same module, `PitstopError` first; nothing for another class."""
+    if obj.name == "PitstopError":
+        return [obj]
+    for base in obj.bases:
+        found = obj.module.members.get(str(base))
+        if isinstance(found, griffe.Class) and (line := ancestry_of_error(found)):
+            return [*line, obj]
+    return []
 
 
 def comment_of(obj: griffe.Attribute) -> str:
@@ -85,6 +101,20 @@ def _init_of(obj: griffe.Class) -> griffe.Function:
         and "property" not in member.labels
         and not name.startswith("_")
     ]
+    return griffe.Function("__init__", parameters=griffe.Parameters(self, *fields), returns="None", parent=obj)
+
+
+def _init_of_error(obj: griffe.Class, line: list[griffe.Class]) -> griffe.Function:
+    """Return what makes an error of its fields, which come by keyword but for one that is marked with `first`."""
+    self = griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)
+    fields = []
+    for name, member in ((name, member) for part in line for name, member in part.members.items()):
+        if not isinstance(member, griffe.Attribute) or member.annotation is None or name.startswith("_"):
+            continue
+        first = isinstance(member.value, griffe.ExprCall) and str(member.value.function) == "first"
+        kind = griffe.ParameterKind.positional_or_keyword if first else griffe.ParameterKind.keyword_only
+        default = None if first else member.value
+        fields.append(griffe.Parameter(name, annotation=member.annotation, kind=kind, default=default))
     return griffe.Function("__init__", parameters=griffe.Parameters(self, *fields), returns="None", parent=obj)
 
 
