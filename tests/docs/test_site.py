@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pitstop
+import pitstop.contracts
 from pitstop.jobs import TRANSITIONS
 
 pytest.importorskip("mkdocs", reason="the dependency group 'docs' is not installed")
@@ -94,6 +95,32 @@ def test_site_reference_shows_enums_and_comments(site: Path) -> None:
     text = words(page(site, "reference/jobs"))
     assert "One of CHANGED (changed), UNCHANGED (unchanged), SKIPPED (skipped)." in text
     assert "Which status may follow which." in text
+
+
+def test_site_reference_shows_the_fields_of_errors(site: Path) -> None:
+    """As arguments; by position only the one that may be given so, and those of a base first."""
+    text = words(page(site, "reference/errors"))
+    assert "InvalidJobError ( reason : str , * , hint : str = '' )" in text
+    assert "InvalidValueError ( * , where : str , name : str , problem : str )" in text
+    assert "DeadlineExceededError ( reason : str )" in text
+    assert "by_position" not in text
+
+
+def test_site_reference_has_introductions_of_its_own(site: Path) -> None:
+    """What a module's docstring says to who works on it stands on no page."""
+    assert "No behaviour stands here" in (pitstop.contracts.__doc__ or "")
+    for file in site.rglob("*.html"):
+        text = file.read_text()
+        assert "No behaviour stands here" not in text, file
+        assert "knows no kind" not in text, file
+
+
+def test_site_tells_the_promises_of_suites(site: Path) -> None:
+    """In tables; a test is no method of the reference."""
+    for name in ("reference/testing", "reference/database-testing"):
+        text = page(site, name)
+        assert re.findall(r'id="[\w.]*\.test_\w+"', text) == []
+        assert len(re.findall(r"<td><code>\w+</code></td>", text)) > 30
 
 
 def test_site_leads_links_to_examples_to_their_page(site: Path) -> None:
