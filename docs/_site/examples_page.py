@@ -24,11 +24,13 @@ def examples(root: Path) -> str:
     readme = (folder / "README.md").read_text()
     readme = re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", readme)  # tests are not on the site
     readme = re.sub(r"\]\((?!https?:)([^)]+)\)", lambda link: f"](#{anchor(link[1])})", readme)
-    return "\n\n".join([readme, *_shown(folder)])
+    return "\n\n".join([readme, *_shown(folder, re.findall(r"\]\(#([^)]+)\)", readme))])
 
 
-def _shown(folder: Path) -> Iterator[str]:
-    for entry in sorted(folder.iterdir(), key=lambda entry: (entry.is_dir(), entry.name)):
+def _shown(folder: Path, order: list[str]) -> Iterator[str]:
+    """Yield the sections, in the order of the anchors that the README leads to."""
+    places = {name: place for place, name in enumerate(order)}
+    for entry in sorted(folder.iterdir(), key=lambda entry: (places.get(anchor(entry.name), len(order)), entry.name)):
         files = [entry] if entry.is_file() else sorted(entry.iterdir())
         files = [file for file in files if file.suffix in _LANGUAGES]
         if not files:

@@ -110,9 +110,9 @@ def test_commands_yields_what_a_user_types() -> None:
 def test_examples_page_has_every_file_under_its_anchor() -> None:
     """Each link of the README leads to a heading of the page."""
     page = examples(ROOT)
-    anchors = set(re.findall(r"\{ #([\w-]+) \}", page))
-    assert set(re.findall(r"\]\(#([\w-]+)\)", page)) == anchors
-    assert {anchor("script.py"), anchor("third-party-operation")} <= anchors
+    anchors = re.findall(r"\{ #([\w-]+) \}", page)
+    assert re.findall(r"\]\(#([\w-]+)\)", page) == anchors, "in another order than the table"
+    assert {anchor("script.py"), anchor("third-party-operation")} <= set(anchors)
     assert (ROOT / "examples" / "script.py").read_text().strip() in page
     assert "](../" not in page
 
@@ -203,3 +203,25 @@ def test_promises_of_each_suite_are_on_its_page(page: str) -> None:
     for suite in suites:
         tests = [name.removeprefix("test_") for name in dir(class_of(suite)) if name.startswith("test_")]
         assert [name for name in tests if f"\n| `{name}` | " not in told] == [], suite
+
+
+def test_home_shows_what_the_readme_shows() -> None:
+    """The same output of inspect, plan and maintain, which was measured once."""
+    (block,) = re.findall(r"^```console\n\$ pitstop inspect .*?^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert block in (ROOT / "docs" / "index.md").read_text()
+
+
+def test_pages_are_called_what_the_navigation_calls_them() -> None:
+    """Whoever follows a name arrives at a page of that name."""
+    named = re.findall(r'^ *- "?(.+?)"?: (\S+\.md)$', (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert len(named) > 30
+    for name, page in named:
+        if page != "index.md":
+            text = (ROOT / ("examples/README.md" if page == "examples.md" else f"docs/{page}")).read_text()
+            assert text.startswith(f"# {name}\n"), page
+
+
+def test_links_are_words() -> None:
+    """The text of a link is no file name."""
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert re.findall(r"\[[\w/.-]+\.md\]\([^)]*\)", page.read_text()) == [], page
