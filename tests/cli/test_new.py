@@ -30,6 +30,8 @@ def run(tmp_path, monkeypatch):
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-greeting\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[pitstop.workers]\ngreeting = acme_greeting:Greeter\n")
+    greeter = "import pitstop\nclass Greeter(pitstop.OperationWorker):\n    worker_type = 'greeting'\n"
+    (tmp_path / "site" / "acme_greeting.py").write_text(greeter)
 
     def run_program(*command: str | Path, path: str = "site") -> str:
         environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": path}

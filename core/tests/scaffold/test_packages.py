@@ -120,6 +120,22 @@ def test_new_operation_needs_its_worker(greeting, into):
         new_operation("hello", "greting", into=into, registry=greeting)
 
 
+PLAIN = """
+class Plain:
+    worker_type = "plain"
+    def validate(self, job): ...
+    def execute(self, job, context): ...
+"""
+
+
+def test_new_operation_for_a_worker_that_takes_none(site, into):
+    """Nothing would ever call it."""
+    site.add("acme-plain", "1", {"pitstop.workers": {"plain": "acme_plain:Plain"}}, modules={"acme_plain": PLAIN})
+    with pytest.raises(InvalidValueError, match="the worker 'plain': takes no operations"):
+        new_operation("hello", "plain", into=into, registry=site.registry())
+    assert list(into.iterdir()) == []
+
+
 def test_new_operation_for_a_worker_that_is_switched_off(site, into):
     """It says by which rule."""
     site.add("off", "1", {"pitstop.workers": {"greeting": "off:x"}})

@@ -317,3 +317,23 @@ def test_temporary_folder_follows_sqlites_order(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("SQLITE_TMPDIR")
     monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
     assert temporary_folder() in ("/var/tmp", "/usr/tmp", "/tmp")
+
+
+def test_database_refuses_to_end_with_a_transaction_open(make, context):
+    """What was done in it is lost, and a job that says that it was done would be a lie."""
+    path = make("CREATE TABLE t (x)")
+    with (
+        pytest.raises(OperationError, match="left a transaction open, and what it did there was undone; end it"),
+        SQLiteDatabase.connect(str(path), context) as db,
+    ):
+        db.execute("BEGIN")
+        db.execute("INSERT INTO t VALUES (1)")
+    with SQLiteDatabase.connect(str(path), context) as db:
+        assert db.execute("SELECT count(*) FROM t") == [(0,)]
+
+
+def test_execute_refuses_half_of_a_character_in_words(make, opened):
+    """Also as a parameter, where nothing quotes it."""
+    db = opened(make("CREATE TABLE t (x)"))
+    with pytest.raises(OperationError, match="holds half of a character"):
+        db.execute("SELECT ?", ("\ud800",))

@@ -53,7 +53,8 @@ def names_for(kind: str, name: str, *, distribution: str | None = None) -> Names
         InvalidValueError: a name is none that it could have; the text says which and why.
     """
     words = name.split(".")
-    if not all(_WORD.fullmatch(word) for word in words) or len(name) > _LONGEST:
+    _check_length(kind, name)
+    if not all(_WORD.fullmatch(word) for word in words):
         raise _refused(
             kind,
             name,
@@ -63,13 +64,19 @@ def names_for(kind: str, name: str, *, distribution: str | None = None) -> Names
     if keyword.iskeyword(short):
         raise _refused(kind, name, f"{short!r} is a word of Python itself; choose another one")
     distribution = f"pitstop-{short.replace('_', '-').strip('-').lower()}" if distribution is None else distribution
-    if not _DISTRIBUTION.fullmatch(distribution) or len(distribution) > _LONGEST:
+    _check_length("distribution", distribution)
+    if not _DISTRIBUTION.fullmatch(distribution):
         raise _refused(
             "distribution",
             distribution,
             "expected letters, digits, '-', '_' and '.', with a letter or digit at both ends",
         )
     return Names(name=name, short=short, distribution=distribution, module=_module_of(distribution))
+
+
+def _check_length(kind: str, name: str) -> None:
+    if len(name) > _LONGEST:
+        raise _refused(kind, f"{name[:20]}...", f"it has {len(name)} characters, and {_LONGEST} are the most")
 
 
 def _module_of(distribution: str) -> str:

@@ -9,11 +9,13 @@ from attrs import frozen
 
 import pitstop
 from pitstop.contracts import Lookup
+from pitstop.errors import InvalidValueError
 from pitstop.offers import OPERATIONS, TEMPLATES, WORKERS
 from pitstop.registry import Registry
 from pitstop.scaffold.names import Names, names_for
 from pitstop.scaffold.taken import refuse_taken
 from pitstop.scaffold.template import OperationTemplate, Template, write
+from pitstop.workers import OperationWorker
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _KIT = "pitstop[testing]"
@@ -53,6 +55,7 @@ def new_operation(
     """
     registry = registry or Registry()
     owners = _owners(registry, worker_type)
+    _require_operations(registry, worker_type)
     names_for("operation", name, distribution=distribution)  # before a plugin's template sees it
     template = _operation_template(registry, name, worker_type)
     names = names_for("operation", template.name, distribution=distribution)
@@ -82,6 +85,21 @@ def _owners(registry: Registry, worker_type: str) -> list[str]:
     if not offers:
         registry.entry(WORKERS, worker_type)  # raises
     return [entry.distribution for entry in offers if entry.distribution]
+
+
+def _require_operations(registry: Registry, worker_type: str) -> None:
+    """Refuse a worker that takes no operations: nothing would ever call the new one.
+
+    Raises:
+        InvalidValueError: it is so.
+        PluginError: it cannot be loaded.
+    """
+    if worker_type in registry.names(TEMPLATES):
+        return  # whoever ships a template for operations takes them
+    worker = registry.worker(worker_type)
+    if not isinstance(worker, OperationWorker) and not hasattr(worker, "lookup"):
+        problem = "takes no operations, because it is no pitstop.OperationWorker; nothing would ever call one"
+        raise InvalidValueError(where="pitstop new", name=f"the worker {worker_type!r}", problem=problem)
 
 
 def _operation_template(registry: Lookup, name: str, worker_type: str) -> Template:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 from attrs import frozen
 
 from pitstop.contracts import JobContext
-from pitstop.errors import InvalidJobError, InvalidValueError, PitstopError
+from pitstop.errors import InvalidJobError, InvalidValueError, OperationError, PitstopError
 from pitstop_database_maintenance.database import Measure
 from pitstop_database_maintenance.sqlite import known
 from pitstop_database_maintenance.sqlite.check import check_file
@@ -148,6 +148,7 @@ class SQLiteDatabase(Inspected):
             stack.callback(database.disconnect)  # whichever connection it has by then
             database.execute(f"PRAGMA trusted_schema = {setup.trust}")
             yield database
+            database.require_no_transaction()
             database.release_log()
         if database.known_sound:
             known.remember(path)
@@ -342,6 +343,18 @@ class SQLiteDatabase(Inspected):
         if self.in_transaction:
             self.execute("ROLLBACK")
 
+    def require_no_transaction(self) -> None:
+        """Refuse to end with a transaction open: what was done in it is lost when the connection closes.
+
+        Raises:
+            OperationError: one is open.
+        """
+        if self.in_transaction:
+            raise OperationError(
+                reason="the operation left a transaction open, and what it did there was undone",
+                hint="end it with COMMIT, or use db.transaction(); tell the makers of the operation",
+            )
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open on this connection."""
@@ -479,6 +492,9 @@ class SQLiteDatabase(Inspected):
             yield
         except sqlite3.Error as error:
             raise self._explained(error) from error
+        except UnicodeEncodeError as error:
+            reason = f"a text that was given to {self.path} holds half of a character, which UTF-8 has not"
+            raise OperationError(reason=reason, hint="give another one") from error
         except (UnicodeDecodeError, MemoryError) as error:
             raise damaged(self.path, what_it_tells(error)) from error
 
