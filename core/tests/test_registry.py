@@ -179,6 +179,18 @@ def test_load_tells_who_is_at_fault_whatever_goes_wrong(site, source, cause):
     assert registry.operation("demo", "good").function(None) is None
 
 
+@pytest.mark.parametrize(
+    ("source", "step"), [("run = 5", "tell the makers of bad-plug"), ("import gone_module", "install the package")]
+)
+def test_load_and_check_name_the_same_next_step(site, source, step):
+    """No new installation mends what is of the wrong type: its makers must."""
+    add_operation(site, "bad-plug", source=source)
+    registry = site.registry()
+    with pytest.raises(PluginError, match=f"still work. {step.capitalize()}.*, or switch it off"):
+        registry.operation("demo", "optimize")
+    assert step in registry.problems[0].hint
+
+
 def test_load_tells_of_a_missing_module(site):
     """An uninstalled module is named."""
     site.add("acme", groups={STORES: {"s": "gone_module.deep:open"}})

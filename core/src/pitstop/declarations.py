@@ -161,6 +161,8 @@ class Source:
         self, cause: str, *, group: str = "", name: str = "", hint: str = "", severity: str = PROBLEM
     ) -> Problem:
         """Return a problem of this distribution. Without a `hint`, the next step is to tell its makers."""
+        from pitstop.remedies import telling
+
         return Problem(
             distribution=self.distribution,
             version=self.version,
@@ -168,7 +170,7 @@ class Source:
             group=group,
             name=name,
             cause=cause,
-            hint=hint or f"tell the makers of {self.distribution}, or switch it off: PITSTOP_BLOCK={self.distribution}",
+            hint=hint or telling(self.distribution),
             severity=severity,
         )
 

@@ -8,6 +8,7 @@ this module, so it must not load attrs (see docs/decisions/errors-without-attrs.
 from __future__ import annotations
 
 from pitstop.masking import mask, replace
+from pitstop.remedies import ways_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -250,7 +251,8 @@ class PluginError(PitstopError, RuntimeError):
     """A plugin cannot be loaded, or what it offers is not what its group asks for.
 
     Fields: `kind` and `name`, what was asked; `distribution`, `version` and `target`, who is at fault ("" for what was
-    added by hand); `cause`; `once_loaded`, whether it was loaded, and is at fault since.
+    added by hand); `cause`; `once_loaded`, whether it was loaded, and is at fault since; `hint`, the next step; if it
+    is not given, to reinstall it.
     """
 
     kind: str
@@ -260,6 +262,7 @@ class PluginError(PitstopError, RuntimeError):
     target: str
     cause: str
     once_loaded: bool = False
+    hint: str = ""
 
     def text(self) -> str:
         """Return who is at fault, the cause, and how to go on without it."""
@@ -270,8 +273,13 @@ class PluginError(PitstopError, RuntimeError):
         where = "in" if self.once_loaded else "from"
         return (
             f"{self.name!r} {fault} {where} {self.distribution} {self.version} ({self.target}): {self.cause}.{others} "
-            f"Reinstall {self.distribution}, or switch it off: PITSTOP_BLOCK={self.distribution}"
+            f"{self.step[:1].upper()}{self.step[1:]}"
         )
+
+    @property
+    def step(self) -> str:
+        """The next step; "" for what was added by hand."""
+        return self.hint or (ways_out(f"reinstall {self.distribution}", self.distribution) if self.distribution else "")
 
 
 class StoreError(PitstopError, RuntimeError):

@@ -7,6 +7,7 @@ from _thread import RLock
 
 from pitstop.declarations import Entry, cause_of
 from pitstop.errors import PluginError
+from pitstop.remedies import remedy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Slot:
         loaded = self.load()
         with self._lock:
             if self._busy:
-                raise self._error("it asks for itself while it is being made")
+                error = UnfitError("it asks for itself while it is being made")
+                raise self._error(str(error), error)
             if self._made is _NOTHING:
                 self._busy = True
                 try:
@@ -83,12 +85,12 @@ class Slot:
         except KeyboardInterrupt:
             raise
         except UnfitError as error:
-            raise self._error(str(error)) from error
+            raise self._error(str(error), error) from error
         except BaseException as error:
             # also SystemExit: a plugin that calls sys.exit must not end its host
-            raise self._error(cause_of(error)) from error
+            raise self._error(cause_of(error), error) from error
 
-    def _error(self, cause: str) -> PluginError:
+    def _error(self, cause: str, error: BaseException) -> PluginError:
         entry = self.entry
         return PluginError(
             kind=self.kind,
@@ -97,6 +99,7 @@ class Slot:
             version=entry.version,
             target=entry.target,
             cause=cause,
+            hint=remedy(entry.distribution, entry.target, error) if entry.distribution else "",
         )
 
 

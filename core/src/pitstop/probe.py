@@ -19,6 +19,7 @@ from pitstop.loading import UnfitError, target_of
 from pitstop.masking import mask
 from pitstop.offers import COMMANDS, PLANNERS, RUNNERS, STORES, WORKERS
 from pitstop.registry import Registry
+from pitstop.remedies import remedy
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def _tried(entry: Entry, registry: Registry) -> dict[str, Any]:
         made = registry.make(entry, loaded)
         _check_signatures(entry, made)
     except BaseException as error:  # also KeyboardInterrupt: nobody but the plugin can raise it here
-        answer["cause"], answer["hint"] = _told(error), _remedy(entry, error)
+        answer["cause"], answer["hint"] = _told(error), remedy(entry.distribution, entry.target, error)
     if os.getcwd() != folder:
         answer["notes"].append("it changes the working folder of the process that imports it")
         os.chdir(folder)
@@ -71,20 +72,6 @@ def _told(error: BaseException) -> str:
         return mask(str(error) if isinstance(error, UnfitError) else cause_of(error))
     except BaseException:
         return f"{type(error).__name__} (its text cannot be had)"
-
-
-def _remedy(entry: Entry, error: BaseException) -> str:
-    """Return the next step."""
-    name = entry.distribution
-    off = f"switch it off: PITSTOP_BLOCK={name}"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        own = entry.target.partition(":")[0]
-        if own == error.name or own.startswith(f"{error.name}."):
-            return f"its files are gone: reinstall {name}, or {off}"
-        return f"install the package that has the module {error.name!r}, or {off}"
-    if isinstance(error, (UnfitError, SyntaxError)):
-        return f"tell the makers of {name}, or {off}"
-    return f"reinstall or upgrade {name}, tell its makers, or {off}"
 
 
 def _threads() -> int:

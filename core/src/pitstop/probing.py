@@ -24,6 +24,7 @@ from pitstop.declarations import Entry
 from pitstop.errors import PitstopError
 from pitstop.masking import mask
 from pitstop.registry import Registry
+from pitstop.remedies import ways_out
 
 #: For how many seconds an import may keep its process from going on.
 LIMIT = 20.0
@@ -105,12 +106,8 @@ def probe(
 
 def _only_together(trial: Trial) -> Trial:
     cause = f"it fails in a process that has imported other plugins, and not without them: {trial.cause}"
-    hint = f"block half of the others, and again, until it works; or switch it off: PITSTOP_BLOCK={_name(trial)}"
+    hint = ways_out("block half of the others, and again, until it works", trial.entry.distribution)
     return evolve(trial, cause=cause, hint=hint)
-
-
-def _name(trial: Trial) -> str:
-    return trial.entry.distribution
 
 
 def _trials(
@@ -249,7 +246,7 @@ class _Child:
         return printed
 
     def _fatal(self, entry: Entry) -> Trial:
-        hint = f"reinstall or upgrade {entry.distribution}, or switch it off: PITSTOP_BLOCK={entry.distribution}"
+        hint = ways_out(f"reinstall or upgrade {entry.distribution}", entry.distribution)
         return Trial(entry=entry, cause=self._death(), hint=hint, fatal=True)
 
     def _death(self, *, what: str = "loading it", ends: str = "ends its process") -> str:

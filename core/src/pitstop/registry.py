@@ -23,6 +23,7 @@ from pitstop.loading import (
 )
 from pitstop.masking import mask
 from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, TEMPLATES, WORKERS, Offers, kind_of
+from pitstop.remedies import telling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ class Registry:
             target=entry.target,
             cause=cause,
             once_loaded=True,
+            hint=telling(entry.distribution) if entry.distribution else "",
         )
 
     def worker(self, worker_type: str) -> Worker:
@@ -402,8 +404,7 @@ class Registry:
         try:
             value = function()
         except PluginError as error:
-            hint = f"reinstall {entry.distribution}, or switch it off: PITSTOP_BLOCK={entry.distribution}"
-            self._failures[entry] = problem_with(entry, mask(error.cause), hint)
+            self._failures[entry] = problem_with(entry, mask(error.cause), error.step)
             raise
         if whole and self._failures:
             self._failures.pop(entry, None)

@@ -7,12 +7,11 @@ from platform import python_version
 
 from pitstop.declarations import NOTE, PROBLEM, Problem, Source, cause_of, normalise
 from pitstop.discovery import headers_of
+from pitstop.remedies import OWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-OWN = "pitstop"
 
 
 class Requirements:

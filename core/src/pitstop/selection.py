@@ -6,13 +6,11 @@ import os
 
 from pitstop.declarations import NOTE, PROBLEM, Problem, normalise
 from pitstop.errors import nearest
+from pitstop.remedies import OWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-#: Its stores and runners are always allowed, or an allow list would have to name them; a block list may still name it.
-OWN = "pitstop"
 
 
 class _Names:
@@ -35,6 +33,7 @@ class _Names:
     def against(self, distribution: str) -> str | None:
         """Return the rule that keeps a distribution out, or None."""
         if self.allows:
+            # its stores and runners are always allowed, or each list would have to name it; a block list may do so
             refused = distribution not in self.given and distribution != OWN
             return self.rule(list(self.given.values())) if refused else None
         return self.rule([self.given[distribution]]) if distribution in self.given else None
