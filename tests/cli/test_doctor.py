@@ -51,7 +51,7 @@ def test_doctor_names_every_way_to_be_broken_and_blames_no_other(pitstop, zoo) -
         assert found[name]["where"], name
     works = {entry["name"]: entry["works"] for d in answer.json["distributions"] for entry in d["entries"]}
     assert all(works[f"{name}-whole"] for name in WAYS)
-    assert answer.json["notes"] == []
+    assert {note["distribution"]: note["cause"] for note in answer.json["notes"]} == {}
 
 
 def test_doctor_tells_a_person_target_cause_and_fix_at_the_end(pitstop, zoo) -> None:
@@ -106,14 +106,68 @@ def test_doctor_imports_the_module_that_kills_only_as_often_as_it_must(pitstop, 
     assert len(mark.read_text()) <= 2
 
 
-def test_doctor_tells_what_fails_only_beside_others(pitstop, zoo) -> None:
-    """A plugin that another one breaks works alone, and is told so."""
-    zoo.add("aaa-breaks", "import sys\nsys.modules['fractions'] = None\n" + OPERATION)
-    zoo.add("bbb-victim", "import fractions\n" + OPERATION)
+def test_doctor_names_who_breaks_others(pitstop, zoo) -> None:
+    """Plugins that another one breaks work alone: it is named, of those that were imported before, and no other."""
+    for name in ("aaa-whole", "ccc-whole", "ddd-whole", "eee-whole"):
+        zoo.add(name)
+    zoo.add("bbb-breaks", "import colorsys\ndel colorsys.rgb_to_hsv\n" + OPERATION)
+    for name in ("vvv-victim", "www-victim"):
+        zoo.add(name, "from colorsys import rgb_to_hsv\n" + OPERATION)
+    found = problems_of(pitstop("doctor", "--json"))
+    assert sorted(found) == ["vvv-victim", "www-victim"]
+    for victim in found.values():
+        assert "it fails after bbb-breaks 1.0 has been imported, and not without it: ImportError" in victim["cause"]
+        assert victim["hint"] == "tell the makers of bbb-breaks, or switch it off: PITSTOP_BLOCK=bbb-breaks"
+    assert pitstop("doctor", "vvv-victim").code == 0
+
+
+def test_doctor_tells_what_fails_beside_others_if_it_cannot_name_one(pitstop, zoo) -> None:
+    """What fails once in a while is told, without a name."""
+    mark = pitstop.folder / "imports"
+    source = f"with open({str(mark)!r}, 'a+') as f:\n    f.write('x'); f.seek(0)\n    assert len(f.read()) > 1\n"
+    for name in ("aaa-whole", "bbb-whole"):
+        zoo.add(name)
+    zoo.add("vvv-moody", source + OPERATION)
+    problem = problems_of(pitstop("doctor", "--json"))["vvv-moody"]
+    assert "it fails in a process that has imported other plugins, and not without them" in problem["cause"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("sys.path[:] = ['/opt/vendor']", "sys.path"),
+        ("sys.path = ['/opt/vendor']", "sys.path"),
+        ("sys.meta_path.clear()", "sys.meta_path"),
+        ("sys.modules['json'] = None", "sys.modules['json']"),
+        ("sys.modules['fractions'] = None", "sys.modules['fractions']"),
+        ("def fail(*_, **__): raise ImportError('no')\nbuiltins.__import__ = fail", "builtins.__import__"),
+        ("sys.stdout = None", "sys.stdout"),
+        ("os.environ.pop('HOME', 0); os.environ['ZOO'] = '1'", "os.environ['HOME'], os.environ['ZOO']"),
+        ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", "the handler of SIGTERM"),
+    ],
+)
+def test_doctor_undoes_and_tells_what_an_import_changes(pitstop, zoo, change, what) -> None:
+    """It is a note of the plugin that did it; the next ones find what was there before."""
+    zoo.add("bbb-changes", f"import builtins, os, signal, sys\n{OPERATION}{change}\n")
+    zoo.add(
+        "ddd-victim",
+        "import fractions, json, os, signal, sys\nassert sys.stdout\nassert 'ZOO' not in os.environ\n"
+        "assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN\n" + OPERATION,
+    )
+    answer = pitstop("doctor", "--json", HOME="/")
+    assert answer.code == 0, answer.out
+    assert notes_of(answer, "bbb-changes") == [f"its import changes {what}, for all that its process runs"]
+    assert [note["distribution"] for note in answer.json["notes"]] == ["bbb-changes"]
+
+
+def test_doctor_leaves_what_an_import_adds_to_the_path(pitstop, zoo) -> None:
+    """A plugin that builds upon another one finds what that one brings along."""
+    (zoo.folder / "vendored").mkdir()
+    (zoo.folder / "vendored" / "zoo_brought.py").write_text("")
+    zoo.add("bbb-adds", f"import sys\nsys.path.append({str(zoo.folder / 'vendored')!r})\n{OPERATION}")
+    zoo.add("ddd-builds", "import zoo_bbb_adds, zoo_brought\n" + OPERATION)
     answer = pitstop("doctor", "--json")
-    victim = problems_of(answer)["bbb-victim"]
-    assert "it fails in a process that has imported other plugins, and not without them" in victim["cause"]
-    assert pitstop("doctor", "bbb-victim").code == 0
+    assert answer.code == 0, answer.out
 
 
 def test_doctor_undoes_what_imports_change_for_the_next(pitstop, zoo) -> None:

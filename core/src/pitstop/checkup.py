@@ -181,9 +181,10 @@ def _health(source: Source, rule: str | None, trials: Sequence[Trial], pitstop: 
 
 def _findings(trial: Trial) -> list[Problem]:
     """Return what is wrong with an entry, or what is worth knowing of its import."""
-    if trial.cause:
-        return [problem_with(trial.entry, trial.cause, trial.hint)]
-    return [problem_with(trial.entry, note, "tell its makers; it works all the same", NOTE) for note in trial.notes]
+    # also of one that is broken: it may be the reason why others are
+    works = "" if trial.cause else "; it works all the same"
+    notes = [problem_with(trial.entry, note, f"tell its makers{works}", NOTE) for note in trial.notes]
+    return [*notes, problem_with(trial.entry, trial.cause, trial.hint)] if trial.cause else notes
 
 
 __all__ = ["Checkup", "Health", "examine"]

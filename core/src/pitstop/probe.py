@@ -1,7 +1,7 @@
 """The child process of `pitstop.probing`: imports one entry after another, and writes a line about each.
 
 A plugin may print, change the working folder, end or hang the process: all that is for `pitstop.probing` to see. What
-can be undone between two plugins is undone, so that none is blamed for what another one did.
+can be undone between two plugins is undone (see `surroundings`), so that none is blamed for what another one did.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from pitstop.masking import mask
 from pitstop.offers import COMMANDS, PLANNERS, RUNNERS, STORES, WORKERS
 from pitstop.registry import Registry
 from pitstop.remedies import remedy
+from pitstop.surroundings import Surroundings
+
+#: How many things that an import has changed are told by name.
+_TOLD = 3
 
 
 def main() -> None:
@@ -28,16 +32,22 @@ def main() -> None:
     entries = [Entry(**fields) for fields in request["entries"]]
     registry = Registry(**request["registry"])
     descriptor, this = request["descriptor"], os.getpid()
+    told = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a plugin that asks its user something gets no answer
     _write(descriptor, {"ready": True})
+    before, whose = Surroundings(), ""
     for entry in entries:
+        if entry.distribution != whose:
+            before.restore()
+            before, whose = Surroundings(), entry.distribution
         answer = _tried(entry, registry)
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (sys.stdout, sys.stderr, *before.streams):
             with contextlib.suppress(Exception):
                 stream.flush()
         if os.getpid() != this:  # a plugin has forked, and let both go on
             os._exit(0)
         _write(descriptor, answer)
+        os.read(told, 64)  # until it has been seen what this one printed
     # not sys.exit: threads and exit handlers of plugins could keep it from ending
     os._exit(0)
 
@@ -49,11 +59,14 @@ def _write(descriptor: int, document: dict[str, Any]) -> None:
 def _tried(entry: Entry, registry: Registry) -> dict[str, Any]:
     """Return how long an entry's import took, in ms, why it cannot be used, what to do, and what else it did."""
     answer: dict[str, Any] = {"import_ms": None, "cause": "", "hint": "", "notes": []}
-    filters, folder, threads = warnings.filters[:], os.getcwd(), _threads()
+    before, filters, folder, threads = Surroundings(), warnings.filters[:], os.getcwd(), _threads()
+    changed: list[str] = []
     began = time.perf_counter()
     try:
         loaded = target_of(entry)
         answer["import_ms"] = round((time.perf_counter() - began) * 1000, 1)
+        changed = list(before.changes())
+        before.keep_importing()
         made = registry.make(entry, loaded)
         _check_signatures(entry, made)
     except BaseException as error:  # also KeyboardInterrupt: nobody but the plugin can raise it here
@@ -64,6 +77,11 @@ def _tried(entry: Entry, registry: Registry) -> dict[str, Any]:
     if _threads() > threads:
         answer["notes"].append("it starts a thread when it is imported, in every process that uses it")
     warnings.filters[:] = filters  # type: ignore[index]
+    changed = list(dict.fromkeys([*changed, *before.changes()]))
+    before.keep_importing()
+    if changed:
+        more = f" and {len(changed) - _TOLD} more" if len(changed) > _TOLD else ""
+        answer["notes"].append(f"its import changes {', '.join(changed[:_TOLD])}{more}, for all that its process runs")
     return answer
 
 

@@ -2,7 +2,8 @@
 
 One child imports one entry after another. When it dies, or says nothing for too long, the entry that it was at is
 named, and another child goes on with the next. An entry that failed in a process that had imported others before is
-tried again without them, so that no plugin is blamed for what another one did.
+tried again without them, and if it works then, the one that broke it is looked for, so that no plugin is blamed for
+what another one did.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ from pitstop.declarations import Entry
 from pitstop.errors import PitstopError
 from pitstop.masking import mask
 from pitstop.registry import Registry
-from pitstop.remedies import ways_out
+from pitstop.remedies import OWN, telling, ways_out
 
 #: For how many seconds an import may keep its process from going on.
 LIMIT = 20.0
 #: How often to look whether the child is still there, in seconds: a process that it left behind may hold its pipes.
 _LOOK = 0.25
 _KEPT = 4096
+#: In how many processes at most it is looked for which plugin breaks others.
+_RUNS = 12
 # the path comes first: Pitstop itself may be found only by it
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1].split('\\n'); from pitstop.probe import main; main()"
 
@@ -77,7 +80,7 @@ def probe(
     limit: float = LIMIT,
     tell: Callable[[Entry], object] = lambda _: None,
 ) -> dict[Entry, Trial]:
-    """Import entries and make what is used of them, each at most twice.
+    """Import entries and make what is used of them: each once, and again what fails and what may be the reason for it.
 
     Args:
         registry: what the entries are of; it is not touched.
@@ -97,16 +100,82 @@ def probe(
         trials[trial.entry] = trial
         if trial.cause and not alone:
             doubtful.setdefault(trial.entry.distribution, []).append(trial)
+    broken_by_others = []
     for failed in doubtful.values():
         again = _trials(registry, [trial.entry for trial in failed], limit, tell)
         for before, (trial, _) in zip(failed, again, strict=True):
-            trials[trial.entry] = trial if trial.cause else _only_together(before)
+            trials[trial.entry] = trial
+            if not trial.cause:
+                broken_by_others.append(before)
+    trials.update({trial.entry: trial for trial in _Culprits(registry, entries, limit).named(broken_by_others)})
     return trials
+
+
+class _Culprits:
+    """Finds which plugin breaks those that work without it, in a bounded number of processes.
+
+    Args:
+        registry, entries, limit: as for `probe`.
+    """
+
+    def __init__(self, registry: Registry, entries: Sequence[Entry], limit: float) -> None:
+        self._registry = registry
+        self._entries = entries
+        self._limit = limit
+        self._runs = _RUNS
+
+    def named(self, broken: Sequence[Trial]) -> Iterator[Trial]:
+        """Yield each of the trials with the cause and the hint that name who did it, where that can be told."""
+        waiting = list(broken)
+        while waiting:
+            culprit = self._before(waiting[0].entry)
+            theirs = [entry for entry in self._entries if culprit and entry.distribution == culprit.distribution]
+            # whoever breaks one plugin mostly breaks others too: one process tells of all, and that it is so
+            failing = self._failing(theirs, [trial.entry for trial in waiting])
+            if culprit is None or waiting[0].entry not in failing:
+                yield _only_together(waiting.pop(0))
+                continue
+            yield from (_broken_by(culprit, trial) for trial in waiting if trial.entry in failing)
+            waiting = [trial for trial in waiting if trial.entry not in failing]
+
+    def _before(self, victim: Entry) -> Entry | None:
+        """Return an entry of the distribution after whose import the victim fails, or None if that is not found."""
+        suspects: dict[str, list[Entry]] = {}
+        for entry in self._entries[: self._entries.index(victim)]:
+            if entry.distribution != victim.distribution:
+                suspects.setdefault(entry.distribution, []).append(entry)
+        groups = list(suspects.values())
+        works, fails = 0, len(groups)  # how many of them it takes, at least and at most
+        while fails - works > 1 and self._runs:
+            middle = (works + fails) // 2
+            if self._failing([entry for group in groups[:middle] for entry in group], [victim]):
+                fails = middle
+            else:
+                works = middle
+        return groups[works][0] if fails - works == 1 else None
+
+    def _failing(self, first: Sequence[Entry], then: Sequence[Entry]) -> set[Entry]:
+        """Return those that fail when the first ones have been imported before them in the same process."""
+        if not first or not self._runs:
+            return set()
+        self._runs -= 1
+        child = _Child(self._registry, [*first, *then], self._limit)
+        try:
+            trials = list(child.trials(lambda _: None))
+        finally:
+            child.end()
+        return {trial.entry for trial in trials[len(first) :] if trial.cause}
+
+
+def _broken_by(culprit: Entry, trial: Trial) -> Trial:
+    cause = f"it fails after {culprit.origin} has been imported, and not without it: {trial.cause}"
+    return evolve(trial, cause=cause, hint=telling(culprit.distribution))
 
 
 def _only_together(trial: Trial) -> Trial:
     cause = f"it fails in a process that has imported other plugins, and not without them: {trial.cause}"
-    hint = ways_out("block half of the others, and again, until it works", trial.entry.distribution)
+    halves = "block half of the others, and again, until it works"
+    hint = halves if trial.entry.distribution == OWN else ways_out(halves, trial.entry.distribution)
     return evolve(trial, cause=cause, hint=hint)
 
 
@@ -178,9 +247,8 @@ class _Child:
             "registry": registry.arguments,
             "descriptor": reports,
         }
-        with contextlib.suppress(BrokenPipeError):  # then it has died, as the first look will show
-            stdin.write(json.dumps(request).encode() + b"\n")
-            stdin.close()
+        self._stdin = stdin
+        self._tell(json.dumps(request).encode())
 
     def trials(self, tell: Callable[[Entry], object]) -> Iterator[Trial]:
         """Yield how it went with each entry; the last one yielded is the one that ended it, if one did."""
@@ -193,9 +261,15 @@ class _Child:
                 yield self._fatal(entry)
                 return
             notes = list(answer.pop("notes"))
-            if self._printed():
+            if self._printed() and not answer["cause"]:
                 notes.append("it prints when it is imported, which would stand in the output of every command")
+            self._tell(b"go on")  # not before: what the next one prints would be taken for this one's
             yield Trial(entry=entry, notes=tuple(notes), **answer)
+
+    def _tell(self, line: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # then it has died, as the next look will show
+            self._stdin.write(line + b"\n")
+            self._stdin.flush()
 
     def end(self) -> None:
         """End it, and whatever it has started."""
@@ -203,6 +277,8 @@ class _Child:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         os.close(self._report)
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.close()
         for stream in (self._process.stdout, self._process.stderr):
             assert stream is not None
             stream.close()
