@@ -382,10 +382,38 @@ def test_doctor_is_brief_with_many_and_verbose_when_asked(pitstop, zoo) -> None:
     for number in range(30):
         zoo.add(f"plug-{number:02}")
     brief = pitstop("doctor")
-    assert "... and 28 that took less time to import; --verbose lists them all" in brief.out
+    assert "... and 28 that work and took less time to import; --verbose lists them all" in brief.out
     assert sum("plug-" in line for line in brief.out.splitlines()) <= 5
     verbose = pitstop("doctor", "--verbose").out
     assert all(f"operations.zoo: plug-{number:02} (zoo_plug_{number:02}:run)" in verbose for number in range(30))
+
+
+def test_doctor_lists_those_with_problems_first_of_many(pitstop, zoo) -> None:
+    """However many they are, and however quick."""
+    for number in range(30):
+        zoo.add(f"plug-{number:02}", "1 +\n" if number % 4 == 1 else OPERATION)
+    listed = [line for line in pitstop("doctor").out.splitlines() if "has problems" in line]
+    assert [line.split()[0] for line in listed] == [f"plug-{number:02}" for number in range(1, 30, 4)]
+
+
+def test_doctor_leaves_out_a_column_that_has_no_room(pitstop, zoo) -> None:
+    """In a narrow terminal no column of dots is shown."""
+    zoo.add("a-plugin-with-a-rather-long-name-that-needs-much-room")
+    narrow, wide = pitstop("doctor", COLUMNS="60").out, pitstop("doctor", COLUMNS="120").out
+    assert "OFFERS" in wide
+    assert "1 operation" in wide
+    assert "OFFERS" not in narrow
+    assert "..." not in narrow
+
+
+def test_doctor_tells_once_what_fails_for_one_reason(pitstop, zoo) -> None:
+    """Many entries of one module that raises are one thing to mend; programs are told of each."""
+    zoo.add("many", "raise OSError('no')\n", entry="\n".join(f"a{n:03} = {{module}}:run" for n in range(400)))
+    answer = pitstop("doctor")
+    assert f"problem: many 1.0, 'a000' in {OPERATIONS} and 399 more\n" in answer.out
+    assert answer.out.count("OSError: no") == 1
+    assert "400 problems" in answer.out
+    assert len(pitstop("doctor", "--json").json["problems"]) == 400
 
 
 def test_doctor_refuses_a_distribution_that_offers_nothing(pitstop, zoo) -> None:

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from pitstop.checkup import Checkup, Health
     from pitstop.declarations import Entry
 
-#: With more distributions than this, only the slowest are listed.
+#: With more distributions than this, only those with problems, or else the slowest, are listed.
 _MANY = 20
 _SLOWEST = 5
+#: With fewer columns than this for what each offers, it is left out.
+_ROOM = 12
 
 
 @click.command()
@@ -38,12 +40,12 @@ _SLOWEST = 5
 )
 @json_option
 def doctor(distributions: tuple[str, ...], verbose: bool, timeout: float, as_json: bool) -> int:
-    """Import every plugin, in a process of its own, and name what is broken, by whom, why, and what to do.
+    """Import every plugin, in child processes, and name what is broken, by whom, why, and what to do.
 
     With DISTRIBUTION only these are looked at. A plugin that ends or hangs its process is named as the others are.
 
-    Exit code 1 if there is a problem: something that is declared and cannot be used. Notes, such as plugins that are
-    switched off, damaged metadata of other packages, or imports that print, leave it at 0.
+    Exit code 1 if there is a problem: something that is declared and cannot be used. Notes, such as damaged metadata
+    or imports that print, leave it at 0. What is switched off is listed with the rule against it, and not looked at.
 
     \b
     pitstop doctor
@@ -81,18 +83,20 @@ def _print(checkup: Checkup, *, verbose: bool) -> None:
     for health in checkup.distributions:
         if health.rule is not None:
             click.echo(f"switched off by {health.rule}: {printable(health.title)}")
-    for finding in (*checkup.notes, *checkup.problems):
+    for same in _alike([*checkup.notes, *checkup.problems]):
         click.echo()
-        click.echo("\n".join(_told(finding)))
+        click.echo("\n".join(_told(same[0], len(same) - 1)))
     click.echo()
     click.echo(_verdict(checkup))
 
 
 def _print_distributions(distributions: list[Health], troubled: set[str]) -> None:
-    """Print a line for each, or, of many, for the slowest."""
+    """Print a line for each, or, of many, for those with problems, and for the slowest if these are few."""
     shown = distributions
     if len(distributions) > _MANY:
-        shown = sorted(distributions, key=lambda health: -health.import_ms)[:_SLOWEST]
+        broken = [health for health in distributions if health.distribution in troubled]
+        others = [health for health in distributions if health.distribution not in troubled]
+        shown = (broken + sorted(others, key=lambda health: -health.import_ms))[: max(_SLOWEST, len(broken))]
     rows = [
         (
             printable(health.title),
@@ -103,12 +107,13 @@ def _print_distributions(distributions: list[Health], troubled: set[str]) -> Non
         for health in shown
     ]
     if rows:
-        columns = shutil.get_terminal_size().columns
-        room = columns - max(len(row[0]) for row in rows) - max(len(row[1]) for row in rows) - 14
-        output.table(("DISTRIBUTION", "", "IMPORT", "OFFERS"), [(*row[:3], _cut(row[3], room)) for row in rows])
+        room = shutil.get_terminal_size().columns - sum(max(len(row[n]) for row in rows) for n in (0, 1)) - 14
+        header = ("DISTRIBUTION", "", "IMPORT", "OFFERS")
+        wide = 4 if room >= _ROOM else 3
+        output.table(header[:wide], [(*row[:3], _cut(row[3], room))[:wide] for row in rows])
     left_out = len(distributions) - len(shown)
     if left_out:
-        click.echo(f"... and {left_out:,} that took less time to import; --verbose lists them all")
+        click.echo(f"... and {left_out:,} that work and took less time to import; --verbose lists them all")
 
 
 def _print_entries(distributions: Iterable[Health]) -> None:
@@ -142,12 +147,21 @@ def _milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value >= 1 else "< 1 ms"
 
 
-def _told(finding: Problem) -> Iterator[str]:
-    """Yield the lines that tell of one finding, no longer than the terminal is wide."""
+def _alike(findings: Iterable[Problem]) -> list[list[Problem]]:
+    """Return the findings, those together that are of one module and of one reason: it is one thing to mend."""
+    groups: dict[tuple[str, ...], list[Problem]] = {}
+    for f in findings:
+        module = f.where.partition(":")[0]
+        groups.setdefault((f.severity, f.distribution, f.version, module, f.cause, f.hint), []).append(f)
+    return list(groups.values())
+
+
+def _told(finding: Problem, more: int) -> Iterator[str]:
+    """Yield the lines that tell of one finding, and how many are like it, no longer than the terminal is wide."""
     colour = "yellow" if finding.severity == NOTE else "red"
     who = f"{finding.distribution} {finding.version}".rstrip()
     subject = printable(", ".join(part for part in (who, finding.what) if part) or finding.where)
-    yield f"{click.style(finding.severity, fg=colour)}: {subject}"
+    yield f"{click.style(finding.severity, fg=colour)}: {subject}" + (f" and {more:,} more" if more else "")
     where = finding.where if who or finding.what else ""
     place = "file" if os.sep in where else "target"
     width = shutil.get_terminal_size().columns
