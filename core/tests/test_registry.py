@@ -763,3 +763,31 @@ def test_hook_plugins_refuse_a_class(site) -> None:
     registry = site.registry()
     with pytest.raises(InvalidValueError, match="it is the class Watcher; give an instance, or a module"):
         registry.add_hooks(Watcher)
+
+
+@pytest.mark.parametrize(
+    ("group", "hint"),
+    [
+        ("pitstop.wrokers", "did you mean 'pitstop.workers'?"),
+        ("pitstop.operation.demo", "did you mean 'pitstop.operations.demo'?"),
+        ("pitstop.operations", "name the worker type: pitstop.operations.TYPE"),
+        ("pitstop.shelve", "did you mean 'pitstop.shelves'?"),
+    ],
+)
+def test_strays_are_groups_that_are_nearly_known(site, group, hint):
+    """Known is what Pitstop reads, and what several distributions offer something in."""
+    site.add("aaa", groups={"pitstop.shelves": {"a": "aaa"}})
+    site.add("bbb", groups={"pitstop.shelves": {"b": "bbb"}})
+    site.add("slip", groups={group: {"x": "slip:x"}})
+    (problem,) = site.registry().strays()
+    assert (problem.distribution, problem.hint) == ("slip", hint)
+    assert problem.cause == f"nothing reads the group {group!r}"
+
+
+@pytest.mark.parametrize("group", ["pitstop.tools", "pitstop.scores", "pitstop.databases", "pitstop.workers.of.mine"])
+def test_strays_are_no_groups_of_a_plugin_s_own(site, group):
+    """A word of its own is no slip, and what two use is none."""
+    site.add("own", groups={group: {"x": "own:x"}})
+    for name in ("aaa", "bbb"):
+        site.add(name, groups={"pitstop.workres": {name: "own:x"}})
+    assert site.registry().strays() == []

@@ -86,6 +86,16 @@ def test_doctor_names_two_that_offer_one_name(pitstop, zoo) -> None:
     assert pitstop("doctor", "ccc").code == 0
 
 
+def test_doctor_names_a_command_that_a_built_in_one_hides(pitstop, zoo) -> None:
+    """It works under its full name only."""
+    source = "import click\n@click.command()\ndef run():\n    click.echo('mine')\n"
+    zoo.add("hidden", source, group="pitstop.commands", entry="run = {module}:run\nother = {module}:run")
+    (problem,) = pitstop("doctor", "--json").json["problems"]
+    assert problem["name"] == "run"
+    assert problem["cause"] == "'pitstop run' is the built-in command; this one is reached only as 'pitstop hidden/run'"
+    assert pitstop("hidden/run").out == "mine\n"
+
+
 def test_doctor_names_two_versions_in_one_folder(pitstop, zoo) -> None:
     """What is left of an older version is a problem: modules of both may lie there."""
     zoo.add("doubled")

@@ -8,7 +8,7 @@ others, what an import does beside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from platform import python_version
 from typing import Any
 
@@ -17,6 +17,7 @@ from attrs import frozen
 from pitstop.declarations import NOTE, PROBLEM, Entry, Problem, Source, normalise
 from pitstop.diagnosis import problem_with
 from pitstop.errors import UnknownNameError
+from pitstop.offers import COMMANDS
 from pitstop.probing import LIMIT, Trial, probe
 from pitstop.registry import Registry
 from pitstop.requirements import Requirements, requirements_of
@@ -120,6 +121,7 @@ def examine(
     *,
     pitstop: str,
     limit: float = LIMIT,
+    commands: Container[str] = (),
     tell: Callable[[Entry], object] = lambda _: None,
 ) -> Checkup:
     """Look at every distribution, or at some.
@@ -129,6 +131,7 @@ def examine(
         names: only these distributions; all if empty.
         pitstop: the version of Pitstop that is installed.
         limit: for how many seconds the import of one entry may take.
+        commands: the names that no plugin's command is called by, as Pitstop's own are.
         tell: called with each entry when it is about to be imported.
 
     Raises:
@@ -147,6 +150,7 @@ def examine(
         for source, rule in sources
     ]
     found = _concerning([*registry.problems, *registry.strays()], wanted if names else None)
+    found += [_hidden(entry) for name in entries for entry in entries[name] if _is_hidden(entry, commands)]
     found += [problem for health in distributions for problem in health.problems]
     return Checkup(pitstop=pitstop, distributions=tuple(distributions), findings=tuple(sorted(found)))
 
@@ -162,6 +166,16 @@ def _chosen(sources: list[tuple[Source, str | None]], names: Sequence[str]) -> l
 def _concerning(problems: Iterable[Problem], names: set[str] | None) -> list[Problem]:
     """Return the problems of some distributions; a conflict is of several."""
     return [p for p in problems if names is None or not names.isdisjoint(p.distribution.split(", "))]
+
+
+def _is_hidden(entry: Entry, commands: Container[str]) -> bool:
+    return entry.group == COMMANDS and entry.name in commands
+
+
+def _hidden(entry: Entry) -> Problem:
+    full = f"'pitstop {entry.distribution}/{entry.name}'"
+    cause = f"'pitstop {entry.name}' is the built-in command; this one is reached only as {full}"
+    return problem_with(entry, cause, f"tell the makers of {entry.distribution} to give it another name")
 
 
 def _health(source: Source, rule: str | None, trials: Sequence[Trial], pitstop: str) -> Health:

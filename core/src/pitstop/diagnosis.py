@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pitstop.declarations import NOTE, PROBLEM, Entry, Problem
+from pitstop.declarations import NOTE, PREFIX, PROBLEM, Entry, Problem
 from pitstop.errors import nearest
 from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, TEMPLATES, WORKERS
 
@@ -10,7 +10,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_KNOWN = (WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, TEMPLATES, OPERATIONS.rstrip("."))
+_KNOWN = (WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, TEMPLATES)
+_OPERATIONS = OPERATIONS.removeprefix(PREFIX).rstrip(".")
+#: How close a group must be to a known one to be told to be wrong: a letter or two off, and no word of its own.
+_CLOSE = 0.85
 
 
 def problem_with(entry: Entry, cause: str, hint: str, severity: str = PROBLEM) -> Problem:
@@ -35,8 +38,12 @@ def strays(entries: Iterable[Entry], worker_types: Sequence[str], off: Mapping[s
         worker_types: those that somebody offers.
         off: those that are switched off, each with the rule against it.
     """
+    entries = list(entries)
+    suspects = _misspelt(entries)
     for entry in entries:
-        if entry.group.startswith(OPERATIONS):
+        if entry.group in suspects:
+            yield problem_with(entry, f"nothing reads the group {entry.group!r}", suspects[entry.group])
+        elif entry.group.startswith(OPERATIONS):
             worker_type = entry.group.removeprefix(OPERATIONS)
             if worker_type in off and worker_type not in worker_types:
                 cause = f"the worker type {worker_type!r} is switched off by {off[worker_type]}"
@@ -45,8 +52,28 @@ def strays(entries: Iterable[Entry], worker_types: Sequence[str], off: Mapping[s
                 close = nearest(worker_type, worker_types)
                 hint = f"did you mean {close!r}?" if close else "install the package that does"
                 yield problem_with(entry, f"no installed plugin offers the worker type {worker_type!r}", hint)
+
+
+def _misspelt(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return the groups that nothing reads, each with the next step.
+
+    Plugins have groups of their own, so that only what is a letter or two off a known one can be told to be wrong. A
+    group that several distributions offer something in is known too.
+    """
+    users: dict[str, set[str]] = {}
+    for entry in entries:
+        users.setdefault(entry.group, set()).add(entry.distribution)
+    shared = [
+        group for group, names in users.items() if len(names) > 1 and not group.startswith(OPERATIONS.rstrip("."))
+    ]
+    known = [group.removeprefix(PREFIX) for group in (*_KNOWN, *shared)]
+    found = {}
+    for group in users:
+        word, dot, rest = group.removeprefix(PREFIX).partition(".")
+        if word in known or group in shared or (word == _OPERATIONS and rest):
             continue
-        # plugins have groups of their own, so that only what is a letter off a known one can be told to be wrong
-        meant = [group for group in _KNOWN if entry.group == group.rstrip("s")]
-        if meant:
-            yield problem_with(entry, f"nothing reads the group {entry.group!r}", f"did you mean {meant[0]!r}?")
+        if nearest(word, [_OPERATIONS], cutoff=_CLOSE):
+            found[group] = f"did you mean {OPERATIONS + rest!r}?" if rest else f"name the worker type: {OPERATIONS}TYPE"
+        elif not dot and (close := nearest(word, known, cutoff=_CLOSE)):
+            found[group] = f"did you mean {PREFIX + close!r}?"
+    return found

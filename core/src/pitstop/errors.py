@@ -106,11 +106,11 @@ def without_secrets(error: PitstopError, secrets: Iterable[tuple[str, str]]) -> 
     return error if cleaned == fields else _rebuild(type(error), cleaned)
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to `name`, or None if none is close enough to suggest."""
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the known name closest to `name`, or None if none is close enough, from 0 to 1, to suggest."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return close[0] if close else None
 
 

@@ -14,6 +14,7 @@ import click
 
 from pitstop import __version__
 from pitstop.cli import FAILED, output
+from pitstop.cli.front import BUILT_IN
 from pitstop.cli.options import Duration, json_option
 from pitstop.declarations import NOTE, Problem
 from pitstop.logs import printable
@@ -54,7 +55,7 @@ def doctor(distributions: tuple[str, ...], verbose: bool, timeout: float, as_jso
     """
     from pitstop.checkup import examine
 
-    checkup = examine(Registry(), distributions, pitstop=__version__, limit=timeout, tell=_tell)
+    checkup = examine(Registry(), distributions, pitstop=__version__, limit=timeout, commands=BUILT_IN, tell=_tell)
     _tell(None)
     if as_json:
         output.print_json(checkup.as_dict())
