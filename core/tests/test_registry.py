@@ -21,7 +21,7 @@ from pitstop.errors import (
     UnknownNameError,
 )
 from pitstop.hooks import hookimpl
-from pitstop.registry import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, WORKERS, Registry
+from pitstop.registry import CHECKS, COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, WORKERS, Registry
 from pitstop.workers import OperationWorker
 
 HOOK = "import pitstop; pitstop_job_created = pitstop.hookimpl(lambda record: None)\n"
@@ -791,3 +791,38 @@ def test_strays_are_no_groups_of_a_plugin_s_own(site, group):
     for name in ("aaa", "bbb"):
         site.add(name, groups={"pitstop.workres": {name: "own:x"}})
     assert site.registry().strays() == []
+
+
+CHECK = """
+def check(name, loaded, lookup):
+    if not isinstance(loaded, str): raise TypeError(f"it is {loaded!r}, no phrase")
+    if name not in lookup.names("pitstop.phrases"): raise ValueError("it is not there")
+"""
+
+
+def test_check_asks_the_plugin_whose_group_it_is(site):
+    """What is wrong is told as of any other group; what is right, and what nobody checks, is content."""
+    site.add("owner", groups={"pitstop.checks": {"pitstop.phrases": "owner:check"}}, modules={"owner": CHECK})
+    phrases = {"good": "phrases:good", "bad": "phrases:bad"}
+    groups = {"pitstop.phrases": phrases, "pitstop.others": {"bad": "phrases:bad"}}
+    site.add("phrases", groups=groups, modules={"phrases": "good = 'hello'\nbad = 5"})
+    registry = site.registry()
+    (problem,) = registry.check()
+    assert (problem.distribution, problem.name, problem.cause) == ("phrases", "bad", "it is 5, no phrase")
+    assert problem.hint.startswith("tell the makers of phrases")
+    assert registry.load("pitstop.phrases", "bad") == 5
+
+
+def test_check_that_cannot_be_loaded_costs_nobody_else(site):
+    """Only the plugin that offers it is told of."""
+    site.add("owner", groups={CHECKS: {"pitstop.phrases": "owner:gone"}}, modules={"owner": ""})
+    site.add("phrases", groups={"pitstop.phrases": {"bad": "phrases:bad"}}, modules={"phrases": "bad = 5"})
+    assert [problem.distribution for problem in site.registry().check()] == ["owner"]
+
+
+def test_strays_are_groups_that_are_nearly_one_that_is_checked(site):
+    """A plugin that offers a check makes its group known."""
+    site.add("owner", groups={CHECKS: {"pitstop.phrases": "owner:check"}})
+    site.add("slip", groups={"pitstop.phrasse": {"x": "slip:x"}})
+    (problem,) = site.registry().strays()
+    assert problem.hint == "did you mean 'pitstop.phrases'?"

@@ -86,6 +86,27 @@ def test_doctor_names_two_that_offer_one_name(pitstop, zoo) -> None:
     assert pitstop("doctor", "ccc").code == 0
 
 
+@pytest.mark.parametrize(
+    ("group", "name", "source", "cause"),
+    [
+        ("pitstop.databases", "zoo", OPERATION, "it is of type function, not a subclass of Database"),
+        ("pitstop.databases", "zoo", "class run: ...", "it is the class run, not a subclass of Database"),
+        ("pitstop.assessments", "sqlite.vacuum", "run = 3\n", "it is of type int, which cannot be called"),
+        (
+            "pitstop.assessments",
+            "sqlite.zoo",
+            OPERATION,
+            "no installed plugin offers the operation 'sqlite.zoo' that it assesses",
+        ),
+    ],
+)
+def test_doctor_asks_the_plugin_whose_group_it_is(pitstop, zoo, group, name, source, cause) -> None:
+    """The core knows nothing of databases; what is no database is named all the same."""
+    zoo.add("unfit", source, group=group, entry=f"{name} = {{module}}:run")
+    assert problems_of(pitstop("doctor", "unfit", "--json"))["unfit"]["cause"] == cause
+    assert pitstop("operations", "sqlite.vacuum").code == 0
+
+
 def test_doctor_names_a_command_that_a_built_in_one_hides(pitstop, zoo) -> None:
     """It works under its full name only."""
     source = "import click\n@click.command()\ndef run():\n    click.echo('mine')\n"

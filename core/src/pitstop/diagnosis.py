@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pitstop.declarations import NOTE, PREFIX, PROBLEM, Entry, Problem
 from pitstop.errors import nearest
-from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, TEMPLATES, WORKERS
+from pitstop.offers import CHECKS, COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, TEMPLATES, WORKERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_KNOWN = (WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, TEMPLATES)
+_KNOWN = (WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, TEMPLATES, CHECKS)
 _OPERATIONS = OPERATIONS.removeprefix(PREFIX).rstrip(".")
 #: How close a group must be to a known one to be told to be wrong: a letter or two off, and no word of its own.
 _CLOSE = 0.85
@@ -58,7 +58,7 @@ def _misspelt(entries: Iterable[Entry]) -> dict[str, str]:
     """Return the groups that nothing reads, each with the next step.
 
     Plugins have groups of their own, so that only what is a letter or two off a known one can be told to be wrong. A
-    group that several distributions offer something in is known too.
+    group that is checked, or that several distributions offer something in, is known too.
     """
     users: dict[str, set[str]] = {}
     for entry in entries:
@@ -66,7 +66,8 @@ def _misspelt(entries: Iterable[Entry]) -> dict[str, str]:
     shared = [
         group for group, names in users.items() if len(names) > 1 and not group.startswith(OPERATIONS.rstrip("."))
     ]
-    known = [group.removeprefix(PREFIX) for group in (*_KNOWN, *shared)]
+    checked = [entry.name for entry in entries if entry.group == CHECKS]
+    known = [group.removeprefix(PREFIX) for group in (*_KNOWN, *checked, *shared)]
     found = {}
     for group in users:
         word, dot, rest = group.removeprefix(PREFIX).partition(".")

@@ -26,6 +26,8 @@ STORES = "pitstop.stores"
 COMMANDS = "pitstop.commands"
 #: What the packages of new operations are written from, by worker type; see `pitstop.scaffold.template`.
 TEMPLATES = "pitstop.templates"
+#: What checks the entries of a plugin's own group: the name is that group, the value `check(name, loaded, lookup)`.
+CHECKS = "pitstop.checks"
 
 
 class _Declared:
@@ -246,6 +248,7 @@ def kind_of(group: str) -> str:
 
 
 __all__ = [
+    "CHECKS",
     "COMMANDS",
     "HOOKS",
     "OPERATIONS",

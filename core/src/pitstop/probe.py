@@ -17,7 +17,7 @@ from typing import Any
 from pitstop.declarations import Entry, cause_of
 from pitstop.loading import UnfitError, target_of
 from pitstop.masking import mask
-from pitstop.offers import COMMANDS, PLANNERS, RUNNERS, STORES, WORKERS
+from pitstop.offers import CHECKS, COMMANDS, PLANNERS, RUNNERS, STORES, WORKERS
 from pitstop.registry import Registry
 from pitstop.remedies import remedy
 from pitstop.surroundings import Surroundings
@@ -108,6 +108,8 @@ def _check_signatures(entry: Entry, made: Any) -> None:
         _check_callable("execute", made.execute, 2)
     elif entry.group in (PLANNERS, STORES):
         _check_callable("", made, 1)
+    elif entry.group == CHECKS:
+        _check_callable("", made, 3)
     elif entry.group == RUNNERS and isinstance(made, type):
         missing = [name for name in ("start", "submit", "cancel", "stop") if not callable(getattr(made, name, None))]
         if missing:

@@ -22,7 +22,19 @@ from pitstop.loading import (
     worker_of_entry,
 )
 from pitstop.masking import mask
-from pitstop.offers import COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, TEMPLATES, WORKERS, Offers, kind_of
+from pitstop.offers import (
+    CHECKS,
+    COMMANDS,
+    HOOKS,
+    OPERATIONS,
+    PLANNERS,
+    RUNNERS,
+    STORES,
+    TEMPLATES,
+    WORKERS,
+    Offers,
+    kind_of,
+)
 from pitstop.remedies import telling
 
 TYPE_CHECKING = False
@@ -415,11 +427,26 @@ class Registry:
             return self._make_worker
         if group.startswith(OPERATIONS):
             return operation_of_entry
-        if group in (PLANNERS, RUNNERS, STORES, COMMANDS, TEMPLATES):
+        if group in (PLANNERS, RUNNERS, STORES, COMMANDS, TEMPLATES, CHECKS):
             return callable_of
         if group == HOOKS:
             return _hook_plugin_of
-        return _as_it_is
+        return self._checked if self.has(CHECKS, group) else _as_it_is
+
+    def _checked(self, entry: Entry, loaded: Any) -> Any:
+        """Return what was loaded, after the checks that plugins offer for its group."""
+        for offered in self.entries(CHECKS):
+            if offered.name != entry.group:
+                continue
+            try:
+                check = self._made(offered)
+            except PluginError:
+                continue  # _made has noted it; that is no fault of what it should check
+            try:
+                check(entry.name, loaded, self)
+            except (TypeError, ValueError) as error:
+                raise UnfitError(str(error)) from error
+        return loaded
 
     def _make_worker(self, entry: Entry, loaded: Any) -> Worker:
         worker = worker_of_entry(entry, loaded)
@@ -470,6 +497,7 @@ def _check_name(where: str, argument: str, name: str) -> str:
 
 
 __all__ = [
+    "CHECKS",
     "COMMANDS",
     "HOOKS",
     "OPERATIONS",

@@ -74,7 +74,7 @@ def _dialect(lookup: Lookup, scheme: str) -> str:
 def _kind(lookup: Lookup, scheme: str) -> type[Database] | None:
     """Return the class that serves a scheme, or None: that it cannot be had is no reason to explain nothing."""
     try:
-        kind: type[Database] = lookup.load(GROUP, scheme)
+        kind = lookup.load(GROUP, scheme)
     except PitstopError:
         return None
-    return kind
+    return kind if isinstance(kind, type) and issubclass(kind, Database) else None
