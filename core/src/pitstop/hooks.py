@@ -7,6 +7,8 @@ time, because in pluggy's own a hook that raises takes every other plugin's resu
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -135,23 +137,39 @@ def fault_of(plugin: object) -> str | None:
     manager = _new_manager()
     try:
         manager.register(plugin, "plugin")
-        manager.check_pending()
     except KeyboardInterrupt:
         raise
+    except pluggy.PluginValidationError as error:
+        return _fault_of_arguments(manager, plugin) or " ".join(f"{error}".split()).removeprefix("Plugin 'plugin' for ")
     except BaseException as error:
         # whatever attributes of a stranger's object raise when they are looked at
-        unknown = [name for name in dir(plugin) if name.startswith("pitstop_") and not hasattr(Specifications, name)]
-        close = nearest(unknown[0], _NAMES) if unknown else None
-        return f"{type(error).__name__}: {error}" + (f"; did you mean {close!r}?" if close else "")
+        return re.sub(r" at 0x[0-9a-f]+", "", f"{type(error).__name__}: {error}")
     callers = manager.get_hookcallers(plugin)
+    for caller in callers or ():
+        if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
+            close = nearest(caller.name, _NAMES)
+            return f"unknown hook {caller.name!r}; " + (f"did you mean {close!r}?" if close else _THERE_ARE)
     if not callers:
-        return f"it has no function marked with @pitstop.hookimpl; there are: {', '.join(_NAMES)}"
+        return f"it has no function marked with @pitstop.hookimpl; {_THERE_ARE}"
     for caller in callers:
         wraps = any(impl.wrapper or impl.hookwrapper for impl in caller.get_hookimpls())
         if caller.name == _AROUND and not all(impl.wrapper for impl in caller.get_hookimpls()):
             return f"{_AROUND} must be @hookimpl(wrapper=True)"
         if caller.name != _AROUND and wraps:
             return f"{caller.name} cannot be a wrapper"
+    return None
+
+
+def _fault_of_arguments(manager: pluggy.PluginManager, plugin: object) -> str | None:
+    """Return which argument a hook does not have, or None if that is not the fault."""
+    for name in _NAMES:
+        if manager.parse_hookimpl_opts(plugin, name) is None:
+            continue
+        known = list(inspect.signature(getattr(Specifications, name)).parameters)[1:]
+        given = inspect.signature(getattr(plugin, name)).parameters.values()
+        for parameter in given:
+            if parameter.name not in known and parameter.default is parameter.empty:
+                return f"{name} has no argument {parameter.name!r}; it has: {', '.join(known)}"
     return None
 
 
@@ -163,6 +181,7 @@ def _new_manager() -> pluggy.PluginManager:
 
 _AROUND = "pitstop_around_execute"
 _NAMES = tuple(name for name in vars(Specifications) if name.startswith("pitstop_"))
+_THERE_ARE = f"there are: {', '.join(_NAMES)}"
 
 
 class Hooks:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from pitstop.hooks import Hooks, hookimpl
+from pitstop.hooks import Hooks, Specifications, fault_of, hookimpl
 from pitstop.jobs import Job, JobRecord, Progress
 
 JOB = Job(type="t")
 RECORD = JobRecord(job=JOB)
 CONTEXT: Any = object()
+HOOKS = [name for name in vars(Specifications) if name.startswith("pitstop_")]
 
 
 class Plugin:
@@ -141,6 +142,36 @@ def test_hooks_refuse_a_plugin_that_does_not_fit(bad: object, said: str) -> None
     assert len(hooks.failures) == 1
     assert re.search(said, hooks.failures[0])
     assert hooks.failures[0].startswith("hook plugin 'bad' was not registered: ")
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (
+            plugin(pitstop_job_created=lambda recrod: None),
+            "pitstop_job_created has no argument 'recrod'; it has: record",
+        ),
+        (
+            plugin(pitstop_job_craeted=lambda record: None),
+            "unknown hook 'pitstop_job_craeted'; did you mean 'pitstop_job_created'?",
+        ),
+        (plugin(pitstop_zzz=lambda: None), "unknown hook 'pitstop_zzz'; there are: " + ", ".join(HOOKS)),
+    ],
+)
+def test_fault_of_says_in_our_words_what_is_wrong(bad: object, said: str) -> None:
+    """Neither the library's words nor an address, and no suggestion for a hook that nobody complains of."""
+    bad.pitstop_runing = "no hook, but called so"  # type: ignore[attr-defined]
+    assert fault_of(bad) == said
+
+
+def test_fault_of_shows_no_address() -> None:
+    """What an object raises when it is looked at is told without what changes each time."""
+
+    class Odd:
+        def __dir__(self) -> list[str]:
+            raise SystemExit(f"no attribute of {object()}")
+
+    assert fault_of(Odd()) == "SystemExit: no attribute of <object object>"
 
 
 def test_hooks_refuse_a_wrapper_where_none_is_called() -> None:

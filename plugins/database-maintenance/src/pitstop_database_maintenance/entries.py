@@ -1,4 +1,4 @@
-"""Checks what packages offer in this plugin's own groups, for `pitstop doctor` and `Registry.check`. Uses none of it."""
+"""Checks what packages offer in the groups of this plugin, for `pitstop doctor` and `Registry.check`; uses none."""
 
 from __future__ import annotations
 
