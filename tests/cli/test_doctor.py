@@ -465,6 +465,47 @@ def test_doctor_masks_what_an_exception_tells(pitstop, zoo) -> None:
     json.loads(pitstop("doctor", "--json").out)
 
 
+def test_doctor_cuts_a_long_text_and_masks_what_is_cut(pitstop, zoo) -> None:
+    """The beginning is enough, and half a password is none to be shown."""
+    zoo.add("wordy", "raise ValueError('x' * 470 + ' postgresql://me:' + 'hunter2' * 9 + '@host/x ' + 'y' * 100_000)\n")
+    cause = problems_of(pitstop("doctor", "--json"))["wordy"]["cause"]
+    assert len(cause) < 600
+    assert cause.endswith("more characters)")
+    assert "hunter2" not in cause
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (lambda file: None, "it has no METADATA"),
+        (lambda file: file.mkdir(), "its METADATA is no file"),
+        (os.mkfifo, "its METADATA is no file"),
+        (lambda file: file.write_bytes(bytes(range(256))), "its METADATA says no name; it is damaged"),
+        (lambda file: file.write_bytes(b""), "its METADATA says no name; it is damaged"),
+    ],
+)
+def test_doctor_tells_how_metadata_are_damaged(pitstop, zoo, damage, cause) -> None:
+    """It is a note: the plugin works."""
+    damage(zoo.add("damaged", metadata=None) / "METADATA")
+    answer = pitstop("doctor", "damaged", "--json")
+    assert answer.code == 0
+    assert notes_of(answer, "damaged") == [f"what it requires cannot be told: {cause}"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "pipe"])
+def test_doctor_tells_of_declarations_that_cannot_be_read(pitstop, zoo, encoding) -> None:
+    """Whose they are is told by the name of the folder."""
+    file = zoo.add("damaged") / "entry_points.txt"
+    text = file.read_text()
+    file.unlink()
+    if encoding == "pipe":
+        os.mkfifo(file)
+    else:
+        file.write_bytes(f"\ufeff{text}".encode(encoding))
+    (note,) = notes_of(pitstop("doctor", "--json"), "damaged")
+    assert note.startswith("it cannot be read: it is ")
+
+
 def test_doctor_tells_when_no_process_can_be_started(pitstop, zoo) -> None:
     """A Python that cannot even start is not a plugin's fault."""
     source = "import os, sys\nif 'pitstop.probe' in str(sys.orig_argv): os._exit(6)\n"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 PREFIX = "pitstop."
 #: How much something matters: it keeps a thing from being used, or it is only worth knowing.
 PROBLEM, NOTE = "problem", "note"
+#: How much of an exception's text is told, in characters.
+_LONG = 500
 
 
 class _Record:
@@ -184,7 +186,10 @@ def normalise(name: str) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """Return an exception's type and text, such as "ModuleNotFoundError: No module named 'x'"; never raises."""
+    """Return an exception's type and text, such as "ModuleNotFoundError: No module named 'x'"; never raises.
+
+    Of a long text only the beginning is told, with secrets masked: half of one could not be found afterwards.
+    """
     kind = type(error).__name__
     try:
         text = str(error)
@@ -193,6 +198,12 @@ def cause_of(error: BaseException) -> str:
     except BaseException as failure:
         # also SystemExit: a text that cannot be had must not end a host either
         return f"{kind} (its text cannot be had: {type(failure).__name__})"
+    if len(text) > _LONG:
+        from pitstop.masking import mask
+
+        text = mask(text)
+        if len(text) > _LONG:
+            text = f"{text[:_LONG]}... ({len(text) - _LONG:,} more characters)"
     return f"{kind}: {text}" if text else kind
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _MARK = b"pitstop."
+_UTF_16_BEGINS = (b"\xff\xfe", b"\xfe\xff")
+#: In either order of bytes, but for the one before or behind it.
+_MARK_IN_UTF_16 = b"p\0i\0t\0s\0t\0o\0p\0."
 _FILE = "entry_points.txt"
 _CHUNK = 16384
 #: `importlib_metadata`, once imported, puts a finder of its own there; it would only find again what stands in folders.
@@ -128,17 +131,21 @@ class _Search:
             except (FileNotFoundError, NotADirectoryError):
                 continue  # it declares nothing
             except OSError as error:
-                name, version = _identity(_called(place, folder))
-                source = Source(
-                    distribution=name, version=version, location=place, where=base + folder + os.sep + _FILE
-                )
-                self.problems.append(
-                    source.problem(cause_of(error), hint=f"make it readable, or reinstall {name}", severity=NOTE)
-                )
+                self._report_unreadable(place, folder, cause_of(error))
                 continue
             if _MARK in data:
                 texts[folder] = data
+            elif data[:2] in _UTF_16_BEGINS and _MARK_IN_UTF_16 in data:
+                self._report_unreadable(place, folder, "it cannot be read: it is UTF-16; expected UTF-8")
+            elif not data and not os.path.isfile(base + folder + os.sep + _FILE):
+                self._report_unreadable(place, folder, "it cannot be read: it is no file")
         return texts
+
+    def _report_unreadable(self, place: str, folder: str, cause: str) -> None:
+        name, version = _identity(_called(place, folder))
+        where = place + os.sep + folder + os.sep + _FILE
+        source = Source(distribution=name, version=version, location=place, where=where)
+        self.problems.append(source.problem(cause, hint=f"make it readable, or reinstall {name}", severity=NOTE))
 
     def _settle(self, place: str, folders: list[str], texts: dict[str, bytes]) -> None:
         """Take in what one folder declares, except from distributions that an earlier one has already."""

@@ -44,8 +44,8 @@ def requirements_of(source: Source, *, pitstop: str, python: str | None = None) 
         headers = headers_of(source)
     except OSError as error:
         return Requirements(problems=[_unreadable(source, cause_of(error))])
-    if not headers:
-        return Requirements(problems=[_unreadable(source, "it has no METADATA")])
+    if not any(key == "name" for key, _ in headers):
+        return Requirements(problems=[_unreadable(source, _flaw_of_metadata(os.path.dirname(source.where)))])
     found = Requirements()
     for key, value in headers:
         if key == "requires-python":
@@ -54,6 +54,16 @@ def requirements_of(source: Source, *, pitstop: str, python: str | None = None) 
         elif key == "requires-dist" and normalise(_name(value)) == OWN:
             _check_dependency(found, source, value, pitstop)
     return found
+
+
+def _flaw_of_metadata(folder: str) -> str:
+    """Return why metadata without a name are none."""
+    file = next((name for name in ("METADATA", "PKG-INFO") if os.path.lexists(os.path.join(folder, name))), None)
+    if file is None:
+        return "it has no METADATA"
+    if not os.path.isfile(os.path.join(folder, file)):
+        return f"its {file} is no file"
+    return f"its {file} says no name; it is damaged"
 
 
 def _check_dependency(found: Requirements, source: Source, line: str, installed: str) -> None:
