@@ -322,12 +322,14 @@ def test_temporary_folder_follows_sqlites_order(tmp_path: Path, monkeypatch: pyt
 def test_database_refuses_to_end_with_a_transaction_open(make, context):
     """What was done in it is lost, and a job that says that it was done would be a lie."""
     path = make("CREATE TABLE t (x)")
-    with (
-        pytest.raises(OperationError, match="left a transaction open, and what it did there was undone; end it"),
-        SQLiteDatabase.connect(str(path), context) as db,
-    ):
-        db.execute("BEGIN")
-        db.execute("INSERT INTO t VALUES (1)")
+
+    def leave_open():
+        with SQLiteDatabase.connect(str(path), context) as db:
+            db.execute("BEGIN")
+            db.execute("INSERT INTO t VALUES (1)")
+
+    with pytest.raises(OperationError, match="left a transaction open, and what it did there was undone; end it"):
+        leave_open()
     with SQLiteDatabase.connect(str(path), context) as db:
         assert db.execute("SELECT count(*) FROM t") == [(0,)]
 
