@@ -43,6 +43,7 @@ class TestEmpty(SQLiteOperationContract):
     parameters = {"tables": ["event"]}
     names_of = {"tables": "table"}
     keeps_rows = False
+    keeps_schema = False
 
 
 class Rebuilt:

@@ -46,6 +46,8 @@ AWKWARD_NAMES: Final = (
     "{name}",
     "semi;colon",
     "main.dotted",
+    "under_score",
+    "underXscore",  # which the one before it matches as a pattern
     "a,b",
     "-- comment",
     "/* comment */",

@@ -31,6 +31,8 @@ class SQLiteOperationContract(DatabaseOperationContract):
 
     Attributes:
         database: what is told to `pitstop_database_maintenance.testing.make_database`, beside the path.
+        keeps_schema: whether tables, indexes, views and triggers, and what the application keeps in the file's header,
+            are afterwards what they were before.
         busy_seconds: how long a lock of somebody else is waited for, so that no test takes as long as a job would.
     """
 
@@ -38,6 +40,7 @@ class SQLiteOperationContract(DatabaseOperationContract):
 
     scheme = "sqlite"
     database: ClassVar[Mapping[str, Any]] = {}
+    keeps_schema: ClassVar[bool] = True
     busy_seconds: ClassVar[float] = 0.1
     journal_mode: Literal["delete", "wal"] = "delete"
 
@@ -64,11 +67,15 @@ class SQLiteOperationContract(DatabaseOperationContract):
         return index_of(name)
 
     def rows(self, url: str) -> Rows:
-        """Return the rows of each table of the user's, those that belong to virtual tables left out."""
+        """Return the rows of each table of the user's, and beside them what the schema and the settings are.
+
+        Tables that belong to virtual ones are left out.
+        """
         with closing(sqlite3.connect(_path(url))) as connection:
             listed = connection.execute("SELECT name, type FROM pragma_table_list WHERE schema = 'main'").fetchall()
             names = sorted(name for name, kind in listed if kind != "shadow" and not name.startswith("sqlite_"))
-            return {name: _rows(connection, name) for name in names}
+            rows = {name: _rows(connection, name) for name in names}
+            return {**rows, **_schema(connection)} if self.keeps_schema else rows
 
     def problems(self, url: str) -> Sequence[str]:
         """Return what `PRAGMA integrity_check` says."""
@@ -104,3 +111,14 @@ def _opened(url: str) -> sqlite3.Connection:
 
 def _rows(connection: sqlite3.Connection, table: str) -> list[Any]:
     return sorted(connection.execute(f"SELECT * FROM {quoted(table)}").fetchall(), key=repr)  # noqa: S608 - quoted
+
+
+def _schema(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    """Return what is defined in a database, and what its application keeps in its header."""
+    defined = connection.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_' ORDER BY type, name"
+    ).fetchall()
+    settings = [
+        connection.execute(f"PRAGMA {name}").fetchone() for name in ("user_version", "application_id", "journal_mode")
+    ]
+    return {"(the schema)": defined, "(user_version, application_id, journal_mode)": settings}
