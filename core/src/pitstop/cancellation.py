@@ -85,7 +85,7 @@ class CancelScope:
         if self._closed:
             return None
         if self.error is not None:
-            self._call_back()
+            self._call_back(wait=False)
             return REPEAT
         if self._ends_at is None:
             return None
@@ -98,9 +98,12 @@ class CancelScope:
         self._call_back()
         return REPEAT
 
-    def _call_back(self) -> None:
-        # under the lock, so that no callback is called after its block has been left
-        with self._lock:
+    def _call_back(self, *, wait: bool = True) -> None:
+        # under the lock, so that no callback is called after its block has been left; who watches over all jobs does
+        # not wait for it, because a callback that never returns in another thread would keep it from all the others
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
             for callback in () if self._closed else tuple(self._callbacks):
                 try:
                     callback()
@@ -109,6 +112,8 @@ class CancelScope:
                     if self._on_error is not None:
                         with suppress(Exception):  # whoever cannot even report it must not end that thread either
                             self._on_error(error)
+        finally:
+            self._lock.release()
 
 
 class _Watchdog:

@@ -251,3 +251,25 @@ def test_watchdog_does_not_wait_for_the_deadline_of_a_job_that_has_ended() -> No
     """A long deadline keeps neither the thread nor the job."""
     CancelScope(timeout=10_000).close()
     _idle(cancellation._watchdog)
+
+
+def test_scope_with_a_callback_that_never_returns_does_not_keep_others_from_their_time():
+    """Whoever watches over all jobs does not wait for one whose callback hangs in another thread."""
+    hanging, go_on, entered = CancelScope(), threading.Event(), threading.Event()
+
+    def hang():
+        entered.set()
+        go_on.wait(WAIT)
+
+    hanging.tell(JobCancelledError("stop"))
+    within = threading.Thread(target=lambda: hanging.calling(hang).__enter__(), daemon=True)
+    within.start()
+    assert entered.wait(WAIT)
+    called = threading.Event()
+    other = CancelScope(timeout=0.01)
+    with other.calling(called.set):
+        assert called.wait(WAIT), "the other one's time was never over"
+    go_on.set()
+    within.join(WAIT)
+    for scope in (hanging, other):
+        scope.close()

@@ -41,6 +41,31 @@ class Plain:
         return None
 
 
+class Remembers:
+    """Keeps on itself what is no job's: a count, a cache, and a text that happens to be in the config too."""
+
+    worker_type = "remembers"
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.cache: dict[str, str] = {}
+
+    def validate(self, job: pitstop.Job) -> None:
+        if "driver" not in job.config:
+            raise pitstop.InvalidJobError("which driver?")
+        self.driver = "sqlite"
+
+    def execute(self, job: pitstop.Job, context: pitstop.JobContext) -> None:
+        self.count += 1
+        self.cache[str(job.config["driver"])] = "known"
+
+
+class TestRemembers(WorkerContract):
+    worker = Remembers
+    config = {"driver": "sqlite", "count": 1}
+    wrong = [{}]
+
+
 class TestPlain(WorkerContract):
     worker = Plain
     wrong = [{"m": 1}]

@@ -93,7 +93,7 @@ class IsolationPromises(JobContract):
         kept = [
             name
             for name, value in _attributes(worker).items()
-            if (name not in before or before[name] is not value) and _is_one_of(value, of_the_job)
+            if (name not in before or before[name] is not value) and any(value is thing for thing in of_the_job)
         ]
         assert not kept, f"the worker keeps of a job, on itself: {', '.join(kept)}; pass it on in calls instead"
 
@@ -113,15 +113,11 @@ def _attributes(worker: object) -> dict[str, object]:
 
 
 def _texts(value: object) -> list[str]:
-    """Return the texts in a config, at any depth."""
+    """Return the texts in a config, at any depth; of one letter or none there is only one for everybody."""
     if isinstance(value, str):
-        return [value] if value else []
+        return [value] if len(value) > 1 else []
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
     return [text for each in inner for text in _texts(each)]
-
-
-def _is_one_of(value: object, things: list[object]) -> bool:
-    return any(value is thing or (isinstance(value, str) and value == thing) for thing in things)
 
 
 def _check_as_alone(alone: list[tuple[object, list[str]]], returned: object, changed: list[str]) -> None:

@@ -7,6 +7,7 @@ first, one in the middle and the last; beside them the moment before it begins, 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class StoppingPromises(JobContract):
             trial = self.trial(own)
             trial.context.at_sign = partial(_cancel_at, trial, number)
             trial.start()
-            _wait_for_end(trial)
+            _wait_until_told(trial)
             self._check_end(trial, before, f"told at sign {number} of {signs} that it must stop")
             still_open = open_files(own)
             assert not still_open, f"told at sign {number} of {signs} to stop, it left open: {', '.join(still_open)}"
@@ -115,21 +116,24 @@ def _warnings(trial: Trial) -> set[str]:
 
 
 def _wait_for(signal: Signal, trial: Trial) -> None:
-    """Wait for a signal; one that ends sooner than the same job before it may never give it."""
-    waited = 0.0
-    while not signal.given and not trial.ends_within(0.01) and waited < PATIENCE:
-        waited += 0.01
+    """Wait for a signal; a job that ends sooner than the same one before it may never give it."""
+    _wait_until(lambda: signal.given, trial)
+
+
+def _wait_until_told(trial: Trial) -> None:
+    """Wait for the sign at which it is told to stop; from then on its time runs."""
+    _wait_until(lambda: trial.context.stopped is not None, trial)
+
+
+def _wait_until(condition: Callable[[], bool], trial: Trial) -> None:
+    began = time.monotonic()
+    while not condition() and not trial.ends_within(0.01) and time.monotonic() - began < PATIENCE:
+        pass
 
 
 def _cancel_at(trial: Trial, number: int, sign: int) -> None:
     if sign == number:
         trial.context.cancel()
-
-
-def _wait_for_end(trial: Trial) -> None:
-    """Wait for the sign at which it is told; from then on its time runs."""
-    while trial.context.stopped is None and not trial.ends_within(0.01):
-        pass
 
 
 def _tell(trial: Trial, why: str) -> None:

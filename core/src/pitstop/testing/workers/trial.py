@@ -33,7 +33,7 @@ class Trial:
 
     def __init__(self, worker: Worker, job: Job, *, meet: Callable[[], object] = lambda: None) -> None:
         self.worker = worker
-        self.config = Watched(job.config)
+        self.config = Watched(_own_texts(job.config))
         job = evolve(job)
         object.__setattr__(job, "config", self.config)  # a job copies its config, and this one is to stay what it is
         self.job = job
@@ -104,6 +104,15 @@ class Trial:
         finally:
             self.ended = time.monotonic()
             self.context.close()
+
+
+def _own_texts(value: Any) -> Any:
+    """Return a config whose texts are objects of their own, so that what keeps one is told from what is equal to it."""
+    if isinstance(value, str):
+        return value[:1] + value[1:]  # which Python makes anew
+    if isinstance(value, Mapping):
+        return {key: _own_texts(entry) for key, entry in value.items()}
+    return [_own_texts(entry) for entry in value] if isinstance(value, list) else value
 
 
 class Watched(dict[str, Any]):
