@@ -9,11 +9,11 @@ import sys
 import pytest
 from tests.broken import TEN, WAYS, WORKER_TYPE, thousand
 
+pytestmark = pytest.mark.once
+
 #: Runs every operation that works, in one process and memory, and prints what each returned.
 RUN_ALL = f"""
 import json, pitstop
-
-pytestmark = pytest.mark.once
 registry = pitstop.Registry()
 store = pitstop.open_store("memory:", registry=registry)
 configs = [{{"operation": f"plugin-{{n:03}}", "parameters": {{"level": n}}}} for n in range(990)]

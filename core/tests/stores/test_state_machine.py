@@ -32,6 +32,8 @@ from pitstop.stores.sqlite import SQLiteStore
 from ..life.conftest import FakeClock
 from .model import JITTER, LEASE, LEGAL, C, End, F, Model, Node, P, R, X
 
+pytestmark = pytest.mark.once
+
 #: How many random lives each store goes through; more of them, and other ones each time, with PITSTOP_EXAMPLES=5000.
 EXAMPLES = {"memory": 180, "process": 70, "full": 20}
 ASKED = os.environ.get("PITSTOP_EXAMPLES")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 PAGE = Path(__file__).parents[3] / "docs" / "guides" / "testing-stores-and-runners.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
@@ -33,8 +35,6 @@ def test_promise_is_named_without_any_plugin(tmp_path: Path) -> None:
     source = """
 from pitstop.stores.memory import MemoryStore
 from pitstop.testing import JobStoreContract
-
-pytestmark = pytest.mark.once
 
 class Mute(MemoryStore):
     def add_lines(self, lines):

@@ -166,16 +166,19 @@ def bloated(make: Callable[..., Path]) -> Path:
 @pytest.fixture
 def opened(context: FakeContext) -> Iterator[Callable[..., SQLiteDatabase]]:
     """Open databases as the worker does; they are closed at the end."""
-    managers: list[Any] = []
+    opened: list[tuple[Any, SQLiteDatabase]] = []
 
     def open_database(path: Path | str, with_context: FakeContext | None = None) -> SQLiteDatabase:
         manager = SQLiteDatabase.connect(str(path), with_context or context)
-        managers.append(manager)
         database: SQLiteDatabase = manager.__enter__()
+        opened.append((manager, database))
         return database
 
     yield open_database
-    for manager in reversed(managers):
+    for manager, database in reversed(opened):
+        if database.in_transaction:  # a test may leave one open on purpose, and have told it to stop
+            database._connection.set_progress_handler(None, 0)
+            database._connection.rollback()
         manager.__exit__(None, None, None)
 
 

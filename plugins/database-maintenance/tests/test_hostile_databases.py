@@ -18,6 +18,8 @@ import pytest
 from pitstop import Registry
 from pitstop_database_maintenance.sqlite import soundness, vacuum
 
+pytestmark = pytest.mark.once
+
 HERE = Path(__file__).parent
 OPERATIONS = ("analyze", "optimize", "reindex", "vacuum")
 #: Each mutator meets each shape once in as many cases as there are pairs, which are 273.

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 pysqlite3 = pytest.importorskip("pysqlite3", reason="a second SQLite library: pysqlite3-binary")
 TESTS = Path(__file__).parent
 WRITES = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
