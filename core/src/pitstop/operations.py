@@ -224,5 +224,6 @@ def _documented(function: Callable[..., Any]) -> Any:
     """Return whose docstring tells of a function: a partial, or an object that can be called, has that of its class."""
     while isinstance(function, partial):
         function = function.func
-    called = None if inspect.isroutine(function) or isinstance(function, type) else type(function).__call__
-    return called if getattr(called, "__doc__", None) else function
+    if inspect.isroutine(function) or isinstance(function, type) or not type(function).__call__.__doc__:
+        return function
+    return type(function).__call__

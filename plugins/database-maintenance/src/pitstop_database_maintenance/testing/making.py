@@ -27,7 +27,7 @@ _SCHEMA: Final = (
     "INSERT INTO kind VALUES (0, 'start'), (1, 'stop'), (2, 'pit stop')",
 )
 _ROWS: Final = """
-WITH RECURSIVE n (i) AS (SELECT 1 WHERE ?1 > 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+WITH RECURSIVE n (i) AS (SELECT 1 WHERE :rows > 0 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)
 INSERT INTO event SELECT i, i % 3, 1e9 + i, printf('%08d-%040d', i * 7919 % 100003, i) FROM n
 """
 
@@ -72,7 +72,7 @@ def make_database(
         connection.execute("BEGIN")
         for statement in _SCHEMA:
             connection.execute(statement)
-        connection.execute(_ROWS, (rows,))
+        connection.execute(_ROWS, {"rows": rows})
         if awkward:
             _add_tables(connection, AWKWARD_NAMES)
         connection.execute("COMMIT")
