@@ -457,6 +457,7 @@ def test_children_that_die_again_are_an_error(bloated: Path, opened: Open, monke
     asked = checkers._Child.ask
 
     def die(child: Any, question: Any) -> None:
+        os.kill(child._process.pid, signal.SIGSTOP)  # or it might answer before it is killed
         asked(child, question)
         os.kill(child._process.pid, signal.SIGKILL)
 
