@@ -66,6 +66,36 @@ class TestRemembers(WorkerContract):
     wrong = [{}]
 
 
+class Adapts:
+    """Works in more slices while others work beside it."""
+
+    worker_type = "adapts"
+
+    def __init__(self) -> None:
+        self.counting = threading.Lock()
+        self.running = 0
+
+    def validate(self, job: pitstop.Job) -> None:
+        if job.config:
+            raise pitstop.InvalidJobError("there is nothing to be said")
+
+    def execute(self, job: pitstop.Job, context: pitstop.JobContext) -> dict[str, int]:
+        with self.counting:
+            self.running += 1
+        try:
+            context.check_cancelled()
+            return {"slices": self.running, "pages": 7}
+        finally:
+            with self.counting:
+                self.running -= 1
+
+
+class TestAdapts(WorkerContract):
+    worker = Adapts
+    wrong = [{"n": 1}]
+    varying = ("slices",)
+
+
 class TestPlain(WorkerContract):
     worker = Plain
     wrong = [{"m": 1}]

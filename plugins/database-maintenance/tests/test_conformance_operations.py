@@ -125,6 +125,7 @@ class TestIncrementalVacuum(SQLiteOperationContract):
     operation = incremental_vacuum
     name = "sqlite.incremental_vacuum"
     database = {"auto_vacuum": "incremental"}
+    varying = ("slices",)  # how many are taken, the time that each takes decides
 
 
 class TestIntegrityCheck(SQLiteOperationContract):

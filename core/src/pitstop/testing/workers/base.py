@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +26,8 @@ class JobContract(Promises, Contract):
         import_budget: how many seconds of processor time the import of its module may take. A command that names it
             pays for that, and so does each process that runs jobs.
         repeatable: whether the same job may be run again after it has completed.
+        varying: the figures of a result, by their key, that depend on how fast the machine is, such as the number of
+            slices; two jobs that do the same need not agree on them. On times and other fractions they never need to.
     """
 
     __test__ = False
@@ -33,6 +35,7 @@ class JobContract(Promises, Contract):
     stops_within: ClassVar[float] = 2.0
     import_budget: ClassVar[float] = 1.0
     repeatable: ClassVar[bool] = True
+    varying: ClassVar[Collection[str]] = ()
 
     # -- what a suite says ---------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from pitstop.testing.workers.trial import Trial
 
 #: What the first job may change for good, because it is the first to import something; a second one may not.
 _OF_IMPORTS = ("sys.path", "sys.meta_path", "the builtins", "the running threads")
+
+#: What a job returned that ran alone, and what it changed in its folder.
+_Alone = tuple[object, list[str]]
 
 
 class IsolationPromises(JobContract):
@@ -81,7 +84,8 @@ class IsolationPromises(JobContract):
             assert trial.completed, f"side by side with others, {trial.told}"
         _check_apart(trials)
         for trial, each, files in zip(trials, folders, before, strict=True):
-            _check_as_alone(alone, trial.returned, differences(files, contents(each)))
+            _check_files(alone, differences(files, contents(each)))
+            _check_figures(alone, trial.returned, self.varying)
 
     def test_worker_keeps_no_job(self, folder: Path) -> None:
         """Nothing of a job is left on the worker, where a job in another thread would find it."""
@@ -97,7 +101,7 @@ class IsolationPromises(JobContract):
         ]
         assert not kept, f"the worker keeps of a job, on itself: {', '.join(kept)}; pass it on in calls instead"
 
-    def _alone(self, folder: Path, worker: Worker) -> tuple[object, list[str]]:
+    def _alone(self, folder: Path, worker: Worker) -> _Alone:
         """Return what a job returns that runs alone, and what it changes in its folder."""
         trial = self.trial(folder, worker)
         before = contents(folder)
@@ -120,25 +124,33 @@ def _texts(value: object) -> list[str]:
     return [text for each in inner for text in _texts(each)]
 
 
-def _check_as_alone(alone: list[tuple[object, list[str]]], returned: object, changed: list[str]) -> None:
-    (one, files), (other, other_files) = alone
-    # what differs from one run to the next anyway says nothing
-    if files == other_files:
-        assert changed == files, (
-            f"side by side with others a job changed {changed}, and alone {files}: it worked on another one's resource"
-        )
-    if _figures(one) == _figures(other):
-        assert _figures(returned) == _figures(one), (
-            f"side by side with others a job returned {returned!r}, and alone {one!r}"
-        )
+def _check_files(alone: list[_Alone], changed: list[str]) -> None:
+    (_, files), (_, other_files) = alone
+    # what differs from one run to the next anyway says nothing, here and below
+    assert files != other_files or changed == files, (
+        f"side by side with others a job changed {changed}, and alone {files}: it worked on another one's resource"
+    )
 
 
-def _figures(returned: object) -> object:
-    """Return what a job that is repeated says again: neither texts nor times, which may be rounded to the same."""
+def _check_figures(alone: list[_Alone], returned: object, varying: Collection[str]) -> None:
+    one, other = (_figures(result, varying) for result, _ in alone)
+    found = _figures(returned, varying)
+    assert one != other or found == one, (
+        f"side by side with others a job returned {found!r}, and alone {one!r}; "
+        "if a figure depends on how fast the machine is, name its key in varying"
+    )
+
+
+def _figures(returned: object, varying: Collection[str]) -> object:
+    """Return what a job that is repeated says again: not its summary, nor times, which may be rounded to the same."""
     if isinstance(returned, Result):
-        return returned.outcome, _figures(returned.data)
+        return returned.outcome.value, _figures(returned.data, varying)
     if isinstance(returned, Mapping):
-        return {key: _figures(value) for key, value in returned.items() if not isinstance(value, float)}
+        return {
+            key: _figures(value, varying)
+            for key, value in returned.items()
+            if key not in varying and not isinstance(value, float)
+        }
     return returned
 
 
