@@ -8,8 +8,6 @@ import pytest
 
 from pitstop_database_maintenance.testing import SQLiteOperationContract
 
-pytestmark = pytest.mark.once
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

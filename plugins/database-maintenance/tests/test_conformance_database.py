@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from sqlite_kind import SQLiteKind
 
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-
-pytestmark = pytest.mark.once
 
 
 class TestSQLite(SQLiteKind):

@@ -8,8 +8,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pitstop import Registry
 from pitstop.testing import WorkerContract, run_job
 from pitstop_database_maintenance.sqlite.analyze import analyze
@@ -31,8 +29,6 @@ from pitstop_database_maintenance.testing import SQLiteOperationContract, make_d
 from pitstop_database_maintenance.testing.history import OwnHistory
 from pitstop_database_maintenance.testing.making import quoted
 from pitstop_database_maintenance.worker import DatabaseMaintenanceWorker
-
-pytestmark = pytest.mark.once
 
 
 class TestAnalyze(SQLiteOperationContract):
