@@ -19,10 +19,10 @@ from benchmarks.idle import CONFIG, Idle
 from benchmarks.measure import ROOT, Contender, Samples, Settings, disk_folder, interleave, simple_table, verdict
 from benchmarks.process import CANCEL_MS, GONE_MS, GRACE, UNDER_WAY, Begun, Endless
 from pitstop import Job, JobRecord, JobStore, Orchestrator, Registry, hookimpl
-from pitstop.runners.process import ProcessRunner
+from pitstop.runners.process.runner import ProcessRunner
 from pitstop.runners.thread import ThreadRunner
 from pitstop.stores.memory import MemoryStore
-from pitstop.stores.sqlite import SQLiteStore
+from pitstop.stores.sqlite.store import SQLiteStore
 
 THREAD, PROCESS, LIMIT = "a thread", "a child process", "SQLite's own interrupt"
 #: Seconds that a job has until its deadline.
@@ -31,7 +31,7 @@ TIMEOUT = 0.5
 CANCELLER = """
 import sys, time
 from pitstop import Orchestrator
-from pitstop.stores.sqlite import SQLiteStore
+from pitstop.stores.sqlite.store import SQLiteStore
 with Orchestrator(SQLiteStore(sys.argv[1], durability="process")) as orchestrator:
     print("ready", flush=True)
     for line in sys.stdin:

@@ -130,8 +130,8 @@ class _Context:
 
 
 def _operation(path: str) -> None:
-    from pitstop_database_maintenance.sqlite.compact import compact
     from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+    from pitstop_database_maintenance.sqlite.operations.compact import compact
 
     context: Any = _Context()
     began = time.perf_counter()

@@ -205,7 +205,7 @@ class _Gate(Idle):
 def _pitstop(durability: str, folder: Path, workers: int, body: Body) -> Iterator[Engine]:
     """Yield Pitstop with threads; until it starts, a job keeps the only one."""
     from pitstop import Job, JobQuery, JobStatus, Orchestrator, Registry, ThreadRunner
-    from pitstop.stores.sqlite import SQLiteStore
+    from pitstop.stores.sqlite.store import SQLiteStore
 
     store = SQLiteStore(folder / "pitstop.db", durability=durability)
     gate, registry = _Gate(), Registry()

@@ -89,7 +89,7 @@ def _bare(folder: Path, jobs: int) -> float:
 def _pitstop(folder: Path, jobs: int) -> float:
     from pitstop import Job, Orchestrator, Registry
     from pitstop.runners.thread import ThreadRunner
-    from pitstop.stores.sqlite import SQLiteStore
+    from pitstop.stores.sqlite.store import SQLiteStore
 
     registry = Registry()
     registry.add_worker(Idle)

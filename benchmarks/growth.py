@@ -26,8 +26,8 @@ from benchmarks.idle import CONFIG, Idle
 from benchmarks.measure import Contender, Samples, Settings, disk_folder, interleave, table, verdict
 from pitstop import InlineRunner, Job, JobQuery, JobStatus, Orchestrator, Plan, Registry
 from pitstop.jobs import Conclusion, JobRecord, Result, Tolerance
-from pitstop.manager import JobManager
-from pitstop.stores.sqlite import SQLiteStore
+from pitstop.orchestration.manager import JobManager
+from pitstop.stores.sqlite.store import SQLiteStore
 
 #: Records in each store.
 SIZES, QUICK_SIZES = (1_000, 100_000, 1_000_000), (1_000, 10_000)

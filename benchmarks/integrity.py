@@ -41,8 +41,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from pitstop.logs import JobLog
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-from pitstop_database_maintenance.sqlite.integrity_check import integrity_check
-from pitstop_database_maintenance.sqlite.quick_check import quick_check
+from pitstop_database_maintenance.sqlite.operations.integrity_check import integrity_check
+from pitstop_database_maintenance.sqlite.operations.quick_check import quick_check
 context = SimpleNamespace(
     logger=JobLog(job_id="j", correlation_id="j").logger, progress=lambda *_: None, check_cancelled=lambda: None
 )

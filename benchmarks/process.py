@@ -30,7 +30,7 @@ from benchmarks.measure import (
     verdict,
 )
 from pitstop import Job, Orchestrator, Registry, hookimpl
-from pitstop.runners.process import ProcessRunner
+from pitstop.runners.process.runner import ProcessRunner
 from pitstop.runners.thread import ThreadRunner
 from pitstop.stores.memory import MemoryStore
 

@@ -37,7 +37,7 @@ REPORTED, PREDICTED = 0.20, 0.30
 
 
 @dataclass(frozen=True)
-class Seen:
+class UnchangedFiles:
     """What one process beside saw: seconds, and how many transactions."""
 
     longest: float
@@ -50,8 +50,8 @@ class Trial:
     """One contender on one file: what was seen beside it, what it took, and what it said of itself."""
 
     seconds: float
-    writer: Seen
-    reader: Seen
+    writer: UnchangedFiles
+    reader: UnchangedFiles
     told: dict[str, Any]
 
 
@@ -165,9 +165,9 @@ def _role(name: str, *arguments: str) -> str:
 
 
 @contextmanager
-def _beside(role: str, path: Path) -> Iterator[list[Seen]]:
+def _beside(role: str, path: Path) -> Iterator[list[UnchangedFiles]]:
     """Have a process beside; what it saw is in the list afterwards."""
-    seen: list[Seen] = []
+    seen: list[UnchangedFiles] = []
     command = [sys.executable, "-m", "benchmarks.stalls", role, str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -178,7 +178,7 @@ def _beside(role: str, path: Path) -> Iterator[list[Seen]]:
         finally:
             output, _ = process.communicate()
     took = sorted(json.loads(output))
-    seen.append(Seen(longest=took[-1], p99=took[int(0.99 * len(took))], count=len(took)))
+    seen.append(UnchangedFiles(longest=took[-1], p99=took[int(0.99 * len(took))], count=len(took)))
 
 
 # -- the roles: each a process -----------------------------------------------------------------------------------------
@@ -259,11 +259,11 @@ def _operation(path: str, name: str) -> None:
 
 
 def _predicted(path: str, name: str) -> Any:
-    from pitstop_database_maintenance.assessment import Look
+    from pitstop_database_maintenance.databases.assessment import Look
     from pitstop_database_maintenance.history import History
     from pitstop_database_maintenance.sqlite.assessments import space
     from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-    from pitstop_database_maintenance.sqlite.survey import survey
+    from pitstop_database_maintenance.sqlite.inspection.survey import survey
 
     [inspection] = survey([path])
     with History() as history:

@@ -100,7 +100,7 @@ def _one_file(path: Path, megabytes: int, settings: Settings) -> None:
 
 
 def _estimate(path: Path, seed: int) -> tuple[float, float, float]:
-    from pitstop_database_maintenance.sqlite.survey import survey
+    from pitstop_database_maintenance.sqlite.inspection.survey import survey
 
     (found,) = survey([str(path)], seed=seed, facts=False)
     if found.waste is None:
@@ -110,7 +110,7 @@ def _estimate(path: Path, seed: int) -> tuple[float, float, float]:
 
 
 def _exact(path: Path) -> tuple[float, float]:
-    from pitstop_database_maintenance.sqlite.survey import survey
+    from pitstop_database_maintenance.sqlite.inspection.survey import survey
 
     begun = time.perf_counter()
     (found,) = survey([str(path)], exact=True, facts=False)
@@ -121,7 +121,7 @@ def _exact(path: Path) -> tuple[float, float]:
 
 def _sample_time(path: Path) -> float:
     """Return the milliseconds of a look by a child that is there already."""
-    from pitstop_database_maintenance.sqlite.survey import survey
+    from pitstop_database_maintenance.sqlite.inspection.survey import survey
 
     repeats = 20
     answers = survey([str(path)] * (repeats + 1), facts=False)
@@ -185,7 +185,7 @@ def _fleet(folder: Path, settings: Settings) -> None:
 
 
 def _looking(paths: list[str], *, workers: int, facts: bool) -> Callable[[], float]:
-    from pitstop_database_maintenance.sqlite.survey import survey
+    from pitstop_database_maintenance.sqlite.inspection.survey import survey
 
     def look() -> float:
         begun = time.perf_counter()

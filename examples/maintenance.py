@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pitstop
 from pitstop_database_maintenance.history import History
-from pitstop_database_maintenance.maintenance import maintain
-from pitstop_database_maintenance.outcome import End
-from pitstop_database_maintenance.plan import Request
-from pitstop_database_maintenance.planning import plan_databases
+from pitstop_database_maintenance.maintenance.engine import maintain
+from pitstop_database_maintenance.maintenance.outcome import StepStatus
+from pitstop_database_maintenance.planning.plan import MaintenanceRequest
+from pitstop_database_maintenance.planning.planner import plan_databases
 
 database = Path(sys.argv[1]) / "events.db"
 with closing(sqlite3.connect(database)) as connection:
@@ -30,7 +30,7 @@ with closing(sqlite3.connect(database)) as connection:
     connection.commit()
 
 # what pays, with writers kept waiting for half a second at most, and all of it done within a minute
-request = Request(max_stall=0.5, time_limit=60, thresholds={"space": {"high": ["incremental_vacuum"]}})
+request = MaintenanceRequest(max_stall=0.5, time_limit=60, thresholds={"space": {"high": ["incremental_vacuum"]}})
 
 with History() as history:
     for plan, inspection in plan_databases([str(database)], request, lookup=pitstop.Registry(), history=history):
@@ -43,4 +43,4 @@ for outcome in maintain([database], request=request, store="memory:"):
     for step in outcome.planned:
         print(f"  {step.operation}: {step.summary}")
         print(f"    predicted {step.predicted['gain'] or 0} bytes, gave back {max(step.given_back or 0, 0)}")
-    sys.exit(0 if outcome.end is End.COMPLETED else 1)
+    sys.exit(0 if outcome.end is StepStatus.COMPLETED else 1)

@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pitstop
 
 handler = logging.StreamHandler()
+handler.addFilter(pitstop.logs.add_job_ids)
 handler.setFormatter(logging.Formatter("%(levelname)s %(name)s [%(job_id)s] %(message)s", defaults={"job_id": "-"}))
-logging.basicConfig(level="INFO", handlers=[handler])
+logging.basicConfig(level="INFO", handlers=[handler, pitstop.logs.JobLogHandler()])
 log = logging.getLogger("service")
 
 

@@ -18,7 +18,11 @@ NAMES = (
     *("os:system", "os.system", "this", "this:s", "builtins:eval", "subprocess/Popen", "__class__", "__init__"),
     *("../vacuum", "../../etc/passwd", "/etc/passwd", "vacuum/..", "./vacuum", "vacuum.py", "file:///x", "vacuum\0"),
     *("pitstop-database-maintenance/../vacuum", "nosuch/vacuum", "a/b/vacuum", "/vacuum", "//", "vacuum/", " vacuum"),
-    *("pitstop_database_maintenance.sqlite.vacuum:vacuum", "sqlite.vacuum:vacuum", "sqlite.vacuum.__globals__"),
+    *(
+        "pitstop_database_maintenance.sqlite.operations.vacuum:vacuum",
+        "sqlite.vacuum:vacuum",
+        "sqlite.vacuum.__globals__",
+    ),
     *("sqlite.", ".vacuum", "sqlite..vacuum", "VACUUM", "vacuum;analyze", "${PATH}", "*", "v%61cuum"),
 )
 

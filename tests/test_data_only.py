@@ -21,28 +21,31 @@ METHODS = {
     *("os.system", "os.popen", "os.execv", "os.execvp", "os.spawnv", "subprocess.getoutput", "importlib.import_module"),
     *("pickle.loads", "marshal.loads", "runpy.run_path", "runpy.run_module", "types.FunctionType", "types.CodeType"),
 }
+#: loguru fills in a message that has arguments.
+LEVELS = {"trace", "debug", "info", "success", "warning", "error", "critical", "exception"}
 #: Where one of these is right, and why.
 ALLOWED = {
-    ("core/src/pitstop/loading.py", "__import__"): "imports what an entry point names",
+    ("core/src/pitstop/registry/loading.py", "__import__"): "imports what an entry point names",
     ("core/src/pitstop/__init__.py", "import_module"): "resolves the names of a table in the same file",
     ("core/src/pitstop/testing/__init__.py", "import_module"): "resolves the names of a table in the same file",
     (
-        "core/src/pitstop/testing/fresh.py",
+        "core/src/pitstop/testing/observe/fresh_import.py",
         "import_module",
     ): "imports what an author's test is about",
-    ("core/src/pitstop/testing/pickling.py", "pickle"): "whether an exception survives it is the question",
-    ("core/src/pitstop/testing/pickling.py", "loads"): "reads back what it has written itself",
+    ("core/src/pitstop/testing/observe/pickling.py", "pickle"): "whether an exception survives it is the question",
+    ("core/src/pitstop/testing/observe/pickling.py", "loads"): "reads back what it has written itself",
     ("core/src/pitstop/cli/app.py", "import_module"): "resolves the commands of the table in front.py",
-    ("plugins/database-maintenance/src/pitstop_database_maintenance/testing/__init__.py", "import_module"): (
-        "resolves the names of a table in the same file"
+    ("plugins/database-maintenance/src/pitstop_database_maintenance/lazy_exports.py", "import_module"): (
+        "resolves the names of a table in the package that asks"
     ),
-    ("plugins/database-maintenance/src/pitstop_database_maintenance/sqlite/on_connect.py", "import_module"): (
-        "imports what whoever submits a job names to be called, as docs/security.md says"
-    ),
-    ("plugins/database-maintenance/src/pitstop_database_maintenance/sqlite/surveyor/connection.py", "import_module"): (
-        "the same, of whoever asks for an inspection"
-    ),
-    ("core/src/pitstop/logs.py", "format of a variable"): "after a template that reaches into an argument was refused",
+    (
+        "plugins/database-maintenance/src/pitstop_database_maintenance/sqlite/connection/on_connect.py",
+        "import_module",
+    ): ("imports what whoever submits a job names to be called, as docs/explanation/security.md says"),
+    (
+        "plugins/database-maintenance/src/pitstop_database_maintenance/sqlite/surveyor/schema/sqlite_view.py",
+        "import_module",
+    ): ("the same, of whoever asks for an inspection"),
 }
 
 
@@ -76,6 +79,11 @@ def _offences_of_call(node: ast.Call, constants: set[str]) -> Iterator[str]:
         own = isinstance(template, ast.Constant | ast.JoinedStr)
         if not own and not (isinstance(template, ast.Name) and template.id in constants):
             yield "format of a variable"
+    match node:
+        case ast.Call(func=ast.Attribute(value=logger, attr=level), args=[message, *arguments], keywords=named):
+            logs = level in LEVELS and ast.unparse(logger).rpartition(".")[2] in ("log", "logger")
+            if logs and (arguments or named) and not isinstance(message, ast.Constant):
+                yield "a variable as a log message with arguments"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -106,6 +114,8 @@ def test_every_exception_is_still_needed() -> None:
         "subprocess.run(x, shell=True)",
         "importlib.import_module(x)",
         "__import__(x)",
+        "context.logger.info(f'{x}: {{}}', y)",
+        "log.warning(x, rows=y)",
     ],
 )
 def test_offences_are_seen(source: str) -> None:
@@ -113,7 +123,9 @@ def test_offences_are_seen(source: str) -> None:
     assert list(offences(source))
 
 
-@pytest.mark.parametrize("source", ["'{}'.format(1)", "SQL = '{x}'\nSQL.format(x=1)", "f'{x}'.format()", "x.model(y)"])
+@pytest.mark.parametrize(
+    "source", ["'{}'.format(1)", "SQL = '{x}'\nSQL.format(x=1)", "f'{x}'.format()", "x.model(y)", "logger.info(f'{x}')"]
+)
 def test_own_templates_are_no_offence(source: str) -> None:
     """A template that stands in the code is the code's own."""
     assert list(offences(source)) == []

@@ -11,9 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pitstop.definitions import load
-
-pytestmark = pytest.mark.once
+from pitstop.cli.definitions import load
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

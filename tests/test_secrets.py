@@ -32,6 +32,8 @@ LINES = "-----BEGIN KEY-----\nhunter2SecondLine\nhunter2ThirdLine+/=\n-----END K
 LITERAL = {
     "url": ({"url": f"db://app:{PLAIN}@host:5432/main"}, PLAIN),
     "url, encoded": ({"url": f"db://app:{quote(ODD, safe='')}@host/main"}, ODD),
+    "url with a blank and a slash": ({"url": "db://app:pa ss/w0rd@host/main"}, "pa ss/w0rd"),
+    "url with a question mark": ({"url": "db://app:pa?ss#w@rd@host/main"}, "pa?ss#w@rd"),
     "query": ({"url": f"db://host/main?user=app&password={PLAIN}"}, PLAIN),
     "query, encoded": ({"url": f"db://host/main?sslpassword={quote_plus(ODD)}"}, ODD),
     "connection string": ({"dsn": f"host=db password='{PLAIN}' user=app"}, PLAIN),
@@ -98,10 +100,16 @@ class Place:
         self.store = pitstop.open_store(folder / "jobs.db")
         self.stream = io.StringIO()
 
-    def run(self, config: dict[str, Any], mode: str) -> pitstop.Run:
-        return pitstop.run("leaker", {"mode": mode, **config}, store=self.store, registry=self.registry, max_attempts=1)
+    def run(self, config: dict[str, Any], mode: str) -> pitstop.RunResult:
+        return pitstop.run(
+            "leaker",
+            {"mode": mode, **config},
+            store=self.store,
+            registry=self.registry,
+            options=pitstop.SubmitOptions(max_attempts=1),
+        )
 
-    def told(self, run: pitstop.Run) -> bytes:
+    def told(self, run: pitstop.RunResult) -> bytes:
         """Return all that can be had of a run but its config."""
         record = run.record
         shown = [self.stream.getvalue(), repr(run.lines), repr((record.result, record.error, record.progress))]
@@ -130,8 +138,9 @@ class Place:
 def place(tmp_path: Path, leaker: ModuleType, caplog: pytest.LogCaptureFixture) -> Iterator[Place]:
     caplog.set_level(logging.CRITICAL + 1)
     made = Place(tmp_path, leaker)
-    logs.enable(made.stream, level="DEBUG", exclusive=True)
-    yield made
+    logs.enable(made.stream, level="DEBUG")
+    with logs.exclusive_output():
+        yield made
     logs.disable()
     made.store.close()
 

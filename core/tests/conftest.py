@@ -1,16 +1,26 @@
-"""Fixtures for the core's tests: distributions that are installed as far as anybody can see."""
+"""Fixtures for the core's tests: distributions that are installed as far as anybody can see, and the life of a job."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pitstop.registry import Registry
+from pitstop.contracts import JobStore
+from pitstop.execution.execution import Attempt, Execution
+from pitstop.execution.hooks import Hooks
+from pitstop.jobs import Conclusion, JobRecord, JobStatus
+from pitstop.orchestration.manager import JobManager
+from pitstop.orchestration.orchestrator import Orchestrator
+from pitstop.registry.registry import Registry
+from pitstop.stores.memory import MemoryStore
+
+from .helpers import STORES, Actor, FakeClock, Recorder, job
 
 Groups = Mapping[str, Mapping[str, str]]
 
@@ -92,3 +102,69 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSite]:
     for name in set(sys.modules) - before:
         if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return Actor()
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def registry(actor: Actor) -> Registry:
+    registry = Registry(path=[])
+    registry.add_worker(actor)
+    return registry
+
+
+@pytest.fixture(params=sorted(STORES))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobStore]:
+    """Yield each store in turn."""
+    opened = STORES[request.param](tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def orchestrate(registry: Registry) -> Iterator[Callable[..., Orchestrator]]:
+    """Yield what makes orchestrators that are closed at the end, their stores left open."""
+    made: list[Orchestrator] = []
+
+    def make(store: JobStore | JobManager | None = None, **options: Any) -> Orchestrator:
+        options.setdefault("registry", registry)
+        made.append(Orchestrator(MemoryStore() if store is None else store, **options))
+        return made[-1]
+
+    yield make
+    for orchestrator in made:
+        orchestrator.close(keep_store=True)
+
+
+@pytest.fixture
+def execute(registry: Registry, actor: Actor) -> Callable[..., Conclusion]:
+    """Return what runs one attempt of a job whose worker does `act`, without a store."""
+
+    def run(act: Callable[..., Any] | None, *, record: JobRecord | None = None, **options: Any) -> Conclusion:
+        if act is not None:
+            actor.acts["*"] = act
+        hooks = options.pop("hooks", None) or Hooks()
+        asked = options.pop("job", None) or job("one", **options.pop("fields", {}))
+        record = record or JobRecord(job=asked, status=JobStatus.RUNNING, attempt=1, started_at=1000.0)
+        attempt = Attempt.of(record)
+        prepare = options.pop("prepare", None)
+        if prepare is not None:
+            prepare(attempt)
+        conclusion = Execution(registry, hooks=hooks, **options).run(attempt)
+        run.lines = attempt.log.drain(last=True)  # type: ignore[attr-defined]
+        return conclusion
+
+    return run

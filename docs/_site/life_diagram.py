@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-#: What leads from one status to another, in the words of docs/life-of-a-job.md.
+#: What leads from one status to another, in the words of docs/explanation/life-of-a-job.md.
 WORDS = {
     ("pending", "running"): "claim",
     ("pending", "cancelled"): "cancel",

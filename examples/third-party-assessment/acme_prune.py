@@ -8,16 +8,14 @@ from typing import Annotated, Any
 
 import pitstop
 from pitstop.operations import Bounds
-from pitstop_database_maintenance.assessment import Assessment, Look, Prediction, Worth
-from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-from pitstop_database_maintenance.sqlite.report import begin, end, figures
-from pitstop_database_maintenance.sqlite.soundness import require_sound
+from pitstop_database_maintenance.databases.assessment import Assessment, Look, Prediction, Worth
+from pitstop_database_maintenance.sqlite import SQLiteConnection, begin, end, figures, require_sound
 
 #: Rows that are deleted in one transaction; some milliseconds.
 BATCH = 500
 
 
-def prune(db: SQLiteDatabase, *, table: str = "event", keep: Annotated[int, Bounds(ge=0)] = 10_000) -> pitstop.Result:
+def prune(db: SQLiteConnection, *, table: str = "event", keep: Annotated[int, Bounds(ge=0)] = 10_000) -> pitstop.Result:
     """Delete all but the newest rows of a table, some at a time.
 
     Args:

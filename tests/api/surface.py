@@ -26,26 +26,31 @@ PLUGIN = "pitstop_database_maintenance"
 MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pitstop", ()),
     ("pitstop.contracts", ()),
+    ("pitstop.children", ("Channel", "ChildProcess", "call", "isolate", "wait")),
     ("pitstop.jobs", ("Conclusion", "StatusChange", "TRANSITIONS", "parent_status")),
     ("pitstop.errors", ("BlockedError", "DeadlineExceededError", "TransitionError")),
-    ("pitstop.hooks", ("Specifications",)),
-    ("pitstop.logs", ("disable", "enable")),
+    ("pitstop.contracts.hooks", ("Specifications",)),
+    ("pitstop.logs", ("JobLogHandler", "add_job_ids", "disable", "enable")),
     ("pitstop.operations", ("Bounds",)),
-    ("pitstop.scaffold.template", ("Template",)),
+    ("pitstop.cli.scaffold.template", ("Template",)),
     ("pitstop.testing", ()),
     ("pitstop.cli.options", ("Duration", "json_option", "open_store_for_reading", "run_options", "store_option")),
     ("pitstop.cli.session", ("Settings", "run_request", "session")),
-    (f"{PLUGIN}.assessment", ()),
-    (f"{PLUGIN}.database", ()),
-    (f"{PLUGIN}.limits", ()),
-    (f"{PLUGIN}.maintenance", ("maintain",)),
-    (f"{PLUGIN}.plan", ()),
-    (f"{PLUGIN}.planning", ("job_config", "plan_databases")),
-    (f"{PLUGIN}.sqlite.inspection", ()),
-    (f"{PLUGIN}.sqlite.report", ()),
-    (f"{PLUGIN}.sqlite.soundness", ()),
+    (PLUGIN, ()),
+    (f"{PLUGIN}.databases.assessment", ()),
+    (f"{PLUGIN}.databases.database", ()),
+    (f"{PLUGIN}.databases.description", ()),
+    (f"{PLUGIN}.databases.limits", ()),
+    (f"{PLUGIN}.databases.traits", ()),
+    (f"{PLUGIN}.maintenance.engine", ("maintain",)),
+    (f"{PLUGIN}.planning.plan", ()),
+    (f"{PLUGIN}.planning.planner", ("job_config", "plan_databases")),
+    (f"{PLUGIN}.sqlite", ()),
+    (f"{PLUGIN}.sqlite.inspection.records", ()),
+    (f"{PLUGIN}.sqlite.guards.soundness", ()),
+    (f"{PLUGIN}.sqlite.testing", ()),
     (f"{PLUGIN}.testing", ()),
-    (f"{PLUGIN}.urls", ()),
+    (f"{PLUGIN}.databases.urls", ()),
 )
 #: What a name in capitals may be; anything else of that kind is imported from elsewhere.
 _CONSTANTS = (str, int, float, dict, tuple)
@@ -264,9 +269,11 @@ def _default(default: Any) -> str:
 
 def groups() -> list[str]:
     """Return the entry-point groups, those of the plugin included."""
-    offers = importlib.import_module("pitstop.offers")
+    offers = importlib.import_module("pitstop.registry.catalog")
     known = {value for name, value in vars(offers).items() if name.isupper() and isinstance(value, str)}
-    added = {importlib.import_module(f"{PLUGIN}.{module}").GROUP for module in ("assessment", "database")}
+    added = {
+        importlib.import_module(f"{PLUGIN}.{module}").GROUP for module in ("databases.assessment", "databases.database")
+    }
     return sorted(group for group in known | added if re.match(r"pitstop\.\w", group))
 
 
@@ -277,9 +284,8 @@ def _variables() -> list[str]:
 
 
 def _exit_codes() -> list[str]:
-    cli = importlib.import_module("pitstop.cli")
-    names = ("COMPLETED", "FAILED", "WRONG_INPUT", "INTERNAL_FAULT", "OUTPUT_FAILED", "INTERRUPTED")
-    return [f"{getattr(cli, name)}: {name.lower().replace('_', ' ')}" for name in names]
+    meanings = importlib.import_module("pitstop.cli.exit_codes").MEANINGS
+    return [f"{code}: {meaning}" for code, meaning in meanings.items()]
 
 
 def _commands() -> Iterator[str]:

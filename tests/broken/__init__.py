@@ -11,7 +11,7 @@ WORKER_TYPE = "zoo"
 OPERATIONS = f"pitstop.operations.{WORKER_TYPE}"
 OPERATION = 'def run(context, *, level: int = 1):\n    """Run."""\n    return {"level": level}\n'
 WORKER = (
-    "from pitstop.workers import OperationWorker\n\n\nclass Zoo(OperationWorker):\n"
+    "from pitstop import OperationWorker\n\n\nclass Zoo(OperationWorker):\n"
     f"    worker_type = {WORKER_TYPE!r}\n    on_crash = 'fail'\n"
 )
 
@@ -49,11 +49,11 @@ WAYS: Mapping[str, Broken] = {
     "files-gone": Broken("No module named 'gone'", entry="{name} = gone:run", hint="its files are gone: reinstall"),
     "syntax": Broken("SyntaxError", "1 +\n", hint="tell the makers"),
     "sys-exit": Broken("SystemExit: 3", "import sys\nsys.exit(3)\n"),
-    "os-exit": Broken("loading it ends its process, with exit code 7", "import os\nos._exit(7)\n"),
-    "os-exit-0": Broken("loading it ends its process, with exit code 0", "import os\nos._exit(0)\n"),
-    "segfault": Broken("killed by SIGSEGV", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"),
+    "os-exit": Broken("loading it ends its process, which exited with code 7", "import os\nos._exit(7)\n"),
+    "os-exit-0": Broken("loading it ends its process, which exited with code 0", "import os\nos._exit(0)\n"),
+    "segfault": Broken("killed by signal 11 (SIGSEGV)", "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"),
     "aborts": Broken(
-        "killed by SIGABRT; its last words: no heap left",
+        "killed by signal 6 (SIGABRT); its last words: no heap left",
         "import os\nos.write(2, b'no heap left\\n')\nos.abort()\n",
     ),
     "hangs": Broken("loading it did not end within", "while True: pass\n", slow=True),
@@ -61,7 +61,7 @@ WAYS: Mapping[str, Broken] = {
         "loading it did not end within", "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n", slow=True
     ),
     "closes-files": Broken(
-        "loading it ends its process, with exit code 1", "import os\nos.closerange(3, 256)\n" + OPERATION
+        "loading it ends its process, which exited with code 1", "import os\nos.closerange(3, 256)\n" + OPERATION
     ),
     "missing-attribute": Broken("has no attribute 'run'", "x = 1\n"),
     "wrong-type": Broken("it is int, not a function", "run = 3\n"),
@@ -69,7 +69,7 @@ WAYS: Mapping[str, Broken] = {
     "bad-signature": Broken("parameters must be keyword-only", "def run(context, level): ...\n"),
     "no-argument": Broken("it takes no positional argument", "def run(*, level): ...\n"),
     "bad-annotation": Broken("its annotations cannot be resolved", "def run(context, *, x: 'Nope'): ...\n"),
-    "coroutine": Broken("it is a coroutine or generator function", "async def run(context): ...\n"),
+    "coroutine": Broken("it is an 'async def'", "async def run(context): ...\n"),
     "interrupts": Broken("KeyboardInterrupt", "raise KeyboardInterrupt\n"),
     "base-exception": Broken("Own: mine", "class Own(BaseException): ...\nraise Own('mine')\n"),
     "dumb-error": Broken(
@@ -91,7 +91,7 @@ WAYS: Mapping[str, Broken] = {
         "raising-maker = {module}:Worker",
     ),
     "ending-maker": Broken(
-        "with exit code 9",
+        "which exited with code 9",
         "import os\n" + _WHOLE.format(type="ending-maker") + "    def __init__(self): os._exit(9)\n",
         "pitstop.workers",
         "ending-maker = {module}:Worker",
@@ -109,7 +109,7 @@ WAYS: Mapping[str, Broken] = {
         "bad-execute = {module}:Worker",
     ),
     "async-execute": Broken(
-        "its method 'execute' is a coroutine function",
+        "its method 'execute' is an 'async def'",
         _WHOLE.format(type="async-execute").replace("def execute", "async def execute"),
         "pitstop.workers",
         "async-execute = {module}:Worker",

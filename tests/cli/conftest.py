@@ -8,8 +8,11 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from .preloaded import Preloaded
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,10 @@ class Answer:
 class Program:
     """The program `pitstop` in a folder, with a store of its own."""
 
-    def __init__(self, folder: Path, bytecode: Path) -> None:
+    def __init__(self, folder: Path, bytecode: Path, preloaded: Preloaded) -> None:
         self.folder = folder
+        self._preloaded = preloaded
+        self._started: list[subprocess.Popen] = []
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("PITSTOP_", "PYTHON"))},
             # compiled once for all tests, and not into the checkout
@@ -39,27 +44,36 @@ class Program:
         }
 
     def __call__(self, *arguments: str, **environment: str) -> Answer:
-        done = subprocess.run(
-            [sys.executable, "-m", "pitstop", *arguments],
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return Answer(done.returncode, done.stdout, done.stderr)
+        answer = self.run(*arguments, **environment)
+        assert "Traceback" not in answer.err, answer.err
+        return answer
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, "-m", "pitstop", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def run(self, *arguments: str, **environment: str) -> Answer:
+        """Run it where its log may hold the traceback of a plugin."""
+        environment = {**self.environment, **environment}
+        return Answer(*self._preloaded.run(list(arguments), folder=self.folder, environment=environment, timeout=60))
+
+    def run_anew(self, *arguments: str, **environment: str) -> Answer:
+        """Run it in an interpreter of its own, which minds the variables that Python reads when it starts."""
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate(timeout=60)
+        return Answer(process.returncode, out, err)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return self.start_with(*arguments, env={**self.environment, **environment}, **pipes)
+
+    def start_with(self, *arguments: str, **options: Any) -> subprocess.Popen:
+        """Start it with options of `Popen`; it ends with the test."""
+        command = [sys.executable, "-m", "pitstop", *arguments]
+        self._started.append(subprocess.Popen(command, **{"cwd": self.folder, "env": self.environment, **options}))
+        return self._started[-1]
+
+    def end(self) -> None:
+        """End what a test that failed has left running."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
     def package(self, name: str, entry_points: dict, modules: dict) -> None:
         """Put a distribution on the program's path."""
@@ -82,10 +96,20 @@ def bytecode(tmp_path_factory):
     return tmp_path_factory.mktemp("bytecode")
 
 
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory):
+    """The program, loaded once for all runs."""
+    process = Preloaded(tmp_path_factory.mktemp("preloaded"))
+    yield process
+    process.close()
+
+
 @pytest.fixture
-def pitstop(tmp_path, bytecode):
+def pitstop(tmp_path, bytecode, preloaded):
     """The program, in an empty folder."""
-    return Program(tmp_path, bytecode)
+    program = Program(tmp_path, bytecode, preloaded)
+    yield program
+    program.end()
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def notes_of(answer, name):
 # -- what is broken
 
 
+@pytest.mark.slow
 def test_doctor_names_every_way_to_be_broken_and_blames_no_other(pitstop, zoo) -> None:
     """All at once: each is named once, with its target, cause and fix; the whole ones beside them work."""
     for name in WAYS:
@@ -94,6 +95,12 @@ def test_doctor_names_two_that_offer_one_name(pitstop, zoo) -> None:
         ("pitstop.assessments", "sqlite.vacuum", "run = 3\n", "it is of type int, which cannot be called"),
         (
             "pitstop.assessments",
+            "sqlite.vacuum",
+            "async def run(look): ...\n",
+            "it is an 'async def', and nothing would await it; write a plain 'def' that calls asyncio.run()",
+        ),
+        (
+            "pitstop.assessments",
             "sqlite.zoo",
             OPERATION,
             "no installed plugin offers the operation 'sqlite.zoo' that it assesses",
@@ -105,6 +112,29 @@ def test_doctor_asks_the_plugin_whose_group_it_is(pitstop, zoo, group, name, sou
     zoo.add("unfit", source, group=group, entry=f"{name} = {{module}}:run")
     assert problems_of(pitstop("doctor", "unfit", "--json"))["unfit"]["cause"] == cause
     assert pitstop("operations", "sqlite.vacuum").code == 0
+
+
+@pytest.mark.parametrize(
+    ("group", "source", "found"),
+    [
+        (
+            "pitstop.workers",
+            "class run:\n    worker_type = 'typo'\n    on_crahs = 'retry'\n"
+            "    def validate(self, job): ...\n    def execute(self, job, context): ...\n",
+            "it has 'on_crahs', which nothing reads; did you mean 'on_crash'?",
+        ),
+        (
+            "pitstop.runners",
+            "import pitstop\nclass run(pitstop.InlineRunner):\n    def chekc(self, job): ...\n",
+            "it has 'chekc', which nothing reads; did you mean 'check'?",
+        ),
+    ],
+)
+def test_doctor_notes_a_misspelt_member(pitstop, zoo, group, source, found) -> None:
+    """It works, and what its author wrote there is done by nobody."""
+    zoo.add("typo", source, group=group, entry="typo = {module}:run")
+    done = pitstop("doctor", "--json")
+    assert (done.code, [note["cause"] for note in done.json["notes"]]) == (0, [found])
 
 
 def test_doctor_names_a_command_that_a_built_in_one_hides(pitstop, zoo) -> None:
@@ -133,7 +163,7 @@ def test_doctor_imports_the_module_that_kills_only_as_often_as_it_must(pitstop, 
     zoo.add("deadly", source, entry="\n".join(f"a{n} = {{module}}:run" for n in range(10)))
     answer = pitstop("doctor", "--json")
     assert [p["name"] for p in answer.json["problems"]] == sorted(f"a{n}" for n in range(10))
-    assert {p["cause"] for p in answer.json["problems"]} == {"loading it ends its process, with exit code 5"}
+    assert {p["cause"] for p in answer.json["problems"]} == {"loading it ends its process, which exited with code 5"}
     assert len(mark.read_text()) <= 2
 
 
@@ -232,7 +262,7 @@ def test_doctor_leaves_nothing_behind_that_a_plugin_has_started(pitstop, zoo) ->
     )
     zoo.add("breeder", source)
     answer = pitstop("doctor", "--json")
-    assert "with exit code 4" in problems_of(answer)["breeder"]["cause"]
+    assert "which exited with code 4" in problems_of(answer)["breeder"]["cause"]
     with pytest.raises(ProcessLookupError, match="No such process"):
         _until_gone(int(mark.read_text()))
 
@@ -508,9 +538,8 @@ def test_doctor_tells_of_declarations_that_cannot_be_read(pitstop, zoo, encoding
 
 def test_doctor_tells_when_no_process_can_be_started(pitstop, zoo) -> None:
     """A Python that cannot even start is not a plugin's fault."""
-    source = "import os, sys\nif 'pitstop.probe' in str(sys.orig_argv): os._exit(6)\n"
+    source = "import os, sys\nif 'pitstop.registry.doctor.child' in str(sys.orig_argv): os._exit(6)\n"
     (zoo.folder / "sitecustomize.py").write_text(source)
     answer = pitstop("doctor")
     assert answer.code == 2
-    assert "no process could be started to import plugins in: the process ended " in answer.err
-    assert "with exit code 6" in answer.err
+    assert "no process could be started to import plugins in: the process exited with code 6, " in answer.err

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from jsonschema import Draft202012Validator
 
-from pitstop.registry import Registry
+from pitstop.registry.registry import Registry
 
 TYPE = "database_maintenance_operation"
 OPERATIONS = Registry().operation_names(TYPE)
@@ -90,7 +90,7 @@ def strangers(pitstop):
             f"pitstop.operations.{TYPE}": {"acme.backup": "acme:backup", "acme.freeze": "acme:freeze"},
         },
         {
-            "acme": "from pitstop_database_maintenance.database import Database\n"
+            "acme": "from pitstop_database_maintenance.databases.database import Database\n"
             "class Acme(Database): example = 'acme:///x y'\n"
             "class Acmes(Database): dialect = 'acme'\n"
             "def backup(db):\n    'Copy it.'\n"
@@ -104,7 +104,7 @@ def strangers(pitstop):
             "pitstop.operations.greeting": {"hello": "greet:hello"},
         },
         {
-            "greet": "from typing import Literal\nfrom pitstop.workers import OperationWorker\n"
+            "greet": "from typing import Literal\nfrom pitstop import OperationWorker\n"
             "class Greeter(OperationWorker): worker_type = 'greeting'\n"
             "def hello(context, *, name: str, tone: Literal['kind', 'rude'], to: list[str], n: int = 1):\n"
             "    '''Say it.\n\n    :param name: who says it\n    '''\n    return {'name': name, 'to': to}\n"
@@ -157,7 +157,7 @@ def test_operations_of_another_worker_has_an_example_that_runs(strangers) -> Non
 )
 def test_operations_explains_though_the_worker_does_not(pitstop, source, trouble) -> None:
     """A worker that cannot be made, or raises when it is asked, costs only what it would have told."""
-    module = "from pitstop.workers import OperationWorker\nclass Odd(OperationWorker):\n    worker_type = 'odd'\n"
+    module = "from pitstop import OperationWorker\nclass Odd(OperationWorker):\n    worker_type = 'odd'\n"
     pitstop.package(
         "odd-worker",
         {"pitstop.workers": {"odd": "odd:Odd"}, "pitstop.operations.odd": {"hello": "odd_operation:hello"}},

@@ -54,9 +54,10 @@ def test_inspect_json_is_one_document(pitstop, database):
 def test_inspect_goes_on_after_a_file_that_cannot_be_looked_at(pitstop, database, tmp_path):
     """Each such file says why, the others are inspected, and the exit code tells."""
     (tmp_path / "text.db").write_text("certainly no database " * 300)
-    answer = pitstop("inspect", "nofile.db", "text.db", "app.db")
+    (tmp_path / "dangling.db").symlink_to("gone.db")
+    answer = pitstop("inspect", "dangling.db", "text.db", "app.db")
     assert answer.code == 1
-    assert "was not found" in answer.out
+    assert "gone.db" in answer.out
     assert "not a SQLite database" in answer.out
     assert "is waste" in answer.out
 

@@ -2,15 +2,13 @@
 
 import io
 import json
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 
 import pytest
-from click.exceptions import Exit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop.cli import listings, output
-from pitstop.cli.app import app
+from pitstop.cli import formatting
 
 #: a plugin whose module leaves a mark when it is imported
 MARKED = "import pathlib, os\npathlib.Path(os.environ['MARK']).touch()\n"
@@ -69,24 +67,11 @@ QUICK = [
 
 @pytest.mark.parametrize("arguments", QUICK)
 def test_listings_import_nothing_that_costs(pitstop, arguments):
-    """A listing loads neither click nor rich, cattrs, attrs, loguru, pluggy or importlib.metadata."""
-    answer = pitstop(*arguments, PYTHONPROFILEIMPORTTIME="1")
+    """A listing loads click, and neither rich, cattrs, attrs, loguru, pluggy nor importlib.metadata."""
+    answer = pitstop.run_anew(*arguments, PYTHONPROFILEIMPORTTIME="1")
     loaded = {line.rpartition("|")[2].strip() for line in answer.err.splitlines() if line.startswith("import time:")}
-    assert "pitstop.cli.listings" in loaded
-    assert loaded.isdisjoint(
-        {"click", "rich", "cattrs", "attr", "attrs", "loguru", "pluggy", "importlib.metadata", "sqlite3"}
-    )
-
-
-@pytest.mark.parametrize("arguments", QUICK)
-def test_listings_say_the_same_with_click_and_without(capsys, arguments):
-    """The way round click is only a quicker one."""
-    assert listings.answer(list(arguments))
-    quick = capsys.readouterr()
-    assert quick.out
-    with suppress(Exit):
-        app.main(list(arguments), prog_name="pitstop", standalone_mode=False)
-    assert capsys.readouterr() == quick
+    assert "pitstop.cli.app" in loaded
+    assert loaded.isdisjoint({"rich", "cattrs", "attr", "attrs", "loguru", "pluggy", "importlib.metadata", "sqlite3"})
 
 
 @given(st.recursive(st.text() | st.none() | st.booleans(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)))
@@ -95,18 +80,8 @@ def test_listings_write_json_that_is_read_as_it_was(value):
     for document in ([value, value], {"a": [value], "b": []}, []):
         written = io.StringIO()
         with redirect_stdout(written):
-            output.print_json_lines(document)
+            formatting.print_json_lines(document)
         assert json.loads(written.getvalue()) == document
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["workers", "--help"], ["operations", "sqlite.vacuum"], ["plugins", "--jsn"], ["--json", "plugins"], ["jobs"]],
-)
-def test_listings_leave_every_other_line_to_click(capsys, arguments):
-    """What is no listing, or has a mistake in it, is not answered here."""
-    assert not listings.answer(arguments)
-    assert capsys.readouterr() == ("", "")
 
 
 def test_listings_name_what_is_offered_and_by_whom(pitstop, marked):
@@ -123,6 +98,20 @@ def test_listings_name_what_is_offered_and_by_whom(pitstop, marked):
     } in operations
     assert {entry["name"] for entry in operations} >= {"sqlite.vacuum", "sqlite.analyze", "mark"}
     assert "marked-plug 1.0" in pitstop("--help").out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["workers"], ["operations"], ["plugins"]])
+def test_listings_fit_80_columns(pitstop, arguments):
+    """What is there to be read in a terminal is no wider than the narrowest that people have."""
+    out = pitstop(*arguments, COLUMNS="80").out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_operations_says_what_each_does(pitstop):
+    """The first sentence of its docstring, which is read and not imported."""
+    out = pitstop("operations", COLUMNS="80").out
+    assert "Operations of database_maintenance_operation:\n  sqlite.analyze  " in out
+    assert "Gather statistics on tables and indexes for the\n" in out
 
 
 def test_operations_explains_one(pitstop):

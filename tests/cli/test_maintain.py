@@ -82,8 +82,6 @@ def test_maintain_several_databases_makes_a_parent_for_each(pitstop, database, t
         (["maintain", "nofile.db"], "was not found"),
         (["maintain", "ap.db"], "did you mean"),
         (["maintain", "."], "is a folder"),
-        (["maintain", "text.db"], "is not a SQLite database"),
-        (["maintain", "empty.db"], "is empty"),
         (["maintain", "app.db", "--operations", "vacum"], "did you mean 'vacuum'?"),
         (["maintain", "app.db", "--operations", "vacuum,vacuum"], "given twice"),
         (["maintain", "app.db", "--operations", ""], "operations"),
@@ -92,10 +90,32 @@ def test_maintain_several_databases_makes_a_parent_for_each(pitstop, database, t
         (["maintain", "app.db", "--set", "analyze.limt=1"], "did you mean 'limit'?"),
         (["maintain", "app.db", "--set", "analyze.limit=x"], "expected int"),
         (["maintain", "app.db", "--timeout", "0"], "no duration"),
-        (["maintain", "app.db", "--store", "text.db"], "not a database"),
         (["maintain", "app.db", "--store", "nosuch://x"], "nosuch"),
         (["mantain", "app.db"], "did you mean 'maintain'?"),
+        (["vacuum", "app.db"], "did you mean 'pitstop maintain app.db --operations vacuum'?"),
+        (["maintain", "app.db", "vacuum"], "did you mean 'pitstop maintain app.db --operations vacuum'?"),
+        (["maintain", "Analyze", "VACUUM", "app.db"], "'pitstop maintain app.db --operations analyze,vacuum'?"),
+        (["vacuum", "other.db", "--timeout", "30m"], "did you mean 'pitstop maintain other.db --operations vacuum'?"),
+        (["maintain", "app.db", "--vacuum"], "did you mean 'pitstop maintain app.db --operations vacuum'?"),
+        (["maintain", "--vacuum", "app.db", "--checks", "--analyze"], "app.db --checks --operations vacuum,analyze'?"),
+        (["plan", "app.db", "--fts-check"], "did you mean 'pitstop plan app.db --operations fts_check'?"),
+        (["maintain", "app.db", "--operations", "VACUUM"], "did you mean 'vacuum'?"),
+        (["maintain", "app.db", "--set", "backup.to=b.db"], "ask for it: --operations backup"),
+        (["maintain", "app.db", "--max-stall", "50"], "'50' has no unit; write 50ms, 50s or 50m"),
+        (["plan", "app.db", "--time-limit", "30"], "'30' has no unit"),
+        (["maintain", "app.db", "--on-connect", "mispelt.module:register"], "No module named 'mispelt'"),
+        (["plan", "app.db", "--on-connect", "mispelt.module:register"], "No module named 'mispelt'"),
+        (["inspect", "app.db", "--on-connect", "mispelt.module:register"], "No module named 'mispelt'"),
+        (["report", "app.db", "--html", "r.html", "--on-connect", "mispelt:register"], "No module named 'mispelt'"),
+        (["maintain", "app.db", "--on-connect", "json:nosuch"], "the module 'json' has no 'nosuch'"),
+        (["plan", "app.db", "--on-connect", "json:__name__"], "it is no function but 'json'"),
+        (["inspect", "app.db", "--on-connect", "os:getcwd"], "cannot be called with the connection alone"),
+        (["plan", "app.db", "--on-connect", "antigravity_of_ours"], "expected 'module:function'"),
         (["run", "nosuch"], "no action or worker type 'nosuch'"),
+        (["run", "vacuum"], "did you mean 'pitstop maintain app.db --operations vacuum'?"),
+        (["run", "vacuum", "other.db"], "did you mean 'pitstop maintain other.db --operations vacuum'?"),
+        (["run", "database_maintenance", "app.db"], "unexpected words after 'database_maintenance': app.db"),
+        (["maintain", "app.db", "--set", "analyze.tables=[a]"], "looks like a list or table, but is neither TOML nor"),
         (["run", "database_maintenance", "--set", "database=app.db", "--set", "operations=vacuum"], '["vacuum"]'),
         (["run", "database_maintenance", "--set", "datbase=app.db"], "did you mean 'database'?"),
         (["run", "database_maintenance_operation", "--set", "database=app.db"], "'operation' is missing"),
@@ -117,6 +137,54 @@ def test_wrong_input_is_refused_before_anything_is_recorded(pitstop, database, t
     assert answer.out == ""
     assert database.read_bytes() == before
     assert pitstop("jobs", "list", "--json").json["total"] == 0
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_file_with_which_nothing_can_be_done_costs_only_itself(pitstop, database, tmp_path, together):
+    """One rule for one and for many: what is there and is no sound database is a failure, and the others go on."""
+    whole = database.read_bytes()
+    (tmp_path / "text.db").write_text("no database, but long enough to be looked at" * 20)
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "dangling.db").symlink_to("gone.db")
+    (tmp_path / "short.db").write_bytes(whole[: len(whole) // 2])
+    bad = {
+        "text.db": "is not a SQLite database",
+        "empty.db": "is empty",
+        "dangling.db": "which is not there",
+        "short.db": "its beginning and its size do not agree",
+    }
+    if not together:
+        for name, said in bad.items():
+            answer = pitstop("maintain", name)
+            assert (answer.code, answer.err) == (1, ""), answer
+            assert said in " ".join(answer.out.split())
+        return
+    answer = pitstop("maintain", "app.db", *bad)
+    assert answer.code == 1
+    assert all(said in " ".join(answer.out.split()) for said in bad.values())
+    assert "5 databases: 1 completed, 4 failed" in answer.out
+    assert len(database.read_bytes()) < len(whole)
+
+
+def test_on_connect_that_fails_when_it_is_imported_is_refused_once(pitstop, database):
+    """Whatever a module does when it is imported, each command says so before it looks at anything."""
+    pitstop.package(
+        "odd-modules",
+        {},
+        {
+            "raising": "raise RuntimeError('no settings')",
+            "leaving": "import os\nos._exit(3)",
+            "exiting": "raise SystemExit(4)",
+            "printing": "print('hello', flush=True)\ndef register(connection): pass",
+        },
+    )
+    said = {"raising": "RuntimeError: no settings", "leaving": "ended the process (3)", "exiting": "SystemExit: 4"}
+    for module, text in said.items():
+        for command in ("inspect", "plan", "maintain"):
+            answer = pitstop(command, "app.db", "--on-connect", f"{module}:register")
+            assert (answer.code, answer.out) == (2, ""), (module, command)
+            assert answer.err.count(text) == 1
+    assert pitstop("plan", "app.db", "--on-connect", "printing:register", "--json").json["databases"]
 
 
 def test_a_failed_job_exits_with_1_and_keeps_its_error(pitstop, database):
@@ -182,7 +250,7 @@ def test_jobs_purge_removes_whole_trees(pitstop, database):
     assert pitstop("jobs", "list", "--all", "--json").json["total"] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_cancels_cleanly_and_the_records_say_so(pitstop, tmp_path, number):
     """The first signal tells the running job, the program exits with 130, and the job is cancelled."""
     slow_worker(pitstop)
@@ -194,6 +262,38 @@ def test_an_interrupt_cancels_cleanly_and_the_records_say_so(pitstop, tmp_path, 
     assert process.returncode == 130, err
     assert f"interrupted by {number.name}" in out
     assert pitstop("jobs", "list", "--json").json["jobs"][0]["status"] == "cancelled"
+
+
+def test_a_second_interrupt_leaves_at_once(pitstop, tmp_path):
+    """The record still says that it runs; the next command tells so, and a rescue marks what was lost."""
+    pitstop.package(
+        "deaf-plug",
+        {"pitstop.workers": {"deaf": "deaf_plug:Deaf"}},
+        {
+            "deaf_plug": (
+                "import threading, pathlib\n"
+                "class Deaf:\n"
+                "    worker_type = 'deaf'\n"
+                "    def validate(self, job): pass\n"
+                "    def execute(self, job, context):\n"
+                "        with context.on_cancel(pathlib.Path('told').touch):\n"
+                "            pathlib.Path('runs').touch()\n"
+                "            threading.Event().wait(50)\n"
+            )
+        },
+    )
+    process = pitstop.start("run", "deaf")
+    wait_for(tmp_path / "runs")
+    process.send_signal(signal.SIGINT)
+    wait_for(tmp_path / "told")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "left at once; 'pitstop jobs rescue' takes up what was running" in err
+    assert pitstop("jobs", "list", "--json").json["jobs"][0]["status"] == "running"
+    assert "1 job left unfinished by a process that died; 'pitstop jobs rescue'" in pitstop("jobs", "list").err
+    pitstop("jobs", "rescue")
+    assert pitstop("jobs", "list", "--json").json["jobs"][0]["error"]["type"] == "LostError"
 
 
 def test_jobs_cancel_reaches_a_job_in_another_process(pitstop, tmp_path):
@@ -211,7 +311,7 @@ def test_jobs_cancel_reaches_a_job_in_another_process(pitstop, tmp_path):
 
 
 def test_a_killed_process_leaves_a_job_that_is_rescued(pitstop, tmp_path):
-    """After kill -9 the next start marks the job as lost, and jobs rescue finds nothing else to do."""
+    """After kill -9 jobs rescue says that the job was lost, and finds nothing else to do."""
     slow_worker(pitstop)
     flag = tmp_path / "flag"
     process = pitstop.start("run", "slow", "--set", f"flag={flag}")
@@ -219,6 +319,9 @@ def test_a_killed_process_leaves_a_job_that_is_rescued(pitstop, tmp_path):
     process.kill()
     process.communicate(timeout=20)
     assert pitstop("jobs", "list", "--json").json["jobs"][0]["status"] == "running"
+    answer = pitstop("jobs", "rescue")
+    assert answer.code == 1
+    assert "slow: failed: lost: the process that ran it" in answer.out
     assert "Nothing was left behind" in pitstop("jobs", "rescue").out
     record = pitstop("jobs", "list", "--json").json["jobs"][0]
     assert record["status"] == "failed"
@@ -319,7 +422,7 @@ def test_a_store_of_a_newer_version_is_refused(pitstop, database, tmp_path):
     with closing(sqlite3.connect(store)) as connection:
         connection.execute("PRAGMA user_version = 999")
     answer = pitstop("jobs", "list")
-    assert answer.code == 2
+    assert answer.code == 78
     assert "999" in answer.err
     assert "upgrade" in answer.err
 
@@ -368,7 +471,7 @@ def test_odd_file_names_are_maintained_and_shown(pitstop, database):
     assert pitstop("maintain", str(odd), "--operations", "analyze").code == 0
     smile = pitstop.folder / "smile\N{GRINNING FACE}.db"
     smile.write_bytes(database.read_bytes())
-    answer = pitstop("maintain", smile.name, "--operations", "analyze", PYTHONIOENCODING="latin-1")
+    answer = pitstop.run_anew("maintain", smile.name, "--operations", "analyze", PYTHONIOENCODING="latin-1")
     assert answer.code == 0
     assert "smile" in answer.out
     assert pitstop("jobs", "list", "--status", "completed", "--json").json["total"] == 2
@@ -405,7 +508,8 @@ def test_a_job_that_nobody_looks_after_is_told(pitstop, database, tmp_path):
     assert "1 job left unfinished by a process that died; 'pitstop jobs rescue'" in pitstop("jobs", "list").err
     answer = pitstop("jobs", "rescue", "--json")
     assert answer.code == 1
-    assert [job["status"] for job in answer.json["jobs"]] == ["failed", "failed", "completed"]
+    (tree,) = answer.json["trees"]
+    assert [job["status"] for job in tree["jobs"]] == ["failed", "failed", "completed"]
     assert "left unfinished" not in pitstop("jobs", "list").err
 
 

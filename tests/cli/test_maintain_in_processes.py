@@ -113,13 +113,11 @@ def test_a_wrong_choice_is_refused(rough, arguments, variables, said):
     assert rough("jobs", "list", "--json").json["total"] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_all_processes_cancels_in_order(rough, tmp_path, number):
     """Ctrl-C and a service manager reach the children too; the job is cancelled, not killed, and nothing is left."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pitstop", "maintain", "app.db", "--operations", "wait", "--json"],
-        cwd=rough.folder,
-        env=rough.environment,
+    process = rough.start_with(
+        *("maintain", "app.db", "--operations", "wait", "--json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -138,8 +136,8 @@ def test_a_signal_to_all_processes_cancels_in_order(rough, tmp_path, number):
 def test_a_deadline_ends_what_does_not_listen(rough, tmp_path):
     """A stuck operation is killed after the grace period, and the next one runs on the same database."""
     code = (
-        "from pitstop.runners import process\n"
-        "process.ProcessRunner.__init__.__kwdefaults__['grace'] = 0.2\n"
+        "from pitstop import ProcessRunner\n"
+        "ProcessRunner.__init__.__kwdefaults__['grace'] = 0.2\n"
         "from pitstop.cli import main\n"
         "import sys\n"
         "sys.exit(main(['maintain', 'app.db', '--operations', 'stuck,analyze', '--timeout', '3s', '--json']))"
@@ -171,5 +169,6 @@ def test_killing_the_program_ends_its_children(rough, tmp_path):
         time.sleep(0.01)
     answer = rough("jobs", "rescue", "--json")
     assert answer.code == 1
-    assert [job["status"] for job in answer.json["jobs"]] == ["failed", "failed", "completed"]
-    assert answer.json["jobs"][1]["error"]["type"] == "LostError"
+    (tree,) = answer.json["trees"]
+    assert [job["status"] for job in tree["jobs"]] == ["failed", "failed", "completed"]
+    assert tree["jobs"][1]["error"]["type"] == "LostError"

@@ -16,11 +16,11 @@ SLICES = """
 import os, pathlib, time
 from pitstop.jobs import Result
 
-def slices(db, *, start: int = 0):
-    for number in range(start, 1000):
+def slices(db, *, start: int = -1):
+    for number in range(max(start, 0), 2000):
         if not db.limits.time_left():
-            return Result.changed(f"{number - start} slices", stopped_by="time limit", left={"start": number})
-        if start:
+            return Result.changed(f"{number} slices", stopped_by="time limit", left={"start": number})
+        if start >= 0:
             return Result.changed(f"went on at {start}")
         time.sleep(0.01)
 
@@ -165,14 +165,14 @@ def test_wrong_input_is_refused(pitstop, database, arguments, said):
     assert pitstop("jobs", "list", "--json").json["total"] == 0
 
 
+@pytest.mark.slow
 def test_the_time_limit_holds_and_the_next_run_continues(sliced):
-    """What is not done within the limit is left, exit code 0; the next run goes on where it stopped, and says so."""
-    began = time.monotonic()
-    answer = sliced("maintain", "app.db", "--operations", "slices,analyze", "--time-limit", "2s", "--json")
-    assert time.monotonic() - began < 12
-    assert answer.code == 0
+    """What was asked for and not done within the limit is no success; who asks again goes on where it stopped."""
+    answer = sliced("maintain", "app.db", "--operations", "slices,analyze", "--time-limit", "6s", "--json")
+    assert answer.code == 1
     assert ends(answer.json) == {"slices": "time limit", "analyze": "time limit"}
-    again = sliced("maintain", "app.db")
+    assert "slices" not in ends(sliced("maintain", "app.db", "--json").json)
+    again = sliced("maintain", "app.db", "--operations", "slices")
     assert again.code == 0
     assert "left over on 20" in again.out
     assert "went on at" in again.out
@@ -180,14 +180,14 @@ def test_the_time_limit_holds_and_the_next_run_continues(sliced):
 
 
 def test_the_time_limit_stops_what_runs(sliced):
-    """An operation that asks whether to go on is stopped within a second of the limit, and left for the next run."""
-    document = sliced("maintain", "app.db", "--operations", "stubborn", "--time-limit", "2s", "--json").json
+    """An operation that asks whether to go on is stopped soon after the limit, and left for the next run."""
+    document = sliced("maintain", "app.db", "--operations", "stubborn", "--time-limit", "4s", "--json").json
     assert ends(document) == {"stubborn": "time limit"}
     job = document["jobs"][1]
     finished, limit = job["finished_at"], job["config"]["limits"]["until"]
     from datetime import datetime
 
-    assert datetime.fromisoformat(finished).timestamp() - limit < 1.0
+    assert datetime.fromisoformat(finished).timestamp() - limit < 5.0
 
 
 def test_a_fleet_is_told_of_in_sums(fleet):
@@ -205,11 +205,14 @@ def test_a_fleet_is_told_of_in_sums(fleet):
 
 
 def test_a_fleet_in_json_is_one_document(fleet):
-    """It holds the sums, and each database on which something was due."""
+    """It holds the sums, and every database, also those on which nothing was due, or that were not looked at."""
     document = fleet("maintain", "data/**/*.db", "--json").json
     assert document["summary"]["ends"] == {"not planned": 16, "completed": 8}
-    assert len(document["databases"]) == 8
-    assert all(entry["given_back"] > 0 for entry in document["databases"])
+    assert len({entry["database"] for entry in document["databases"]}) == 24
+    assert sum(entry["given_back"] > 0 for entry in document["databases"]) == 8
+    again = fleet("maintain", "data/**/*.db", "--json").json
+    assert {entry["end"] for entry in again["databases"]} == {"unchanged"}
+    assert len(again["databases"]) == 24
 
 
 def test_a_process_that_dies_costs_one_database(sliced, fleet):
@@ -222,6 +225,18 @@ def test_a_process_that_dies_costs_one_database(sliced, fleet):
     assert failed["database"].endswith("tenant07.db")
     crash = next(step for step in failed["steps"] if step["operation"] == "crash")
     assert "killed by signal 9" in crash["summary"]
+
+
+@pytest.mark.parametrize("number", [3, 24])
+def test_so_many_failures_as_are_allowed_are_none(fleet, number):
+    """Of a few databases and of a fleet; one more is a failure, and the others are done in either case."""
+    names = sorted((fleet.folder / "data").rglob("*.db"))[:number]
+    for name in names[:2]:
+        name.write_text("no database any more, but called like one" * 30)
+    for allowed, code in (("1", 1), ("2", 0)):
+        answer = fleet("maintain", *map(str, names), "--operations", "analyze", "--max-failures", allowed, "--json")
+        assert (answer.code, answer.json["summary"]["failed"]) == (code, 2)
+        assert answer.json["summary"]["ends"]["completed"] == number - 2
 
 
 def test_a_fleet_that_was_interrupted_goes_on_next_time(sliced, fleet):

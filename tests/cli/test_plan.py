@@ -12,6 +12,10 @@ def due(document):
     return [[step["operation"] for step in entry["steps"] if step["run"]] for entry in document["databases"]]
 
 
+def steps(document):
+    return [step for entry in document["databases"] for step in entry["steps"]]
+
+
 @pytest.fixture
 def wasteful(database):
     """A database of which well over a third is waste."""
@@ -22,15 +26,37 @@ def wasteful(database):
 
 
 def test_plan_says_what_is_done_and_why(pitstop, wasteful):
-    """What pays stands first with its costs, its reason and its rule; then what is not planned, each with why not."""
-    answer = pitstop("plan", "app.db")
+    """What pays comes first with its costs, its reason and its rule; then what is not planned, each with why not."""
+    answer = pitstop("plan", "app.db", "--verbose")
     assert answer.code == 0, answer.err
     text = answer.out
-    assert text.index("PLANNED") < text.index("vacuum  ") < text.index("analyze  ") < text.index("not planned")
+    assert text.index("PLANNED") < text.index("vacuum  ") < text.index("analyze  ") < text.index("not due")
     assert "is waste" in text
     assert "rule: for waste of 30.0 % or more" in text
     assert "declare that with --offline" in text
     assert "in all: gives back" in text
+    assert "times that no past run has taught yet are those of another machine" in text
+
+
+def test_plan_of_one_database_fits_on_a_screen(pitstop, wasteful):
+    """24 lines of 80 columns, without rules and their sources, and with one list of what is not due."""
+    lines = pitstop("plan", "app.db", COLUMNS="80").out.splitlines()
+    assert len(lines) <= 23  # and one for the next prompt
+    assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    assert "is waste" in text
+    assert "rule:" not in text
+    assert "not due: rollback_journal, foreign_key_check, fts_check, " in text
+    assert "checkpoint (--verbose says why)" in text
+    assert "rule:" not in pitstop("maintain", "app.db", "--dry-run").out
+
+
+def test_plan_has_every_operation_but_the_one_that_undoes_another(pitstop, wasteful):
+    """Planned or not, each once and with a reason."""
+    offered = {operation["name"].removeprefix("sqlite.") for operation in pitstop("operations", "--json").json}
+    (entry,) = pitstop("plan", "app.db", "--json").json["databases"]
+    assert sorted(step["operation"] for step in entry["steps"]) == sorted(offered - {"rollback_stats"})
+    assert all(step["why"] for step in entry["steps"])
 
 
 def test_plan_changes_nothing(pitstop, wasteful):
@@ -86,12 +112,17 @@ def test_plan_refuses_wrong_input(pitstop, database, arguments, said):
 
 
 def test_plan_saves_a_document_that_is_a_plan(pitstop, wasteful, tmp_path):
-    """What is saved is what --json prints, and reads back as the plan that it is."""
-    from pitstop_database_maintenance.plan import MaintenancePlan
+    """What is saved and what --json prints, with the cause beside each decision, read back as the same plan."""
+    from pitstop_database_maintenance.planning.plan import MaintenancePlan
 
     printed = pitstop("plan", "app.db", "--save", "night.json", "--json").json
     saved = json.loads((tmp_path / "night.json").read_text())
+    causes = [step.pop("cause") for step in steps(printed)]
+    assert causes == [step["decision"]["cause"] for step in steps(saved)]
     assert saved == printed
+    for step, cause in zip(steps(printed), causes, strict=True):
+        step["cause"] = cause
+    assert MaintenancePlan.from_document(printed) == MaintenancePlan.from_document(saved)
     assert due(MaintenancePlan.from_document(saved).to_document()) == [["vacuum", "analyze"]]
 
 
@@ -101,12 +132,13 @@ def test_plan_of_many_databases_shows_those_with_something_to_do(pitstop, wastef
     for number in range(7):
         with closing(sqlite3.connect(tmp_path / "fleet" / f"well{number}.db")) as connection:
             connection.executescript("CREATE TABLE t (a INTEGER PRIMARY KEY); INSERT INTO t VALUES (1);")
-    answer = pitstop("plan", "fleet/*.db", "app.db", "nofile.db")
+    (tmp_path / "dangling.db").symlink_to("gone.db")
+    answer = pitstop("plan", "fleet/*.db", "app.db", "dangling.db")
     assert answer.code == 1
     assert "well" not in answer.out
     assert "app.db" in answer.out
-    assert "nofile.db" in answer.out
-    assert "9 databases: 1 with something to do, 7 without, 1 that cannot be looked at" in answer.out
+    assert "dangling.db" in answer.out
+    assert "9 databases: 1 with something to do, 7 without, 1 on which nothing can be done" in answer.out
 
 
 def test_plan_of_a_database_with_nothing_due_says_so(pitstop, tmp_path):

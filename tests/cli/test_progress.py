@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop.cli import output
-from pitstop.cli.display import LiveDisplay
-from pitstop.cli.pace import WINDOW, Pace, Speed
-from pitstop.cli.report import progress_text
+from pitstop.cli.display import WINDOW, LiveDisplay, ProgressRates
+from pitstop.cli.job_text import ProgressRate, progress_text
 from pitstop.jobs import Job, JobRecord, JobStatus, Progress
 
 
@@ -23,12 +21,12 @@ def record(done=0.0, total=100.0, unit="bytes", *, attempt=1, message=""):
     )
 
 
-def pace_of(*said):
-    """Return the pace of a job that said these (second, done) pairs."""
-    pace = Pace()
+def rates_of(*said):
+    """Return the rates of a job that said these (second, done) pairs."""
+    rates = ProgressRates()
     for now, done in said:
-        pace.note(record(done), now=now)
-    return pace
+        rates.note(record(done), now=now)
+    return rates
 
 
 @pytest.mark.parametrize(
@@ -49,39 +47,39 @@ def test_progress_text_is_readable(told, text):
 
 def test_progress_text_tells_rate_and_time_left():
     """The rate of bytes is a size; of other units only the time left is told."""
-    speed = Speed(rate=19_000_000, seconds_left=2.1)
+    speed = ProgressRate(rate=19_000_000, seconds_left=2.1)
     told = record(41_000_000, 81_200_000, message="copying")
     assert progress_text(told, speed) == "41.0 of 81.2 MB, 2.1 s left, 19.0 MB/s, copying"
-    assert progress_text(record(3, 7, "indexes"), Speed(rate=1, seconds_left=4.0)) == "3/7 indexes, 4.0 s left"
+    assert progress_text(record(3, 7, "indexes"), ProgressRate(rate=1, seconds_left=4.0)) == "3/7 indexes, 4.0 s left"
 
 
 def test_pace_is_taken_from_changes():
     """Ten a second for two seconds: ten a second, and what is left at that rate."""
-    pace = pace_of((0, 0), (1, 10), (2, 20))
-    assert pace.of(record(20), now=2) == Speed(rate=10, seconds_left=8)
-    assert pace.of(record(20, None), now=2) == Speed(rate=10)
+    rates = rates_of((0, 0), (1, 10), (2, 20))
+    assert rates.estimate(record(20), now=2) == ProgressRate(rate=10, seconds_left=8)
+    assert rates.estimate(record(20, None), now=2) == ProgressRate(rate=10)
 
 
 def test_pace_slows_down_while_nothing_changes():
     """A job that stands still has a lower rate the longer it does."""
-    pace = pace_of((0, 0), (1, 10))
-    assert pace.of(record(10), now=5) == Speed(rate=2, seconds_left=45)
+    rates = rates_of((0, 0), (1, 10))
+    assert rates.estimate(record(10), now=5) == ProgressRate(rate=2, seconds_left=45)
 
 
 def test_pace_says_nothing_too_early():
     """After less than a second, or one word only, nobody knows."""
-    assert pace_of((0, 10)).of(record(10), now=9) is None
-    assert pace_of((0, 0), (0.2, 10)).of(record(10), now=0.3) is None
-    assert Pace().of(record(5), now=1) is None
+    assert rates_of((0, 10)).estimate(record(10), now=9) is None
+    assert rates_of((0, 0), (0.2, 10)).estimate(record(10), now=0.3) is None
+    assert ProgressRates().estimate(record(5), now=1) is None
 
 
 def test_pace_begins_anew_with_each_attempt_and_part():
     """What another attempt did, or another part of the work that is counted anew, is no basis."""
-    pace = pace_of((0, 0), (1, 50), (2, 5))
-    assert pace.of(record(5), now=3) is None
-    pace = pace_of((0, 0), (5, 50))
-    assert pace.of(record(0, attempt=2), now=6) is None
-    assert pace.of(record(0, unit="indexes"), now=6) is None
+    rates = rates_of((0, 0), (1, 50), (2, 5))
+    assert rates.estimate(record(5), now=3) is None
+    rates = rates_of((0, 0), (5, 50))
+    assert rates.estimate(record(0, attempt=2), now=6) is None
+    assert rates.estimate(record(0, unit="indexes"), now=6) is None
 
 
 def test_pace_looks_at_a_window_only():
@@ -89,35 +87,27 @@ def test_pace_looks_at_a_window_only():
     said = [(second, second * 0.1) for second in range(100)] + [
         (100 + second, 10 + second * 10) for second in range(60)
     ]
-    assert pace_of(*said).of(record(600, 1000), now=159).rate == pytest.approx(10, rel=0.1)
+    assert rates_of(*said).estimate(record(600, 1000), now=159).rate == pytest.approx(10, rel=0.1)
     assert WINDOW < 60
 
 
 def test_pace_forgets_jobs_that_have_ended():
     """Its memory does not grow with a long run."""
-    pace = pace_of((0, 0), (2, 10))
-    pace.keep(set())
-    assert pace.of(record(10), now=3) is None
+    rates = rates_of((0, 0), (2, 10))
+    rates.keep(set())
+    assert rates.estimate(record(10), now=3) is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1e9)), max_size=40))
 def test_pace_never_promises_nonsense(steps):
     """Whatever a job says, a rate is more than nothing, and the time left is none or a finite number."""
-    pace, now = Pace(), 0.0
+    rates, now = ProgressRates(), 0.0
     for pause, done in steps:
         now += pause
-        pace.note(record(done, 1e9), now=now)
-        speed = pace.of(record(done, 1e9), now=now)
+        rates.note(record(done, 1e9), now=now)
+        speed = rates.estimate(record(done, 1e9), now=now)
         assert speed is None or speed.rate > 0
         assert speed is None or speed.seconds_left is None or 0 <= speed.seconds_left < float("inf")
-
-
-@given(st.floats(0, 1e18))
-def test_size_is_short(value):
-    """At most four digits before the point, whatever the size, up to a thousand petabytes."""
-    number, unit = output.size(value).split(" ")
-    assert unit in ("bytes", "kB", "MB", "GB", "TB", "PB")
-    assert len(number.partition(".")[0]) <= 4
 
 
 def test_live_display_shows_a_heading_above_the_tree(monkeypatch):

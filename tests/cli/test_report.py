@@ -105,8 +105,8 @@ def test_report_of_no_database_says_why(pitstop, tmp_path):
     (tmp_path / "app.db").write_bytes(b"hello, world. " * 500)
     answer = pitstop("report", "app.db", "--html", "app.html")
     assert answer.code == 1
-    assert answer.out.startswith("Nothing can be done with this file.")
-    assert "Nothing can be done with this file." in (tmp_path / "app.html").read_text(encoding="utf-8")
+    assert answer.out.startswith("Nothing can be done with this database.")
+    assert "Nothing can be done with this database." in (tmp_path / "app.html").read_text(encoding="utf-8")
 
 
 def test_report_refuses_another_kind_of_database(pitstop, tmp_path):

@@ -60,9 +60,8 @@ def found(secrets, text):
 
 def told(pitstop, *arguments):
     """Run the program; unlike `pitstop(...)` take tracebacks for what they are, what a plugin has logged."""
-    process = pitstop.start(*arguments)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
+    answer = pitstop.run(*arguments)
+    return answer.code, answer.out, answer.err
 
 
 def columns(store):

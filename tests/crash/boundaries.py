@@ -16,9 +16,9 @@ from pitstop import logs
 from pitstop.contracts import JobQuery
 from pitstop.errors import StoreError
 from pitstop.jobs import Job, Plan, Tolerance
-from pitstop.manager import JobManager
-from pitstop.orchestrator import Orchestrator
-from pitstop.registry import Registry
+from pitstop.orchestration.manager import JobManager
+from pitstop.orchestration.orchestrator import Orchestrator
+from pitstop.registry.registry import Registry
 
 from . import invariants, traces
 from .faults import Fault, Faults

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pitstop.contracts import Runner
 from pitstop.jobs import Job, Plan, Tolerance
-from pitstop.manager import JobManager
-from pitstop.orchestrator import Orchestrator
-from pitstop.registry import Registry
+from pitstop.orchestration.manager import JobManager
+from pitstop.orchestration.orchestrator import Orchestrator
+from pitstop.registry.registry import Registry
 from pitstop.runners.inline import InlineRunner
-from pitstop.runners.process import ProcessRunner
+from pitstop.runners.process.runner import ProcessRunner
 from pitstop.runners.thread import ThreadRunner
-from pitstop.stores.sqlite import SQLiteStore
+from pitstop.stores.sqlite.store import SQLiteStore
 
 from .racers import note
 
@@ -89,7 +89,7 @@ def life(place: Place, *, runner: str, seed: int, trees: int) -> Callable[[Calla
             place.open(durability=chance.choice(["process", "process", "full"])), jitter=lambda: 0.01 * chance.random()
         )
         with Orchestrator(manager, registry=Registry(), runner=RUNNERS[runner]()) as orchestrator:
-            roots = orchestrator.rescue()
+            roots = list(orchestrator.rescue().roots)
             say(f"rescued {len(roots)} {time.monotonic() - began:.4f}")
             say("rescued")
             for _ in range(trees):

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pitstop import orchestrator
 from pitstop.contracts import JobStore
 from pitstop.jobs import Job, JobStatus
-from pitstop.orchestrator import Orchestrator
-from pitstop.registry import Registry
+from pitstop.orchestration import orchestrator
+from pitstop.orchestration.orchestrator import Orchestrator
+from pitstop.registry.registry import Registry
 from pitstop.runners.thread import ThreadRunner
 from pitstop.stores.memory import MemoryStore
-from pitstop.stores.sqlite import SQLiteStore
+from pitstop.stores.sqlite.store import SQLiteStore
 
 #: Seconds after which somebody who still waits was never woken.
 BOUND = 20.0

@@ -17,7 +17,9 @@ SECONDS = 120
 FEWEST = 12
 
 
-@pytest.mark.parametrize(("runner", "step", "times"), [("inline", 5, 1), ("thread", 6, 2)])
+@pytest.mark.parametrize(
+    ("runner", "step", "times"), [("inline", 5, 1), pytest.param("thread", 6, 2, marks=pytest.mark.slow)]
+)
 def test_nothing_is_lost_at_any_statement(runner: str, step: int, times: int, tmp_path: Path) -> None:
     """Whatever a statement comes to, every job is in the right place after the next start."""
     arguments = [str(tmp_path), "--runner", runner, "--step", str(step), "--times", str(times)]

@@ -13,9 +13,9 @@ from attrs import evolve
 
 from pitstop.contracts import JobQuery
 from pitstop.jobs import Conclusion, Counts, Job, JobRecord, JobStatus, Plan, Result, StatusChange, Tolerance
-from pitstop.manager import JobManager
-from pitstop.stores.sqlite import SQLiteStore
-from pitstop.submission import jobs_of
+from pitstop.orchestration.manager import JobManager
+from pitstop.orchestration.submission import flatten_request
+from pitstop.stores.sqlite.store import SQLiteStore
 
 from . import invariants, traces
 from .racers import note
@@ -31,7 +31,7 @@ def tree(tmp_path: Path) -> Path:
     store = SQLiteStore(path, durability="process")
     manager = JobManager(store)
     inner = Plan(parent=_parent("inner"), children=[_job("b"), _job("c")])
-    manager.create(jobs_of(Plan(parent=_parent("root"), children=[_job("a"), inner])))
+    manager.create(flatten_request(Plan(parent=_parent("root"), children=[_job("a"), inner])))
     for job_id in "abc":
         record = manager.claim(job_id)
         assert record is not None

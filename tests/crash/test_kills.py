@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.sampling import some
 
 from .processes import ROOT
 
 SECONDS = 120
 
 
-@pytest.mark.parametrize("runner", ["inline", "thread", "process"])
+@pytest.mark.parametrize("runner", some(["inline", "thread", "process"], of=["inline"]))
 def test_nothing_is_lost_however_a_process_dies(runner: str, tmp_path: Path) -> None:
     """Every tree comes to its end, no job completes twice, and no rule of the store is broken."""
     done = subprocess.run(

@@ -1,17 +1,24 @@
-"""A process that is stopped beyond its lease, and goes on: others have its job by then, and its end is late."""
+"""A process that is stopped beyond its lease, and goes on.
+
+Where its lock is seen, its job is its own, however long it takes. On another machine others have its job by then, and
+its end is late.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from pitstop.contracts import JobQuery
 from pitstop.jobs import JobRecord, JobStatus
+from pitstop.orchestration.manager import JobManager
 
 from . import invariants, traces
 from .load import Place
@@ -128,3 +135,73 @@ def test_what_a_stopped_process_holds_is_had_by_another(start: Start, place: Pla
     program.signal(signal.SIGCONT)
     assert program.end() == 0, program.complaint()
     assert records(place)["first"].status is JobStatus.FAILED
+
+
+@pytest.mark.parametrize(("runner", "resource"), [("inline", "db"), ("thread", ""), ("process", "db")])
+def test_a_stopped_process_whose_lock_is_held_keeps_its_job(
+    start: Start, place: Place, runner: str, resource: str
+) -> None:
+    """Its lease ends, a rescue looks for the lost, and there is none: the job runs once, and ends as ever."""
+    program = start("stopped", runner, "race", "hold", resource, "here")
+    eventually(lambda: started(place) >= (1 if resource or runner == "inline" else 2), "the job starts")
+    stop(program, place)
+    store = place.open()
+    try:
+        running = JobQuery(statuses=(RUNNING,), leaves=True)
+        (record,) = (record for record in store.select(running) if record.job.name == "first")
+        eventually(lambda: (record.lease_until or 0.0) < time.time(), "its lease ends")
+        other = JobManager(store)
+        rescued = other.rescue(on_crash=lambda _: "retry")
+        assert (rescued.lost, rescued.orphans, rescued.left) == ((), (), ())
+        assert other.claim(record.id) is None
+        assert not other.process_lock.is_dead(record.owner or "", now=time.time() + 3600), "the clock was set"
+        other.close(keep_store=True)
+    finally:
+        store.close()
+    (place.folder / "release").touch()
+    program.signal(signal.SIGCONT)
+    assert program.end() == 0, program.complaint()
+    found = records(place)
+    assert {record.status for record in found.values()} == {JobStatus.COMPLETED}
+    assert moves(place, found["first"].id) == [("pending", 0), ("running", 1), ("completed", 1)]
+
+
+def test_a_child_of_a_killed_process_keeps_its_job_until_it_ends(start: Start, place: Place) -> None:
+    """A child process holds the lock with its parent: while it is stopped and lives, nobody starts beside it."""
+    program = start("stopped", "process", "race", "hold", "db", "here")
+    eventually(lambda: started(place) >= 1, "the job starts")
+    left = children(program.pid)  # one of them runs it
+    assert left
+    for child in left:
+        os.kill(child, signal.SIGSTOP)
+    eventually(lambda: all(process_status(child)[0] == "T" for child in left), "the children are stopped")
+    program.signal(signal.SIGKILL)
+    program.end()
+    store = place.open()
+    try:
+        (record,) = store.select(JobQuery(statuses=(RUNNING,), leaves=True))
+        other = JobManager(store)
+        assert other.rescue().lost == ()
+        for child in left:
+            os.kill(child, signal.SIGKILL)
+        eventually(lambda: len(other.rescue().lost) == 1, "the death of the last process that held the lock")
+        assert store.get(record.id).status is PENDING, "its worker says retry, which is stored with it"
+        other.close(keep_store=True)
+    finally:
+        store.close()
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process: asked of each process, as the kernel's own list may leave some out."""
+    everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [other for other in everyone if process_status(other)[1] == pid]
+
+
+def process_status(pid: int) -> tuple[str, int]:
+    """Return the state of a process, such as "T" for stopped, and its parent; ("", 0) if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return "", 0
+    state, parent = status.rpartition(")")[2].split()[:2]
+    return state, int(parent)

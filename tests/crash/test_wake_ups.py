@@ -10,7 +10,7 @@ import pytest
 
 from pitstop.contracts import JobStore
 from pitstop.stores.memory import MemoryStore
-from pitstop.stores.sqlite import SQLiteStore
+from pitstop.stores.sqlite.store import SQLiteStore
 
 from .load import Place
 from .meeting import Meeting
@@ -20,7 +20,7 @@ from .soak import soak
 
 @pytest.fixture(autouse=True)
 def _no_nets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pitstop.orchestrator.LEASE", threading.TIMEOUT_MAX)
+    monkeypatch.setattr("pitstop.orchestration.orchestrator.LEASE", threading.TIMEOUT_MAX)
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -52,7 +52,7 @@ def test_life_of_a_job_wants_words_for_each_edge() -> None:
 
 def test_life_of_a_job_is_where_the_page_asks_for_it() -> None:
     """The page says where the diagram goes, and tells the words on its edges."""
-    page = (ROOT / "docs" / "life-of-a-job.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "life-of-a-job.md").read_text()
     assert page.count("<!-- site: life-of-a-job -->") == 1
     told = {word for words in WORDS.values() for word in words.split(", ")}
     assert [word for word in sorted(told) if word not in page.lower()] == []
@@ -120,10 +120,10 @@ def test_examples_page_has_every_file_under_its_anchor() -> None:
 @pytest.mark.parametrize(
     ("page", "link", "led"),
     [
-        ("embedders.md", "../examples/", "examples.md"),
-        ("embedders.md", "../examples/own_worker.py", "examples.md#own-worker-py"),
+        ("guides/embedding.md", "../../examples/", "../examples.md"),
+        ("guides/embedding.md", "../../examples/own_worker.py", "../examples.md#own-worker-py"),
         ("guides/hooks.md", "../../examples/third-party-operation", "../examples.md#third-party-operation"),
-        ("guides/hooks.md", "../operators.md#what-ran", "../operators.md#what-ran"),
+        ("guides/hooks.md", "operators.md#what-ran", "operators.md#what-ran"),
     ],
 )
 def test_links_to_examples_lead_to_their_page(page: str, link: str, led: str) -> None:

@@ -21,10 +21,10 @@ from command_pages import commands
 
 import pitstop
 import pitstop_database_maintenance
-from pitstop import offers
 from pitstop.cli.app import app
+from pitstop.contracts.hooks import Specifications
 from pitstop.errors import PitstopError
-from pitstop.hooks import Specifications
+from pitstop.registry import catalog
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -83,7 +83,7 @@ def test_hook_is_documented(hook: str) -> None:
     """It has a section of its own, with its docstring and an example, and a row in the table of threads."""
     page = (REFERENCE / "hooks.md").read_text()
     section = re.search(
-        rf"^::: pitstop\.hooks\.Specifications\.{hook}\n(.*?)(?=^:::|\Z)", page, re.MULTILINE | re.DOTALL
+        rf"^::: pitstop\.contracts\.hooks\.Specifications\.{hook}\n(.*?)(?=^:::|\Z)", page, re.MULTILINE | re.DOTALL
     )
     assert section is not None
     assert f"def {hook}(" in section[1]
@@ -172,13 +172,13 @@ def test_command_is_tested(command: str) -> None:
 
 def groups() -> list[str]:
     """Return every group: those that the registry knows, those that plugins add, and those that we declare."""
-    named = [value for name, value in vars(offers).items() if name.isupper() and isinstance(value, str)]
+    named = [value for name, value in vars(catalog).items() if name.isupper() and isinstance(value, str)]
     known = {value for value in named if value.startswith("pitstop.")}
     added = {getattr(module, "GROUP", None) for module in modules()} - {None}
     declared = set()
     for path in ("core/pyproject.toml", "plugins/database-maintenance/pyproject.toml"):
         declared |= tomllib.loads((ROOT / path).read_text())["project"].get("entry-points", {}).keys()
-    operations = {group for group in declared if group.startswith(offers.OPERATIONS)}
+    operations = {group for group in declared if group.startswith(catalog.OPERATIONS)}
     return sorted(known | added | (declared - operations))
 
 
@@ -211,3 +211,31 @@ def test_group_is_tested(group: str) -> None:
 
 def _is_of(key: object, group: str) -> bool:
     return isinstance(key, str) and (key.startswith(group) if group.endswith(".") else key == group)
+
+
+# -- where to change what ----------------------------------------------------------------------------------------------
+
+HOMES = {
+    "core": ROOT / "core" / "src" / "pitstop",
+    "plugin": ROOT / "plugins" / "database-maintenance" / "src" / "pitstop_database_maintenance",
+}
+
+
+def places_to_change() -> list[Path]:
+    """Return the paths that CONTRIBUTING.md sends a contributor to; a bare name is beside the one before it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| (`[^|]+) \|$", text[text.index("## Where do I change what") :], re.MULTILINE)
+    found: list[Path] = []
+    for name in re.findall(r"`([\w/]+)(?:/<[^`]*)?`", " ".join(rows)):
+        home, _, rest = name.partition("/")
+        found.append(HOMES[home] / rest if home in HOMES else found[-1].parent / name)
+    return found
+
+
+def test_contributors_are_sent_to_places_that_exist() -> None:
+    """Each module or package is there, and every package of both distributions is named."""
+    places = places_to_change()
+    assert [place for place in places if not (place.is_dir() or place.with_suffix(".py").is_file())] == []
+    packages = {folder for home in HOMES.values() for folder in home.iterdir() if (folder / "__init__.py").is_file()}
+    named = {package for package in packages if any(package in (place, *place.parents) for place in places)}
+    assert {package.name for package in packages - named} == set()

@@ -58,8 +58,8 @@ def test_site_loads_nothing_from_elsewhere(site: Path) -> None:
 
 def test_site_draws_the_life_of_a_job(site: Path) -> None:
     """As SVG that names every status, with an edge for each transition, and no mermaid is left to be drawn."""
-    text = page(site, "life-of-a-job")
-    (drawing,) = re.findall(r'<figure class="drawing">(.*?)</figure>', text, re.DOTALL)
+    text = page(site, "explanation/life-of-a-job")
+    _flow, drawing = re.findall(r'<figure class="drawing">(.*?)</figure>', text, re.DOTALL)
     assert {str(status) for status in TRANSITIONS} <= set(re.findall(r"\w+", words(drawing)))
     moves = sum(len(after) for after in TRANSITIONS.values())
     ends = sum(status.terminal for status in TRANSITIONS)
@@ -84,7 +84,7 @@ def test_site_reference_shows_the_fields_of_records(site: Path) -> None:
     assert "Tolerance ( * , on_error : OnError = 'continue' , max_failures : int = 0 )" in text
     assert "summary ( str , default: '' ) \N{EN DASH} one line for a person." in text
     assert "created_at, not_before, started_at, finished_at \N{EN DASH} when it was created" in text
-    run = re.search(r"Run \( \* , (.*?) \)", words(page(site, "reference/pitstop")))
+    run = re.search(r"RunResult \( \* , (.*?) \)", words(page(site, "reference/pitstop")))
     assert run is not None
     assert "lines : " in run[1]
     assert "ok : " not in run[1], "a property is no argument"
@@ -108,10 +108,10 @@ def test_site_reference_shows_the_fields_of_errors(site: Path) -> None:
 
 def test_site_reference_has_introductions_of_its_own(site: Path) -> None:
     """What a module's docstring says to who works on it stands on no page."""
-    assert "No behaviour stands here" in (pitstop.contracts.__doc__ or "")
+    assert "each promise is in the docstring" in (pitstop.contracts.__doc__ or "")
     for file in site.rglob("*.html"):
         text = file.read_text()
-        assert "No behaviour stands here" not in text, file
+        assert "each promise is in the docstring" not in text, file
         assert "knows no kind" not in text, file
 
 

@@ -14,8 +14,6 @@ from pitstop.cli.app import BUILT_IN
 
 from .tutorials import Reader, Step, steps
 
-pytestmark = pytest.mark.once
-
 ROOT = Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 OFFLINE = re.compile(r"No matching distribution found for (hatchling|setuptools)|Failed to establish a new connection")
@@ -26,12 +24,14 @@ def reader(tmp_path: Path) -> Reader:
     return Reader(tmp_path, Path(sys.executable).parent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["operator", "embedder"])
 def test_tutorial_goes_as_it_says(reader: Reader, name: str) -> None:
     """Its files are written, its commands run, and what comes is what is shown."""
     assert reader.follow((TUTORIALS / f"{name}.md").read_text()) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("new" not in BUILT_IN, reason="there is no 'pitstop new' yet")
 def test_tutorial_of_plugin_authors_goes_as_it_says(tmp_path: Path) -> None:
     """Two packages are made, installed with pip into a fresh environment, tested, changed and used there."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pitstop_database_maintenance.testing import SQLiteOperationContract
+from pitstop_database_maintenance.sqlite.testing import SQLiteOperationContract
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 import pitstop
-from pitstop.definitions import load
-from pitstop.testing.runners import RunnerContract
+from pitstop.cli.definitions import load
+from pitstop.testing.contracts.runner import RunnerContract
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BIN = Path(sys.executable).parent
@@ -204,6 +204,20 @@ def test_service_answers_all_requests_and_cancels_the_report(program: Program, e
     assert list((environment / "state" / "jobs.db-runners").iterdir()) == [], "it withdrew as an owner"
 
 
+@pytest.mark.parametrize("logger", ["loguru", "logging", "structlog"])
+def test_logs_are_what_the_guide_quotes(program: Program, logger: str) -> None:
+    """An application with each logger sees, and the log of the job holds, what the guide for embedders says."""
+    guide = (EXAMPLES.parent / "docs" / "guides" / "embedding.md").read_text()
+    quoted = guide.partition(f"logs_{logger}.py)")[2].partition("```text\n")[2].partition("```")[0]
+    assert _numbered_ids(program(f"logs_{logger}.py")) == _numbered_ids(quoted)
+
+
+def _numbered_ids(text: str) -> str:
+    """Return a text with its job ids replaced by their order."""
+    ids = list(dict.fromkeys(re.findall(r"\b[0-9a-z]{16}\b", text)))
+    return re.sub(r"\b[0-9a-z]{16}\b", lambda found: f"job {ids.index(found[0])}", text)
+
+
 def test_hooks_are_called_in_order_and_a_broken_one_costs_nothing(program: Program) -> None:
     """The life of the job is printed step by step, and the failure of the other plugin in between."""
     printed = re.sub(r"\d+\.\d{6} s", "N s", program("hooks.py"))
@@ -225,10 +239,10 @@ def test_definitions_load_with_all_that_they_say() -> None:
     definitions = load(EXAMPLES / "pitstop.toml")
     assert list(definitions) == ["nightly", "fleet", "check"]
     nightly = definitions["nightly"]
-    assert (nightly.title, nightly.timeout) == ("nightly upkeep", 1800)
-    assert (nightly.max_attempts, nightly.on_error) == (2, "stop")
+    assert (nightly.options.name, nightly.options.timeout) == ("nightly upkeep", 1800)
+    assert (nightly.options.max_attempts, nightly.options.on_error) == (2, "stop")
     assert nightly.config["parameters"] == {"analyze": {"limit": 1000}}
-    assert (definitions["fleet"].title, definitions["fleet"].max_failures) == ("fleet", 1)
+    assert (definitions["fleet"].options.name, definitions["fleet"].options.max_failures) == ("fleet", 1)
     assert definitions["check"].what == "database_maintenance_operation"
 
 
@@ -265,7 +279,7 @@ import time
 
 import pitstop
 from huey_runner import huey, registry
-from pitstop.testing.runners.errands import Errand
+from pitstop.testing.contracts.runner import ScriptedWorker
 
 meeting = threading.Barrier(2, timeout=30)
 
@@ -292,7 +306,7 @@ class Laps:
 
 
 registry.add_worker(Laps)
-registry.add_worker(Errand)
+registry.add_worker(ScriptedWorker)
 '''
 
 
@@ -355,7 +369,7 @@ def test_huey_runner_carries_a_plan_through_in_the_consumer(
     consumer = consume()
     with runner_module.connect() as orchestrator:
         root = orchestrator.wait(orchestrator.submit(plan).id, timeout=PATIENCE)
-        run = pitstop.Run.of(orchestrator.store, root.id)
+        run = pitstop.RunResult.of(orchestrator.store, root.id)
     assert (root.status, root.counts) == (pitstop.JobStatus.FAILED, pitstop.Counts(completed=5, failed=1))
     a, b, c, d, e, f = run.children
     assert d.error.message == "a wheel came off"
@@ -381,7 +395,7 @@ def test_huey_runner_works_with_forked_workers(
     with runner_module.connect() as orchestrator:
         plan = race(*(lap(name, resource="track") for name in "abc"), lap("d", seconds=0.5))
         root = orchestrator.wait(orchestrator.submit(plan).id, timeout=PATIENCE)
-        a, b, c, d = pitstop.Run.of(orchestrator.store, root.id).children
+        a, b, c, d = pitstop.RunResult.of(orchestrator.store, root.id).children
     assert root.status is pitstop.JobStatus.COMPLETED
     assert a.finished_at <= b.started_at
     assert b.finished_at <= c.started_at
@@ -397,10 +411,10 @@ def test_huey_runner_tells_a_running_job_to_stop(
     consume()
     with runner_module.connect() as orchestrator:
         root = orchestrator.submit(race(lap("a", resource="track", seconds=PATIENCE), lap("b", resource="track")))
-        first, second = pitstop.Run.of(orchestrator.store, root.id).children
+        first, second = pitstop.RunResult.of(orchestrator.store, root.id).children
         wait_for(orchestrator, first.id, pitstop.JobStatus.RUNNING)
         done = orchestrator.cancel(root.id, reason="rain")
-        assert (done.cancelled, done.told) == ((second.id,), (first.id,))
+        assert (done.cancelled, done.stopping) == ((second.id,), (first.id,))
         assert orchestrator.wait(root.id, timeout=PATIENCE).status is pitstop.JobStatus.CANCELLED
 
 
@@ -411,7 +425,7 @@ def test_huey_runner_takes_up_what_a_killed_consumer_left(
     consumer = consume()
     with runner_module.connect() as orchestrator:
         root = orchestrator.submit(race(lap("a", resource="track", seconds=PATIENCE), lap("b", resource="track")))
-        first, _ = pitstop.Run.of(orchestrator.store, root.id).children
+        first, _ = pitstop.RunResult.of(orchestrator.store, root.id).children
         wait_for(orchestrator, first.id, pitstop.JobStatus.RUNNING)
         consumer.kill()
         consumer.wait(PATIENCE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness import Reader, fuzz, instrumented
 
 with instrumented():
-    from pitstop.cli.run import assign
+    from pitstop.cli.options import assign
     from pitstop.errors import InputError
     from pitstop.jobs import Job
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import Distribution
+import importlib.metadata
 from typing import Any
 
 from harness import fuzz, instrumented
 
 with instrumented():
-    from pitstop.declarations import PREFIX, Source, parse
+    from pitstop.registry.entry_points import PREFIX, Distribution, parse_entry_points
 
-SOURCE = Source(distribution="acme", version="1", location="/site", where="/site/acme/entry_points.txt")
+SOURCE = Distribution(name="acme", version="1", location="/site", where="/site/acme/entry_points.txt")
 CORPUS = (
     b"[pitstop.workers]\nx = a:b\n",
     b"\xef\xbb\xbf[ pitstop.workers ]\r\n# one\r\n; two\r\n\r\nx = a.b : c.d [extra, other]\r\n",
@@ -22,7 +22,7 @@ CORPUS = (
 )
 
 
-class Installed(Distribution):
+class Installed(importlib.metadata.Distribution):
     """A distribution of which there is nothing but its entry points."""
 
     def __init__(self, text: str) -> None:
@@ -37,7 +37,7 @@ class Installed(Distribution):
 
 def TestOneInput(data: bytes) -> None:
     """Read the text; compare it with the reference, unless that refuses it or we do."""
-    entries, problems = parse(data, SOURCE)
+    entries, problems = parse_entry_points(data, SOURCE)
     for entry in entries:
         module, _, attribute = entry.target.partition(":")
         assert entry.group.startswith(PREFIX), entry

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import fuzz, instrumented
 
 with instrumented():
-    from pitstop.definitions import load
+    from pitstop.cli.definitions import load
     from pitstop.errors import InputError
 
 FILE = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)) / "pitstop.toml"
@@ -40,7 +40,7 @@ def TestOneInput(data: bytes) -> None:
         assert definition.name == name
         assert definition.what
         assert isinstance(definition.config, dict)
-        assert definition.timeout is None or 0 < definition.timeout < float("inf")
+        assert definition.options.timeout is None or 0 < definition.options.timeout < float("inf")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tempfile
 from harness import Reader, fuzz, instrumented
 
 with instrumented():
-    from pitstop.discovery import discover
+    from pitstop.registry.discovery import discover
 
 ENDINGS = (".dist-info", ".egg-info", ".DIST-INFO", ".dist-info.dist-info", "-1.0.dist-info", "-2-py3.11.egg-info")
 CORPUS = (

@@ -8,8 +8,8 @@ from harness import Reader, fuzz, instrumented
 
 with instrumented():
     from pitstop.errors import InputError
-    from pitstop.expansion import expand
-    from pitstop.masking import mask
+    from pitstop.jobs.variables import expand
+    from pitstop.secrets.masking import mask
 
 CORPUS = (
     b"${A}\0\0value\0\0other\0\0",

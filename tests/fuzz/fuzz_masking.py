@@ -7,8 +7,8 @@ import json
 from harness import Reader, fuzz, instrumented
 
 with instrumented():
-    from pitstop.credentials import secrets_of
-    from pitstop.masking import mask, mask_value
+    from pitstop.secrets.masking import mask, mask_value
+    from pitstop.secrets.places import secrets_of
 
 #: Where a secret can stand in a text of any kind; `{}` is the place.
 PLACES = (

@@ -9,8 +9,8 @@ from harness import Reader, fuzz, instrumented
 
 with instrumented():
     from pitstop.errors import InputError
-    from pitstop.stores import sqlite
-    from pitstop_database_maintenance.urls import absolute, identity, label, parse, sqlite_url
+    from pitstop.stores.sqlite import store
+    from pitstop_database_maintenance.databases.urls import absolute, identity, label, parse, sqlite_url
 
 CORPUS = (
     b"app.db\0\0",
@@ -29,16 +29,16 @@ class FakeStore:
 
     def __init__(self, path: str | Path, *, durability: str = "full") -> None:
         self.path = Path(path)
-        sqlite._check_durability(durability)
+        store._check_durability(durability)
 
 
 def TestOneInput(data: bytes) -> None:
     """Read a text as a database, and another as a store."""
     reader = Reader(data)
     _database(reader.text())
-    with mock.patch.object(sqlite, "SQLiteStore", FakeStore):
+    with mock.patch.object(store, "SQLiteStore", FakeStore):
         try:
-            sqlite.open_url(reader.text())
+            store.open_url(reader.text())
         except InputError as error:
             str(error)
 

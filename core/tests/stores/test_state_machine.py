@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,21 +21,31 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pitstop.contracts import Finished, JobQuery, JobStore
+from pitstop.contracts import CompletionReceipt, JobQuery, JobStore
 from pitstop.errors import StoreError, UnknownJobError
-from pitstop.jobs import Conclusion, Counts, ErrorRecord, Job, JobRecord, JobStatus, Progress, Result, Tolerance
-from pitstop.logs import LogLine
-from pitstop.manager import JobManager
+from pitstop.jobs import (
+    Conclusion,
+    Counts,
+    ErrorRecord,
+    Job,
+    JobRecord,
+    JobStatus,
+    LogLine,
+    Progress,
+    Result,
+    Tolerance,
+)
+from pitstop.orchestration.manager import JobManager
 from pitstop.stores.memory import MemoryStore
-from pitstop.stores.sqlite import SQLiteStore
+from pitstop.stores.sqlite.store import SQLiteStore
 
-from ..life.conftest import FakeClock
+from ..helpers import FakeClock
 from .model import JITTER, LEASE, LEGAL, C, End, F, Model, Node, P, R, X
-
-pytestmark = pytest.mark.once
 
 #: How many random lives each store goes through; more of them, and other ones each time, with PITSTOP_EXAMPLES=5000.
 EXAMPLES = {"memory": 180, "process": 70, "full": 20}
+#: Of these, in the usual tests.
+FEW = {"memory": 12, "process": 6, "full": 2}
 ASKED = os.environ.get("PITSTOP_EXAMPLES")
 STEPS = 50
 #: So many jobs are enough for everything that can happen; with more of them each step takes longer.
@@ -191,7 +201,7 @@ class Life(RuleBasedStateMachine):
             with pytest.raises(StoreError, match=r"id.* is taken"):
                 manager.create([*jobs, self.nodes[taken % len(self.nodes)].job], shared=shared)
         records = manager.create(jobs, shared=shared)
-        nodes = self.model.create(jobs, None if shared else manager.owner.id, self.now)
+        nodes = self.model.create(jobs, None if shared else manager.process_lock.id, self.now)
         assert records == [node.record() for node in nodes]
         self._learn(nodes)
 
@@ -201,10 +211,10 @@ class Life(RuleBasedStateMachine):
             return
         manager, job = self.managers[who], shape.job(self._new_id())
         created, claimed = manager.create_running(job)
-        [node] = self.model.create([job], manager.owner.id, self.now)
+        [node] = self.model.create([job], manager.process_lock.id, self.now)
         assert created == node.record()
         self._learn([node])
-        self._took(who, claimed, self.model.claim(job.id, manager.owner.id, self.now))
+        self._took(who, claimed, self.model.claim(job.id, manager.process_lock.id, self.now))
 
     @rule(step=beside)
     def look_after(self, step: tuple[Any, ...]) -> None:
@@ -225,7 +235,7 @@ class Life(RuleBasedStateMachine):
 
     def _claim(self, job_id: str, who: int) -> JobRecord | None:
         record = self.managers[who].claim(job_id)
-        self._took(who, record, self.model.claim(job_id, self.managers[who].owner.id, self.now))
+        self._took(who, record, self.model.claim(job_id, self.managers[who].process_lock.id, self.now))
         return record
 
     @rule(pick=pick, who=who, ends=ends)
@@ -263,7 +273,7 @@ class Life(RuleBasedStateMachine):
     def _finish(
         self, who: int, record: JobRecord, kind: Any, following: str | None = None, *, shared: bool = False
     ) -> None:
-        owner, text = self.managers[who].owner.id, f"{kind} at {self.now}"
+        owner, text = self.managers[who].process_lock.id, f"{kind} at {self.now}"
         line = LogLine(
             job_id=record.id, correlation_id=record.job.correlation_id, at=self.now, level="INFO", message=text
         )
@@ -290,7 +300,7 @@ class Life(RuleBasedStateMachine):
         node = self.model.nodes.get(record.id)
         return node and node.status
 
-    def _ended(self, finished: Finished | None, end: End | None) -> None:
+    def _ended(self, finished: CompletionReceipt | None, end: End | None) -> None:
         assert (finished is None) is (end is None), f"{finished} instead of {end}"
         if finished is not None and end is not None:
             assert finished.record == end.node.record()
@@ -320,28 +330,28 @@ class Life(RuleBasedStateMachine):
             return
         done = self.managers[who].cancel(job_id, reason=reason)
         self._followed(done.cancelled, effects.cancelled)
-        self._followed(done.told, effects.told)
+        self._followed(done.stopping, effects.told)
         self._closed(done.closed, effects.closed)
 
     # -- owners come and go, time passes ---------------------------------------------------------------------------
 
     def heartbeat(self, who: int) -> None:
-        owner = self.managers[who].owner.id
+        owner = self.managers[who].process_lock.id
         assert self.managers[who].heartbeat() == self.model.heartbeat(owner, self.now)
 
     def adopt(self, picks: list[int], who: int) -> None:
         ids = [self.any_id(pick, lambda node: node.is_open) for pick in picks]
         self.managers[who].adopt(ids)
-        self.model.adopt(ids, self.managers[who].owner.id, self.now)
+        self.model.adopt(ids, self.managers[who].process_lock.id, self.now)
         self.heartbeat(who)
 
     def die(self, who: int, killed: bool) -> None:
         """One process ends, or is killed, and another takes its place."""
-        owner = self.managers[who].owner
+        owner = self.managers[who].process_lock
         if killed and owner.descriptor is not None:
             owner._leave_to_parent()  # the lock goes and its file stays, as when the kernel ends a process
         else:
-            owner.withdraw()
+            owner.release()
         self.model.dead.add(owner.id)
         self.claimed = [each for each in self.claimed if each[0] != who]
         self.managers[who] = self._manager(who)
@@ -351,7 +361,7 @@ class Life(RuleBasedStateMachine):
         manager = self.managers[who]
         rescued = manager.rescue(on_crash=lambda kind: "retry" if kind == "again" else "fail")
         lost, orphans = self.model.rescue(
-            manager.owner.id, self.now, lambda kind: "retry" if kind == "again" else "fail"
+            manager.process_lock.id, self.now, lambda kind: "retry" if kind == "again" else "fail"
         )
         assert len(rescued.lost) == len(lost)
         assert list(rescued.orphans) == orphans
@@ -420,7 +430,7 @@ class Life(RuleBasedStateMachine):
         for resource in ("x", "y"):
             assert [record.id for record in store.waiting(resource)] == self.model.waiting(resource)[:10]
         for manager in self.managers:
-            assert manager.running() == self.model.running(manager.owner.id)
+            assert manager.running() == self.model.running(manager.process_lock.id)
 
     def _has_its_history(self, store: JobStore, root: Node) -> None:
         """Compare each job's changes, and follow the tree's: what has ended stays so, and so does all below it."""
@@ -460,18 +470,18 @@ def _conclusion(kind: Any) -> Conclusion:
     return Conclusion(kind=kind, error=ErrorRecord(type="OSError", message=f"{kind}:\nbroken", traceback="line 1"))
 
 
+@pytest.mark.parametrize("examples", [FEW, pytest.param(EXAMPLES, marks=pytest.mark.slow)], ids=["few", "all"])
 @pytest.mark.parametrize("store", STORES)
-def test_stores_and_managers_do_what_the_model_does(store: str) -> None:
+def test_stores_and_managers_do_what_the_model_does(store: str, examples: Mapping[str, int]) -> None:
     """Whatever is asked for in whatever order, records, histories and answers are what the rules say."""
     machine = type(f"Life_{store}", (Life,), {"make_stores": staticmethod(STORES[store])})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(ASKED) if ASKED else EXAMPLES[store],
+            max_examples=int(ASKED) if ASKED else examples[store],
             stateful_step_count=STEPS,
             derandomize=ASKED is None,
             database=None,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

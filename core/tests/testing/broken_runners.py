@@ -11,13 +11,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
-from pitstop.api import open_store
 from pitstop.contracts import JobStore, RunJob, Runner
-from pitstop.orchestrator import Orchestrator
-from pitstop.registry import Registry
+from pitstop.errors import InvalidJobError
+from pitstop.jobs import Job
+from pitstop.orchestration.orchestrator import Orchestrator
+from pitstop.orchestration.run import open_store
+from pitstop.registry.registry import Registry
 from pitstop.runners.inline import InlineRunner
 from pitstop.runners.thread import ThreadRunner
-from pitstop.testing.runners import RunnerContract
+from pitstop.testing.contracts.runner import RunnerContract
 
 #: Seconds after which a broken runner is believed to have lost a job. A sound one has all the time in the world.
 SHORT = 0.25
@@ -27,6 +29,11 @@ class DropsSome(ThreadRunner):
     def submit(self, job_id: str, *, not_before: float | None = None) -> None:
         if not job_id.endswith("7"):
             super().submit(job_id, not_before=not_before)
+
+
+class Misspells(ThreadRunner):
+    def chekc(self, job: Job) -> None:
+        raise InvalidJobError("it does not run here")
 
 
 class DropsRepeats(ThreadRunner):
@@ -262,6 +269,7 @@ BROKEN: dict[type[Any], str] = {
     ForgetsWhatIsReserved: "test_runner_carries_out_what_was_reserved_before_it_stopped",
     ReservesOn: "test_runner_reserves_nothing_after_it_was_stopped",
     SharesAnything: "test_runner_says_whether_it_is_shared",
+    Misspells: "test_runner_misspells_no_optional_member",
     DropsRetries: "test_retry_runs_when_its_time_has_come",
     DropsEverySecond: "test_plan_is_carried_through",
 }

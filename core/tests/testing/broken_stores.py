@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import fnmatch
+import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
-from pitstop.contracts import Claim, Ending, Finished, JobQuery, JobStore, Running
-from pitstop.errors import StoreError
+from pitstop.contracts import (
+    CancelledJob,
+    Claim,
+    Completion,
+    CompletionReceipt,
+    JobQuery,
+    JobStore,
+    Running,
+    StoredJob,
+    Unreadable,
+)
+from pitstop.errors import StoreError, UnreadableRecordError
 from pitstop.jobs import Counts, JobRecord, JobStatus, LogLine, Progress, StatusChange
 from pitstop.stores.memory import MemoryStore
-from pitstop.stores.sqlite import SQLiteStore
-from pitstop.testing.job_stores import JobStoreContract
-from pitstop.testing.job_stores.shorthand import leaf
+from pitstop.stores.sqlite.store import SQLiteStore
+from pitstop.testing.contracts.job_store import JobStoreContract
+from pitstop.testing.contracts.job_store.builders import leaf
 
-P, R, C, X = JobStatus.PENDING, JobStatus.RUNNING, JobStatus.COMPLETED, JobStatus.CANCELLED
+P, R, C, F, X = tuple(JobStatus)
 
 
 def let_others_in() -> None:
@@ -27,16 +39,15 @@ def let_others_in() -> None:
 
 
 class TakesAnyAttempt(MemoryStore):
-    def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
-        if self.ids(ending.job_id):
-            ending = ending._replace(attempt=self.get(ending.job_id).attempt)
-        return super().finish(ending, then=then)
+    def finish(self, completion: Completion, *, then: Claim | None = None) -> CompletionReceipt | None:
+        if self.ids(completion.job_id):
+            completion = completion._replace(attempt=self.get(completion.job_id).attempt)
+        return super().finish(completion, then=then)
 
 
 class SharesResources(MemoryStore):
-    def claim(self, claim: Claim) -> JobRecord | None:
-        self._holders.clear()
-        return super().claim(claim)
+    def _holder(self, resource: str) -> StoredJob | None:
+        return None
 
 
 class CountsOnce(MemoryStore):
@@ -51,8 +62,8 @@ class LosesLines(MemoryStore):
 
 
 class LosesLastLines(MemoryStore):
-    def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
-        return super().finish(ending._replace(lines=()), then=then)
+    def finish(self, completion: Completion, *, then: Claim | None = None) -> CompletionReceipt | None:
+        return super().finish(completion._replace(lines=()), then=then)
 
 
 class ReordersLines(MemoryStore):
@@ -68,14 +79,14 @@ class ClaimsUnguarded(MemoryStore):
         return super().claim(claim) or self.get(claim.job_id)
 
 
-class HoldsUnguarded(MemoryStore):
+class HoldsUnguarded(SharesResources):
     def claim(self, claim: Claim) -> JobRecord | None:
-        if self.get(claim.job_id).job.resource in self._holders:
-            return None
+        resource = self.get(claim.job_id).job.resource or ""
+        with self.transaction():
+            if MemoryStore._holder(self, resource) is not None:
+                return None
         let_others_in()
-        with self._lock:
-            self._holders.clear()
-            return super().claim(claim)
+        return super().claim(claim)
 
 
 class CreatesUnguarded(MemoryStore):
@@ -98,23 +109,23 @@ class TearsReads(MemoryStore):
 
 class ComesEarly(MemoryStore):
     def claim(self, claim: Claim) -> JobRecord | None:
-        entry = self._entries.get(claim.job_id)
-        if entry is not None:
-            entry.not_before = None
+        job = self.load_job(claim.job_id)
+        if job is not None:
+            job.update(not_before=None)
         return super().claim(claim)
 
 
 class TakesForLost(MemoryStore):
     def claim(self, claim: Claim) -> JobRecord | None:
-        entry = self._entries.get(claim.job_id)
-        if entry is not None and entry.status is R and entry.lease_until is not None and entry.lease_until < claim.now:
-            super().finish(Ending(entry.job.id, entry.attempt, P, claim.now))
+        record = self.get(claim.job_id)
+        if record.status is R and record.lease_until is not None and record.lease_until < claim.now:
+            super().finish(Completion(record.id, record.attempt, P, claim.now))
         return super().claim(claim)
 
 
 class PurgesRoots(MemoryStore):
-    def _below(self, top: Any) -> list[Any]:
-        return []
+    def _below(self, top: StoredJob, statuses: tuple[JobStatus, ...] | None = None) -> Iterator[StoredJob]:
+        return iter(())
 
 
 class PurgesTooSoon(MemoryStore):
@@ -124,14 +135,14 @@ class PurgesTooSoon(MemoryStore):
 
 class PurgesOpenTrees(MemoryStore):
     def purge(self, *, before: float, statuses: Sequence[JobStatus]) -> int:
-        ended = [entry for entry in self._entries.values() if entry.status in statuses and entry.status.terminal]
-        self._drop(ended)
+        ended = [record.id for record in self.select(JobQuery(statuses=(C, F, X), limit=None))]
+        self.remove_jobs(ended)
         return len(ended)
 
 
 class PurgesWhatItSaw(MemoryStore):
     def purge(self, *, before: float, statuses: Sequence[JobStatus]) -> int:
-        saw = len([entry for entry in list(self._entries.values()) if entry.status.terminal])
+        saw = len(self.select(JobQuery(statuses=(C, F, X), limit=None)))
         let_others_in()
         super().purge(before=before, statuses=statuses)
         return saw
@@ -155,41 +166,41 @@ class CreatesOneByOne(MemoryStore):
 
 
 class EndsTwice(MemoryStore):
-    def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
-        finished = super().finish(ending, then=then)
-        ended = finished is None and ending.job_id in self._entries and self.get(ending.job_id).status.terminal
-        return Finished(record=self.get(ending.job_id)) if ended else finished
+    def finish(self, completion: Completion, *, then: Claim | None = None) -> CompletionReceipt | None:
+        receipt = super().finish(completion, then=then)
+        ended = receipt is None and completion.job_id in self._jobs and self.get(completion.job_id).status.terminal
+        return CompletionReceipt(record=self.get(completion.job_id)) if ended else receipt
 
 
 class ClaimsAfterARefusal(MemoryStore):
-    def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
-        finished = super().finish(ending, then=then)
-        if finished is None and then is not None:
+    def finish(self, completion: Completion, *, then: Claim | None = None) -> CompletionReceipt | None:
+        receipt = super().finish(completion, then=then)
+        if receipt is None and then is not None:
             self.claim(then)
-        return finished
+        return receipt
 
 
 class CancelsOnlyItself(MemoryStore):
-    def _live_below(self, top: Any) -> list[Any]:
+    def _live_below(self, top: StoredJob) -> list[StoredJob]:
         return []
 
 
 class LeavesParentsOpen(MemoryStore):
     def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
-        return self._entries[parent_id].record()
+        return self.get(parent_id)
 
 
 class ToleratesEverything(MemoryStore):
-    def stop_below(self, parent_id: str, now: float, reason: str) -> list[Any]:
+    def cancel_descendants(self, parent_id: str, now: float, reason: str) -> list[CancelledJob]:
         return []
 
 
 class RetriesCancelledJobs(MemoryStore):
-    def finish(self, ending: Ending, *, then: Claim | None = None) -> Finished | None:
-        entry = self._entries.get(ending.job_id)
-        if entry is not None and ending.status is P:
-            entry.cancel_requested_at = None
-        return super().finish(ending, then=then)
+    def finish(self, completion: Completion, *, then: Claim | None = None) -> CompletionReceipt | None:
+        job = self.load_job(completion.job_id)
+        if job is not None and completion.status is P:
+            job.update(cancel_requested_at=None)
+        return super().finish(completion, then=then)
 
 
 class FindsAbbreviations(MemoryStore):
@@ -199,7 +210,7 @@ class FindsAbbreviations(MemoryStore):
 
 class TakesWildcards(MemoryStore):
     def ids(self, prefix: str, *, limit: int = 10) -> list[str]:
-        return sorted(job_id for job_id in self._entries if fnmatch.fnmatch(job_id, f"{prefix.replace('%', '*')}*"))
+        return sorted(job_id for job_id in self._jobs if fnmatch.fnmatch(job_id, f"{prefix.replace('%', '*')}*"))
 
 
 class ListsOldestFirst(MemoryStore):
@@ -209,19 +220,19 @@ class ListsOldestFirst(MemoryStore):
 
 class TellsOldProgress(MemoryStore):
     def progress(self, job_id: str, attempt: int, progress: Progress) -> None:
-        if job_id in self._entries:
-            self._entries[job_id].progress = progress
+        if job_id in self._jobs:
+            self._jobs[job_id].update(progress=progress)
 
 
 class StartsAllAtOnce(MemoryStore):
-    def _is_next(self, entry: Any, firsts: Any) -> bool:
-        return entry.job.resource not in self._holders
+    def _is_next(self, record: JobRecord, firsts: dict[tuple[str, str], int | None]) -> bool:
+        return record.job.resource is None or self._holder(record.job.resource) is None
 
 
 class ExtendsAllLeases(MemoryStore):
     def heartbeat(self, owner: str, *, lease_until: float) -> list[Running]:
-        for other in list(self._running):
-            super().heartbeat(other, lease_until=lease_until)
+        for record in self.select(JobQuery(statuses=(R,))):
+            super().heartbeat(record.owner or "", lease_until=lease_until)
         return self.running(owner)
 
 
@@ -248,7 +259,7 @@ class RaisesWhatCannotTravel(MemoryStore):
             super().__init__(url="memory:", problem=problem)
 
     def create(self, records: Sequence[JobRecord], *, then: Claim | None = None) -> JobRecord | None:
-        if any(record.id in self._entries for record in records):
+        if any(record.id in self._jobs for record in records):
             raise self.TakenError("a job id is taken", self._lock)
         return super().create(records, then=then)
 
@@ -274,13 +285,54 @@ class StartsAnew(SQLiteStore):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         for record in self.select(JobQuery(statuses=(R,), leaves=True)):
-            self.finish(Ending(record.id, record.attempt, P, record.created_at))
+            self.finish(Completion(record.id, record.attempt, P, record.created_at))
 
 
 class StartsFull(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.create([leaf("left over")])
+
+
+class SwallowsUnreadable(SQLiteStore):
+    def claim(self, claim: Claim) -> JobRecord | None:
+        try:
+            return super().claim(claim)
+        except UnreadableRecordError:
+            return None
+
+
+class NamesNobody(SQLiteStore):
+    def claim(self, claim: Claim) -> JobRecord | None:
+        try:
+            return super().claim(claim)
+        except UnreadableRecordError as error:
+            raise UnreadableRecordError(url=error.url, problem=error.problem) from None
+
+
+class LeavesUnreadableOpen(SQLiteStore):
+    def fail_unreadable(self, unreadable: Unreadable, *, now: float) -> CompletionReceipt | None:
+        return None
+
+
+class FailsUnreadableTwice(SQLiteStore):
+    _first: CompletionReceipt | None = None
+
+    def fail_unreadable(self, unreadable: Unreadable, *, now: float) -> CompletionReceipt | None:
+        self._first = self._first or super().fail_unreadable(unreadable, now=now)
+        return self._first
+
+
+class HidesUnreadable(SQLiteStore):
+    def finish(self, completion: Completion, *, then: Claim | None = None) -> CompletionReceipt | None:
+        receipt = super().finish(completion, then=then)
+        return receipt and receipt._replace(unreadable=None)
+
+
+class LosesTheEnd(SQLiteStore):
+    def finish(self, completion: Completion, *, then: Claim | None = None) -> CompletionReceipt | None:
+        receipt = super().finish(completion, then=then)
+        return None if receipt and receipt.unreadable else receipt
 
 
 #: What must be noticed by which test of the contract.
@@ -297,6 +349,12 @@ BROKEN: dict[type[JobStore], str] = {
     TearsReads: "test_reader_sees_whole_transactions",
     ComesEarly: "test_claim_of_what_cannot_be_had_is_none",
     TakesForLost: "test_store_takes_no_job_for_lost",
+    SwallowsUnreadable: "test_claim_of_an_unreadable_record_says_so",
+    NamesNobody: "test_claim_of_an_unreadable_record_says_so",
+    LeavesUnreadableOpen: "test_fail_unreadable_ends_what_was_claimed",
+    FailsUnreadableTwice: "test_fail_unreadable_ends_what_was_claimed",
+    HidesUnreadable: "test_finish_tells_of_an_unreadable_job_that_it_claimed",
+    LosesTheEnd: "test_finish_tells_of_an_unreadable_job_that_it_claimed",
     PurgesRoots: "test_purge_removes_every_depth_of_a_tree",
     PurgesTooSoon: "test_purge_removes_whole_trees_with_their_logs",
     PurgesOpenTrees: "test_purge_goes_by_the_root",
@@ -336,6 +394,12 @@ class Opens(JobStoreContract):
     def open_store(self, folder: Path) -> JobStore:
         store: JobStore = self.kind() if issubclass(self.kind, MemoryStore) else self.kind(folder / "jobs.db")
         return store
+
+    def spoil_record(self, store: JobStore, job_id: str) -> None:
+        if store.path is None:
+            super().spoil_record(store, job_id)
+        with closing(sqlite3.connect(str(store.path))) as connection, connection:
+            connection.execute("UPDATE job SET config = 'no JSON' WHERE id = ?", (job_id,))
 
     def reopen_store(self, store: JobStore) -> JobStore:
         assert store.path is not None

@@ -15,6 +15,8 @@ import threading
 import time
 from typing import Any, ClassVar
 
+import pytest
+
 import pitstop
 from pitstop.testing import OperationContract, WorkerContract
 
@@ -655,9 +657,20 @@ class OnCrashMaybe(Good):
     on_crash = "maybe"
 
 
+class Misspells(Good):
+    on_crahs = "retry"
+
+
+class TestMisspells(Contract):
+    worker = Misspells
+    # where it is added it is warned of, which the pytest around this one would make an error of
+    pytestmark = pytest.mark.filterwarnings("ignore:.*on_crahs:UserWarning")
+    breaks = {"test_worker_is_one"}
+
+
 class TestOnCrashMaybe(Contract):
     worker = OnCrashMaybe
-    breaks = {"test_worker_is_one"}
+    breaks = {"test_worker_is_one", "test_execute_completes", "test_execute_twice_in_a_row"}
 
 
 # -- operations ------------------------------------------------------------------------------------------------------

@@ -6,11 +6,10 @@ import threading
 
 import pytest
 
-from pitstop.testing.contract import Contract
-from pitstop.testing.job_stores import JobStoreContract
-from pitstop.testing.patience import eventually, together
-from pitstop.testing.promises import Promises
-from pitstop.testing.runners import RunnerContract
+from pitstop.testing.contracts.base import Contract, Promises
+from pitstop.testing.contracts.job_store import JobStoreContract
+from pitstop.testing.contracts.runner import RunnerContract
+from pitstop.testing.fakes.waiting import eventually, together
 
 
 def test_contract_is_collected_only_where_it_is_subclassed() -> None:

@@ -7,6 +7,8 @@ import importlib
 import pytest
 
 from pitstop.testing import WorkerContract
+from pitstop.testing.observe.environment import INITIAL
+from pitstop.testing.observe.fresh_import import import_freshly
 
 WORKER = """
 class W:
@@ -70,6 +72,30 @@ def suite(tmp_path, monkeypatch):
         return Suite()
 
     return make
+
+
+@pytest.mark.parametrize("where", ["beside it", "elsewhere", "nowhere"])
+@pytest.mark.parametrize("compiled", [False, True], ids=["fresh", "changed since"])
+def test_compiled_modules_are_nobodys_deed(tmp_path, monkeypatch, where, compiled):
+    """Python keeps what it compiles, wherever it is told to: an author who runs the suite first has done nothing."""
+    (tmp_path / "site").mkdir()
+    module = tmp_path / "site" / "not_compiled_yet.py"
+    module.write_text("NUMBER = 1\n")
+    monkeypatch.syspath_prepend(str(module.parent))
+    environment = {name: value for name, value in INITIAL.items() if not name.startswith("PYTHON")}
+    environment |= {
+        "beside it": {},
+        "elsewhere": {"PYTHONPYCACHEPREFIX": str(tmp_path / "kept" / "bytecode")},
+        "nowhere": {"PYTHONDONTWRITEBYTECODE": "1"},
+    }[where]
+    monkeypatch.setattr("pitstop.testing.observe.fresh_import.INITIAL", environment)
+    (tmp_path / "empty").mkdir()
+    if compiled:
+        import_freshly(module.stem, None, tmp_path / "empty")
+        module.write_text("NUMBER = 12345\n")
+    found = import_freshly(module.stem, None, tmp_path / "empty")
+    assert (found.deeds, found.error) == ((), "")
+    assert len(list(tmp_path.rglob("not_compiled_yet*.pyc"))) == (where != "nowhere")
 
 
 @pytest.mark.parametrize("deed", DEEDS)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-
-pytestmark = pytest.mark.once
+from tests.sampling import chosen, some
 
 HERE = Path(__file__).parent
 
@@ -31,10 +31,11 @@ class Outcomes:
             self.failed[name][test] = str(report.longrepr)
 
 
-def _run(file: Path, *arguments: str) -> Outcomes:
+def _run(file: Path, *arguments: str, classes: Iterable[str] = ()) -> Outcomes:
     outcomes = Outcomes()
+    names = [f"{file}::{name}" for name in classes] or [str(file)]
     options = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", "/dev/null", "--import-mode=importlib"]
-    pytest.main([str(file), *options, "--rootdir", str(file.parent), *arguments], plugins=[outcomes])
+    pytest.main([*names, *options, "--rootdir", str(file.parent), *arguments], plugins=[outcomes])
     return outcomes
 
 
@@ -55,17 +56,19 @@ BROKEN: list[Any] = [
 
 
 @pytest.fixture(scope="module")
-def broken() -> Outcomes:
-    """What came of all broken workers; the tests of imports are about modules, and stand in a file of their own."""
-    return _run(HERE / "broken_workers.py", "-k", "not test_import and not of_the_module")
+def broken(request: pytest.FixtureRequest) -> Outcomes:
+    """What came of broken workers; the tests of imports are about modules, and stand in a file of their own."""
+    classes = [suite.__name__ for suite in chosen(request, "suite")]
+    return _run(HERE / "broken_workers.py", "-k", "not test_import and not of_the_module", classes=classes)
 
 
-@pytest.mark.parametrize("suite", BROKEN, ids=lambda suite: suite.__name__)
+@pytest.mark.parametrize("suite", some(BROKEN, each=12), ids=lambda suite: suite.__name__)
 def test_contract_tells_what_is_broken(broken: Outcomes, suite: Any) -> None:
     """Each broken promise fails its tests, and no other test fails."""
     assert set(broken.failed[suite.__name__]) == suite.breaks
 
 
+@pytest.mark.slow
 def test_contract_accepts_what_is_odd_but_legal() -> None:
     """Nothing is demanded that nobody has promised."""
     outcomes = _run(HERE / "odd_workers.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
+import loguru
 import pytest
 
 import pitstop
@@ -27,6 +28,27 @@ def test_context_keeps_what_the_job_says():
     assert context.messages() == ["3 of 5", "beware"]
     assert context.messages("WARNING") == ["beware"]
     assert (context.job.config, context.attempt, context.deadline) == ({"a": 1}, 1, None)
+
+
+def test_context_has_a_logger_like_the_real_one(capsys):
+    """It is loguru's, bound to the job, and silent; in a message with arguments it fills in what loguru does."""
+    context = FakeContext()
+    assert type(context.logger) is type(loguru.logger)
+    context.logger.bind(table="t").opt(lazy=True).success("{} rows, {size}", lambda: 3, size=lambda: 7)
+    with pytest.raises(KeyError, match="name"):
+        context.logger.info("{name}", 1)
+    with context.capture():
+        loguru.logger.debug("its own")
+    first, second = context.lines
+    assert (first.level, first.message, first.source, first.extra) == (
+        "INFO",
+        "3 rows, 7",
+        "pitstop",
+        {"table": "t", "size": 7},
+    )
+    assert (second.message, second.source) == ("its own", __name__)
+    assert {line.job_id for line in context.lines} == {context.job.id}
+    assert "3 rows" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("tell", "error"), [("cancel", pitstop.JobCancelledError), ("expire", DeadlineExceededError)])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from attrs import evolve
 
-from pitstop_database_maintenance.assessment import Look
-from pitstop_database_maintenance.history import History
-from pitstop_database_maintenance.sqlite.inspection import Folder, Inspection, Interval, SchemaFacts, Waste
+from pitstop_database_maintenance.databases.assessment import Look
+from pitstop_database_maintenance.history import CheckRecord, History
+from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, inspected_state
+from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
+from pitstop_database_maintenance.sqlite.inspection.records import Inspection, Interval, SchemaFacts, Waste
 
-NOW = 1_800_000_000.0
+NOW = 1_700_000_000.0
 DAY = 86_400.0
 PAGE = 4096
 BESIDE = Folder(path="/data", device=1, free=10**12, kind="ext4")
@@ -47,6 +50,11 @@ def inspection(*, megabytes: int = 300, waste: float | None = 0.4, free: float =
         library="3.40.1",
     )
     return evolve(made, **others)
+
+
+def remember(found: Inspection, history: History, checks: Iterable[CheckRecord]) -> None:
+    """Have the history know of checks of the file that was found."""
+    Verdicts(history=history.of("sqlite:/data/app.db"), state=inspected_state(found)).keep(checks)
 
 
 def look(found: Inspection, history: History, **others: Any) -> Look:

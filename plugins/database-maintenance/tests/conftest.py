@@ -15,8 +15,20 @@ from typing import Any
 import pytest
 
 from pitstop.errors import DeadlineExceededError, JobCancelledError, UnknownNameError
+from pitstop.jobs import Job
 from pitstop.operations import Operation, operation_of
+from pitstop.secrets.masking import mask_value
+from pitstop.secrets.places import secrets_of
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.guards import own_files
+from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import OpenFiles
+
+
+@pytest.fixture(autouse=True)
+def _fresh_look_at_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that starts a process sees what it has open at once."""
+    monkeypatch.setattr(own_files, "_open_files", OpenFiles(good=0.0, times=0.0))
+
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
@@ -45,6 +57,7 @@ class FakeContext:
     """A job context: `cancel()` and `expire()` tell the job to stop, `at_progress` runs at each progress."""
 
     def __init__(self) -> None:
+        self.job = Job(type="database_maintenance_operation")
         self.logger = FakeLogger()
         self.reports: list[tuple[float, float | None, str, str]] = []
         self.at_progress: Callable[[float], object] = lambda done: None
@@ -58,6 +71,13 @@ class FakeContext:
 
     def expire(self) -> None:
         self._stop = DeadlineExceededError(reason="the test's time is over")
+
+    @property
+    def stored_job(self) -> Job:
+        return self.job
+
+    def mask(self, value: Any) -> Any:
+        return mask_value(value, secrets_of(self.job.config))
 
     def progress(self, done: float, total: float | None = None, unit: str = "", message: str = "") -> None:
         self.reports.append((done, total, unit, message))
@@ -177,8 +197,8 @@ def opened(context: FakeContext) -> Iterator[Callable[..., SQLiteDatabase]]:
     yield open_database
     for manager, database in reversed(opened):
         if database.in_transaction:  # a test may leave one open on purpose, and have told it to stop
-            database._connection.set_progress_handler(None, 0)
-            database._connection.rollback()
+            database._statements.connection.set_progress_handler(None, 0)
+            database._statements.connection.rollback()
         manager.__exit__(None, None, None)
 
 

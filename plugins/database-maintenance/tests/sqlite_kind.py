@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from pitstop_database_maintenance.database import Database
+from pitstop_database_maintenance.databases.database import Database
+from pitstop_database_maintenance.databases.urls import sqlite_url
 from pitstop_database_maintenance.testing import DatabaseContract
-from pitstop_database_maintenance.urls import sqlite_url
 
 
 class SQLiteKind(DatabaseContract):

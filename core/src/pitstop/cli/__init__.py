@@ -1,7 +1,6 @@
 """The command line. Thin: it parses, asks the layers below, and prints. `main` is the program `pitstop`.
 
-Exit codes: 0 all completed, 1 a job failed (or `doctor` found a problem), 2 the input was wrong and nothing was
-started, 70 a fault of Pitstop's own, 74 the output could not be written, 130 interrupted or cancelled.
+How it exits is named in `exit_codes`. With `--json` a refusal is a document on stdout too.
 """
 
 from __future__ import annotations
@@ -12,7 +11,23 @@ import io
 import os
 import sys
 
-COMPLETED, FAILED, WRONG_INPUT, INTERNAL_FAULT, OUTPUT_FAILED, INTERRUPTED = 0, 1, 2, 70, 74, 130
+from pitstop.cli.exit_codes import COMPLETED as COMPLETED
+from pitstop.cli.exit_codes import FAILED as FAILED
+from pitstop.cli.exit_codes import INTERNAL_FAULT as INTERNAL_FAULT
+from pitstop.cli.exit_codes import INTERRUPTED as INTERRUPTED
+from pitstop.cli.exit_codes import LATER as LATER
+from pitstop.cli.exit_codes import LEFT_OUT as LEFT_OUT
+from pitstop.cli.exit_codes import MEANINGS, exit_code_of
+from pitstop.cli.exit_codes import OUTPUT_FAILED as OUTPUT_FAILED
+from pitstop.cli.exit_codes import STORE_UNUSABLE as STORE_UNUSABLE
+from pitstop.cli.exit_codes import WRONG_INPUT as WRONG_INPUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pitstop.errors import PitstopError
+
+#: Of an error so many characters are shown: what was asked stands at its beginning, and what to do at its end.
+_LONGEST_ERROR = 4000
 #: What the system says of a stream that cannot be written to.
 _OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN, errno.EINVAL)
 
@@ -27,53 +42,55 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _exit_code(arguments: list[str] | None) -> int:
-    from pitstop.cli import listings
     from pitstop.errors import PitstopError
-    from pitstop.masking import mask
 
     _prepare_streams()
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        given = sys.argv[1:] if arguments is None else list(arguments)
-        gc.disable()  # a thousand plugins are many objects, and a listing ends before any could be let go
-        code = COMPLETED if listings.answer(given) else _run_command(given)
+        code = _run_command(given)
         sys.stdout.flush()
         return code
     except PitstopError as error:
-        _say(f"Error: {error}")
-        return WRONG_INPUT
+        return _refuse(given, str(error), exit_code_of(error), error=error)
     except KeyboardInterrupt:
-        _say("Interrupted.")
+        say("Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
         silence()
         return COMPLETED
     except OSError as error:
         if error.errno in _OF_OUTPUT and error.filename is None:
-            _say(f"Error: the output could not be written: {error.strerror}; what ran is recorded")
+            say(f"Error: the output could not be written: {error.strerror}; what ran is recorded")
             silence()
             return OUTPUT_FAILED
-        _say(f"Error: {_told(error)}")
-        return WRONG_INPUT
+        from pitstop.files.disk_space import NO_ROOM  # which costs as much as all else that a listing imports
+
+        return _refuse(given, _told(error), OUTPUT_FAILED if error.errno in NO_ROOM else WRONG_INPUT)
     except Exception as error:
         if os.environ.get("PITSTOP_DEBUG"):
             raise
         where, whom = _whose_fault()
-        _say(
-            f"Error: this is a fault in {where}: {type(error).__name__}: {mask(str(error))}\n"
+        text = (
+            f"this is a fault in {where}: {type(error).__name__}: {error}\n"
             f"Run it again with PITSTOP_DEBUG=1 to see where, and please report it{whom}."
         )
-        return INTERNAL_FAULT
+        return _refuse(given, text, INTERNAL_FAULT)
 
 
 def _run_command(given: list[str]) -> int:
-    gc.enable()
+    gc.disable()  # a thousand plugins are many objects, and a listing ends before any could be let go; see app.LISTINGS
     import click
 
     from pitstop.cli.app import app
+    from pitstop.cli.formatting import help_width
 
+    if instruction := os.environ.get("_PITSTOP_COMPLETE"):
+        from pitstop.cli.completion import complete
+
+        return complete(app, instruction)
     try:
         # not app.main, which answers a closed pipe with 1, as if a job had failed
-        with app.make_context("pitstop", given, color=_wants_colour()) as context:
+        with app.make_context("pitstop", given, color=_wants_colour(), terminal_width=help_width()) as context:
             code = app.invoke(context)
         return code if isinstance(code, int) else COMPLETED
     except click.exceptions.Exit as end:
@@ -81,10 +98,38 @@ def _run_command(given: list[str]) -> int:
     except click.ClickException as error:
         told = io.StringIO()
         error.show(file=told)
-        _say(told.getvalue().rstrip("\n"))
-        return WRONG_INPUT
+        return _refuse(given, error.format_message(), WRONG_INPUT, shown=told.getvalue().rstrip("\n"))
     except click.Abort:
         raise KeyboardInterrupt from None
+
+
+def _refuse(
+    given: list[str], text: str, code: int, *, error: PitstopError | None = None, shown: str | None = None
+) -> int:
+    """Tell on stderr why nothing (more) was done, and, where a program reads stdout, there too. Returns the code.
+
+    Args:
+        given: the arguments; `--json` among them says that a program reads.
+        text: what is wrong and what to do.
+        code: the exit code.
+        error: what was raised, if it is one of ours.
+        shown: what a person is shown instead of the text.
+    """
+    say(f"Error: {text}" if shown is None else shown)
+    options = given[: given.index("--")] if "--" in given else given
+    if "--json" in options:
+        import json
+
+        from pitstop.secrets.masking import mask
+        from pitstop.text.escaping import json_text
+
+        kind = type(error).__name__ if error is not None else ""
+        told = {"type": kind, "message": mask(text), "exit_code": code, "meaning": MEANINGS[code]}
+        try:
+            print(json_text(json.dumps({"error": told}, ensure_ascii=False)), flush=True)  # noqa: T201
+        except OSError:
+            silence()  # nobody reads it; the code says what it would have said
+    return code
 
 
 def _whose_fault() -> tuple[str, str]:
@@ -96,19 +141,22 @@ def _whose_fault() -> tuple[str, str]:
     return f"the command {entry.name!r} of {entry.origin}", f" to the makers of {entry.distribution}"
 
 
-def _say(text: str) -> None:
-    from pitstop.logs import printable  # what a terminal obeys is written out: part of it may come from a plugin
-
-    # not click.echo: what only lists does without click
-    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
-
-
 def _told(error: OSError) -> str:
     """Return what the system refused, and of what."""
     if error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     # asking for the working folder is what fails without saying of what
     return "the working folder is not there any more" if error.errno == errno.ENOENT else str(error)
+
+
+def say(text: str) -> None:
+    """Write a message to stderr: passwords masked, what a terminal would obey written out, cut if it is huge."""
+    # part of it may come from a plugin, from a stranger's file, or from a command line with a password
+    from pitstop.secrets.masking import mask
+    from pitstop.text.escaping import indented, printable
+
+    # not click.echo: what only lists does without click
+    print(indented(printable(mask(text), at_most=_LONGEST_ERROR)), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def silence() -> None:

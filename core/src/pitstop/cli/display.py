@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import click
 
-from pitstop.cli import output
-from pitstop.cli.pace import Pace
-from pitstop.cli.report import progress_text, summary
+from pitstop.cli import formatting
+from pitstop.cli.job_text import ProgressRate, progress_text, summary
+from pitstop.cli.waits import Wait, own_wait, wait_document, wait_text, waits_of
 from pitstop.contracts import JobQuery, JobStore
-from pitstop.jobs import JobRecord, JobStatus
-from pitstop.logs import Stream, printable
+from pitstop.jobs import JobRecord, JobStatus, LogLine
+from pitstop.logs import Format, Stream, as_json
+from pitstop.text import time_text
+from pitstop.text.escaping import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -23,7 +27,55 @@ if TYPE_CHECKING:
 WHOLE_TREE = 24
 #: How wide "⠋ running" and "completed" are.
 _STATE = 9
-ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+#: Over how many seconds a rate is taken: long enough to be read, short enough to follow a change.
+WINDOW: Final = 15.0
+#: What is left longer than this, in seconds, nobody waits for: it has only just begun, or stands still.
+_TOO_LONG: Final = 30 * 86400.0
+#: A shorter look says nothing of a rate.
+_SHORTEST: Final = 1.0
+
+
+class ProgressRates:
+    """Remembers what jobs said of their progress, for as long as a rate is taken over."""
+
+    def __init__(self) -> None:
+        """Begin with nothing known."""
+        self._said: dict[tuple[str, int, str], deque[tuple[float, float]]] = {}
+
+    def note(self, record: JobRecord, *, now: float) -> None:
+        """Take what a running job says now.
+
+        Args:
+            record: it.
+            now: in seconds of a clock that never goes back.
+        """
+        if record.progress is None:
+            return
+        said = self._said.setdefault(_key(record), deque())
+        done = record.progress.done
+        if said and done < said[-1][1]:
+            said.clear()  # another part of the work, which is counted again
+        if not said or done != said[-1][1]:
+            said.append((now, done))
+        while len(said) > 1 and said[1][0] < now - WINDOW:
+            said.popleft()
+
+    def keep(self, job_ids: set[str]) -> None:
+        """Forget all jobs but these."""
+        self._said = {key: said for key, said in self._said.items() if key[0] in job_ids}
+
+    def estimate(self, record: JobRecord, *, now: float) -> ProgressRate | None:
+        """Return how fast a job gets on; None while that cannot be told."""
+        said = self._said.get(_key(record))
+        if record.progress is None or not said or len(said) < 2:
+            return None
+        # until now and not until the last change, so that a job that stands still gets slower and slower
+        took, did = now - said[0][0], said[-1][1] - said[0][1]
+        if took < _SHORTEST or did <= 0:
+            return None
+        rate, total = did / took, record.progress.total
+        left = None if total is None else max(0.0, total - record.progress.done) / rate
+        return ProgressRate(rate=rate, seconds_left=left if left is not None and left < _TOO_LONG else None)
 
 
 class Display(Protocol):
@@ -55,9 +107,17 @@ class Display(Protocol):
 
 
 class QuietDisplay:
-    """Shows nothing but log lines on stderr."""
+    """Shows nothing but log lines on stderr.
+
+    Args:
+        log_format: how these are shown; whatever else is said there is shown in the same way, so that a program can
+            read all of it.
+    """
 
     live = False
+
+    def __init__(self, log_format: Format = "text") -> None:
+        self._log_format = log_format
 
     def update(self, store: JobStore, root: JobRecord) -> None:
         """Show nothing."""
@@ -67,6 +127,17 @@ class QuietDisplay:
 
     def say(self, text: str) -> None:
         """Show a line on stderr."""
+        self._say(text)
+
+    def _say(self, text: str, record: JobRecord | None = None, **extra: Any) -> None:
+        if self._log_format == "json":
+            job_id, root_id = ("", "") if record is None else (record.id, record.job.correlation_id)
+            line = LogLine(
+                job_id=job_id, correlation_id=root_id, at=time.time(), level="INFO", message=text, extra=extra
+            )
+            text = as_json(line)
+        elif record is not None:
+            text = f"{one_line(record.job.name)}: {text}"
         click.echo(text, err=True)
 
     def log_stream(self) -> Stream:
@@ -83,7 +154,19 @@ class QuietDisplay:
 
 
 class PlainDisplay(QuietDisplay):
-    """Says nothing while jobs run: in a pipe their log lines tell, and the tree is printed at the end."""
+    """Says only what jobs wait for: in a pipe their log lines tell the rest, and the tree is printed at the end."""
+
+    def __init__(self, log_format: Format = "text") -> None:
+        super().__init__(log_format)
+        self._said: set[tuple[str, str, str]] = set()
+
+    def update(self, store: JobStore, root: JobRecord) -> None:
+        """Say once of each wait what it is for, and who has it."""
+        for record in [root] if not root.job.is_parent else _running(store, root):
+            wait = own_wait(record)
+            if wait is not None and (key := (record.id, wait.what, wait.holder)) not in self._said:
+                self._said.add(key)
+                self._say(wait_text(wait), record, waiting=wait_document(wait))
 
 
 class LiveDisplay:
@@ -96,13 +179,15 @@ class LiveDisplay:
         from rich.live import Live
 
         self._heading = ""
-        self._pace = Pace()
+        self._rates = ProgressRates()
         self._console = Console()
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
 
     def update(self, store: JobStore, root: JobRecord) -> None:
         """Show the tree as it is now."""
-        drawing = _drawing(_shown(store, root), self._pace, width=self._console.width)
+        shown = _shown(store, root)
+        waits = waits_of(store, [record for _, record in shown])
+        drawing = _drawing(shown, self._rates, waits, width=self._console.width)
         self._live.update(_below(self._heading, drawing), refresh=True)
 
     def announce(self, heading: str) -> None:
@@ -145,12 +230,12 @@ def _below(heading: str, drawing: RenderableType | None) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(printable(heading), overflow="ellipsis", no_wrap=True)] if heading else []
+    parts: list[RenderableType] = [Text(one_line(heading), overflow="ellipsis", no_wrap=True)] if heading else []
     return Group(*parts, *(() if drawing is None else (drawing,)))
 
 
 def _shown(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
-    """Return the jobs to show, each with how deep it stands in the tree."""
+    """Return the jobs to show, each with how deep it is in the tree."""
     if not root.job.is_parent:
         return [(0, root)]
     if root.counts.total > WHOLE_TREE:
@@ -158,14 +243,16 @@ def _shown(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
     return _whole(store, root)
 
 
-def _drawing(shown: list[tuple[int, JobRecord]], pace: Pace, *, width: int) -> RenderableType:
+def _drawing(
+    shown: list[tuple[int, JobRecord]], rates: ProgressRates, waits: Mapping[str, Wait], *, width: int
+) -> RenderableType:
     from rich.table import Table
 
     narrow = width < 100
     bar = max(5, min(24, width // 14))
     now = time.monotonic()
-    pace.keep({record.id for _, record in shown if record.status is JobStatus.RUNNING})
-    names = max(len(record.job.name) + 2 * depth for depth, record in shown)
+    rates.keep({record.id for _, record in shown if record.status is JobStatus.RUNNING})
+    names = max(len(one_line(record.job.name)) + 2 * depth for depth, record in shown)
     times = max(len(_took(record)) for _, record in shown)
     grid = Table.grid(padding=(0, 1 if narrow else 2), expand=True)
     # a terminal writes "^C" behind the last line; where that does not fit, it goes on in a line that is never removed
@@ -174,8 +261,8 @@ def _drawing(shown: list[tuple[int, JobRecord]], pace: Pace, *, width: int) -> R
     for fixed in (min(names, width // 3), _STATE, bar, None, times):
         grid.add_column(no_wrap=True, overflow="ellipsis", width=fixed, ratio=1 if fixed is None else None)
     for depth, record in shown:
-        pace.note(record, now=now)
-        grid.add_row(*_row(depth, record, pace, bar=bar))
+        rates.note(record, now=now)
+        grid.add_row(*_row(depth, record, rates, waits.get(record.id), bar=bar))
     return grid
 
 
@@ -192,30 +279,34 @@ def _whole(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
     return [(depths[job.id], job) for job in jobs]
 
 
-def _row(depth: int, record: JobRecord, pace: Pace, *, bar: int) -> tuple[RenderableType, ...]:
+def _row(
+    depth: int, record: JobRecord, rates: ProgressRates, wait: Wait | None, *, bar: int
+) -> tuple[RenderableType, ...]:
     from rich.progress_bar import ProgressBar
     from rich.spinner import Spinner
     from rich.text import Text
 
-    name = Text("  " * depth + printable(record.job.name), style="bold" if record.job.is_parent else "")
-    style = output.COLOURS[record.status.value]
+    name = Text("  " * depth + one_line(record.job.name), style="bold" if record.job.is_parent else "")
+    style = formatting.COLOURS[record.status.value]
     running_leaf = record.status is JobStatus.RUNNING and not record.job.is_parent
     state: RenderableType = Text(record.status.value, style=style)
     if running_leaf:
         spinner = Spinner("dots", text=Text("running", style=style))
-        # it is made anew for each drawing, and would always show its first picture
+        # it is created again for each drawing, and would always show its first picture
         spinner.start_time = 0.0
         state = spinner.render(time.monotonic())
     share = _share(record)
     drawn: RenderableType = "" if share is None else ProgressBar(total=1.0, completed=share, width=bar)
-    told = progress_text(record, pace.of(record, now=time.monotonic())) if running_leaf else summary(record)
+    told = (
+        progress_text(record, rates.estimate(record, now=time.monotonic())) if running_leaf else summary(record, wait)
+    )
     return name, state, drawn, Text(told, overflow="ellipsis", no_wrap=True), _took(record)
 
 
 def _took(record: JobRecord) -> str:
     if record.status is JobStatus.RUNNING and not record.job.is_parent and record.started_at is not None:
-        return output.seconds(max(0.0, time.time() - record.started_at))
-    return output.seconds(record.seconds)
+        return time_text(max(0.0, time.time() - record.started_at))
+    return time_text(record.seconds)
 
 
 def _share(record: JobRecord) -> float | None:
@@ -228,3 +319,8 @@ def _share(record: JobRecord) -> float | None:
     if record.progress is None or not record.progress.total:
         return None
     return min(1.0, record.progress.done / record.progress.total)
+
+
+def _key(record: JobRecord) -> tuple[str, int, str]:
+    unit = record.progress.unit if record.progress else ""
+    return record.id, record.attempt, unit

@@ -7,50 +7,47 @@ code = run_request("database_maintenance", config, settings=Settings(**options))
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from typing import Any
 
 import click
 from attrs import frozen
 
 from pitstop import logs
-from pitstop.api import Run, make_runner, open_store
-from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, output, silence
+from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, formatting, say, silence
 from pitstop.cli.display import Display, LiveDisplay, PlainDisplay, QuietDisplay
-from pitstop.cli.report import record_document, tree_lines
+from pitstop.cli.job_text import record_document, tree_lines
 from pitstop.contracts import Runner
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan
-from pitstop.offers import HOOKS
-from pitstop.orchestrator import Orchestrator
-from pitstop.registry import Registry
-from pitstop.submission import Options
+from pitstop.orchestration.orchestrator import Orchestrator
+from pitstop.orchestration.rescue import Rescue
+from pitstop.orchestration.run import RunResult, make_runner, open_store
+from pitstop.orchestration.submission import SubmitOptions
+from pitstop.registry.catalog import HOOKS
+from pitstop.registry.registry import Registry
+from pitstop.text.escaping import one_line
 
-#: How often the display is drawn anew, in seconds.
+#: How often the display is redrawn, in seconds.
 REFRESH = 0.1
 
 
 @frozen(kw_only=True)
-class Settings:
-    """What `pitstop.cli.options.run_options` adds to a command; see the help of each there."""
+class Settings(SubmitOptions):
+    """What `pitstop.cli.options.run_options` adds to a command: what applies to the jobs, and how to run them."""
 
     store: str | None = None
     as_json: bool = False
-    timeout: float | None = None
-    on_error: str | None = None
-    max_failures: int | None = None
     runner: str = "thread"
     threads: int | None = None
     log_level: str | None = None
     log_format: logs.Format = "text"
-
-    def options(self, *, name: str | None = None) -> Options:
-        """Return what of it concerns the submission."""
-        return Options(name=name, timeout=self.timeout, on_error=self.on_error, max_failures=self.max_failures)
 
 
 def run_request(
@@ -58,8 +55,8 @@ def run_request(
     config: Mapping[str, Any] | None = None,
     *,
     settings: Settings,
-    options: Options | None = None,
-    show: Callable[[Run], None] | None = None,
+    options: SubmitOptions | None = None,
+    show: Callable[[RunResult], None] | None = None,
 ) -> int:
     """Run a request, show how it goes, and print what came of it.
 
@@ -78,7 +75,7 @@ def run_request(
     with session(settings) as orchestrator:
         return follow(
             orchestrator,
-            lambda: orchestrator.submit(what, config, options=options or settings.options()),
+            lambda: orchestrator.submit(what, config, options=options or settings),
             settings=settings,
             show=show,
         )
@@ -86,25 +83,48 @@ def run_request(
 
 @contextmanager
 def session(
-    settings: Settings, *, registry: Registry | None = None, runner: Runner | None = None
+    settings: Settings, *, registry: Registry | None = None, runner: Runner | None = None, rescue: bool = True
 ) -> Iterator[Orchestrator]:
-    """Yield an orchestrator on the user's store, after what died processes left running has been marked as lost."""
+    """Yield an orchestrator on the user's store.
+
+    Args:
+        settings: what the user chose.
+        registry, runner: as for `Orchestrator`; those of the settings if not given.
+        rescue: mark first what died processes left running as lost, and tell of it.
+    """
     registry = registry or Registry()
     runner = runner or make_runner(settings.runner, registry=registry, at_a_time=settings.threads)
     store = open_store(settings.store, registry=registry)
     with Orchestrator(store, registry=registry, runner=runner) as orchestrator:
         for problem in registry.problems:
             if problem.group == HOOKS:
-                click.echo(f"warning: {problem}", err=True)
-        say_left_behind(len(orchestrator.rescue(adopt=False)))
+                say(f"warning: {problem}")
+        if rescue:
+            found = orchestrator.rescue(adopt=False)
+            for line in lost_lines(found):
+                say(line)
+            say_left_behind(len(found.roots))
         yield orchestrator
+
+
+def lost_lines(rescue: Rescue) -> Iterator[str]:
+    """Yield a line for each job that a process left running when it died, with what has become of it."""
+    for record in rescue.lost:
+        name = one_line(record.job.name)
+        if record.status is JobStatus.PENDING:
+            yield f"{record.id} {name}: its process died; it is to be tried again"
+        else:
+            told = one_line(record.error.message) if record.error else ""
+            yield f"{record.id} {name}: {record.status}: {told or 'its process died'}"
+    for job_id in rescue.left:
+        yield f"{job_id}: its process died; whether it may be tried again only a process can tell that knows its worker"
 
 
 def say_left_behind(trees: int) -> None:
     """Tell of trees that wait for ever because the process that looked after them died."""
     if trees:
-        these = "1 job" if trees == 1 else f"{trees} jobs"
-        click.echo(f"{these} left unfinished by a process that died; 'pitstop jobs rescue' goes on with it", err=True)
+        these, them = ("1 job", "it") if trees == 1 else (f"{trees} jobs", "them")
+        say(f"{these} left unfinished by a process that died; 'pitstop jobs rescue' goes on with {them}")
 
 
 class Watch:
@@ -132,9 +152,14 @@ class Watch:
         while not (root := orchestrator.wait(root.id, timeout=REFRESH)).status.terminal:
             if self.interrupted and not cancelled:
                 cancelled = True
-                self._say_stopping()
                 orchestrator.cancel(root.id, reason=f"interrupted by {self.interrupted}")
-            self.display.update(orchestrator.store, root)
+                self._say_stopping()
+            try:
+                self.display.update(orchestrator.store, root)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                self._signals.handle(signal.SIGHUP, None)  # the terminal is gone, and its signal is on the way
         return root
 
     def _say_stopping(self) -> None:
@@ -147,12 +172,12 @@ class Watch:
 def watching(settings: Settings) -> Iterator[Watch]:
     """Yield what shows trees while they run; their log lines appear, and signals are noted, until it is left.
 
-    The first Ctrl-C or SIGTERM cancels cleanly; a second one leaves at once.
+    The first Ctrl-C, SIGTERM or hang-up cancels cleanly; a second Ctrl-C or SIGTERM leaves at once.
     """
     display = _display(settings)
     # what a plugin prints must not stand before the one document that --json promises
     aside = redirect_stdout(sys.stderr) if settings.as_json else nullcontext()
-    with display, _signals() as signals, aside:
+    with display, _signals() as signals, aside, logs.exclusive_output():
         _show_logs(settings, display)
         try:
             yield Watch(display, signals)
@@ -165,24 +190,26 @@ def follow(
     submit: Callable[[], JobRecord],
     *,
     settings: Settings,
-    show: Callable[[Run], None] | None = None,
+    show: Callable[[RunResult], None] | None = None,
 ) -> int:
     """Submit, show the tree until it has ended, and print the outcome. Returns the exit code.
 
-    The first Ctrl-C or SIGTERM cancels cleanly; a second one leaves at once.
+    The first Ctrl-C, SIGTERM or hang-up cancels cleanly; a second Ctrl-C or SIGTERM leaves at once.
     """
     with watching(settings) as watch:
         root = watch.follow(orchestrator, submit)
     try:
-        _show_outcome(Run.of(orchestrator.store, root.id), orchestrator, settings, show)
+        _show_outcome(RunResult.of(orchestrator.store, root.id), orchestrator, settings, show)
     except BrokenPipeError:
         silence()
     return exit_code(root)
 
 
-def _show_outcome(run: Run, orchestrator: Orchestrator, settings: Settings, show: Callable[[Run], None] | None) -> None:
+def _show_outcome(
+    run: RunResult, orchestrator: Orchestrator, settings: Settings, show: Callable[[RunResult], None] | None
+) -> None:
     if settings.as_json:
-        output.print_json({"job": record_document(run.record), "jobs": [record_document(job) for job in run.jobs]})
+        formatting.print_json({"job": record_document(run.record), "jobs": [record_document(job) for job in run.jobs]})
     else:
         (show or show_run)(run)
         say_where(run.record, orchestrator, settings)
@@ -194,7 +221,7 @@ def exit_code(record: JobRecord) -> int:
     return {JobStatus.COMPLETED: COMPLETED, JobStatus.CANCELLED: INTERRUPTED}.get(record.status, FAILED)
 
 
-def show_run(run: Run) -> None:
+def show_run(run: RunResult) -> None:
     """Print a tree."""
     for line in tree_lines(run.record, run.jobs):
         click.echo(line)
@@ -213,13 +240,13 @@ def say_where(record: JobRecord, orchestrator: Orchestrator, settings: Settings)
 
 def _display(settings: Settings) -> Display:
     if settings.as_json:
-        return QuietDisplay()
-    return LiveDisplay() if sys.stdout.isatty() else PlainDisplay()
+        return QuietDisplay(settings.log_format)
+    return LiveDisplay() if sys.stdout.isatty() else PlainDisplay(settings.log_format)
 
 
 def _show_logs(settings: Settings, display: Display) -> None:
     quiet = "warning" if display.live and settings.log_format == "text" else "info"
-    logs.enable(display.log_stream(), level=settings.log_level or quiet, format=settings.log_format, exclusive=True)
+    logs.enable(display.log_stream(), level=settings.log_level or quiet, format=settings.log_format)
 
 
 class _Signals:
@@ -227,21 +254,39 @@ class _Signals:
 
     def __init__(self) -> None:
         self.received = ""
+        self._asked = False
 
     def handle(self, number: int, _: object) -> None:
-        if self.received:
+        # A terminal that goes sends several hang-ups, and a service manager one beside its SIGTERM: none of them is the
+        # second wish of a person who does not want to wait.
+        if self._asked and number != signal.SIGHUP:
             # the terminal may be without a cursor while the live display runs
             show_cursor = b"\x1b[?25h" if os.isatty(2) else b""
-            os.write(2, show_cursor + b"\nleft at once; 'pitstop jobs rescue' takes up what was running\n")
+            with suppress(OSError):
+                os.write(2, show_cursor + b"\nleft at once; 'pitstop jobs rescue' takes up what was running\n")
             os._exit(INTERRUPTED)
-        self.received = signal.Signals(number).name
+        self._asked = self._asked or number != signal.SIGHUP
+        self.received = self.received or signal.Signals(number).name
+        if number == signal.SIGHUP:
+            _leave_terminal()
+
+
+def _leave_terminal() -> None:
+    """Write to nowhere what would go to a terminal that is gone: an error of it must not keep jobs from ending."""
+    for stream in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 @contextmanager
 def _signals() -> Iterator[_Signals]:
     # the handler only notes: it may run in the middle of anything, also of the store's own work
     signals = _Signals()
-    before = {number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` wants none
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, signals.handle) for number in numbers}
     try:
         yield signals
     finally:

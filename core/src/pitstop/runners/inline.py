@@ -6,10 +6,10 @@ import heapq
 import threading
 
 from pitstop.clock import Clock, SystemClock
-from pitstop.contracts import RunJob
+from pitstop.contracts import BaseRunner, RunJob
 
 
-class InlineRunner:
+class InlineRunner(BaseRunner):
     """Runs a job before `submit` returns, or, when it was submitted from within a job, when that one has ended.
 
     A retry that must wait is waited for, so that when `submit` returns nothing is left.
@@ -17,8 +17,6 @@ class InlineRunner:
     Args:
         clock: waits before a delayed retry.
     """
-
-    shared = False
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -47,7 +45,7 @@ class InlineRunner:
         self._drain_or_end()
 
     def reserve(self) -> bool:
-        """Keep this thread free for the job to come; see `ReservingRunner`."""
+        """Keep this thread free for the job to come; see `BaseRunner`."""
         with self._lock:
             if self._stopped or self._thread is not None or self._queue:
                 return False
@@ -55,11 +53,11 @@ class InlineRunner:
             return True
 
     def release(self) -> None:
-        """Give the place back; see `ReservingRunner`."""
+        """Give the place back; see `BaseRunner`."""
         self._drain_or_end()
 
     def submit_reserved(self, job_id: str) -> None:
-        """Run a job in the place that was kept; see `ReservingRunner`."""
+        """Run a job in the place that was kept; see `BaseRunner`."""
         self._drain_or_end(job_id)
 
     def run_queued(self) -> None:

@@ -8,14 +8,23 @@ import os
 import threading
 import weakref
 from collections import deque
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from pitstop.clock import Clock, SystemClock
-from pitstop.contracts import RunJob
+from pitstop.contracts import BaseRunner, RunJob
 from pitstop.errors import InvalidValueError
 
+if TYPE_CHECKING:
+    from pitstop.execution.execution import Execution, Executor
+    from pitstop.registry.registry import Registry
 
-class ThreadRunner:
+#: Returns the file descriptor of the lock that says that this process is alive; None if its store needs none.
+Lock = Callable[[], int | None]
+
+
+class ThreadRunner(BaseRunner):
     """Runs up to `threads` jobs at a time. Threads are started when there is work, and end with `stop`.
 
     Args:
@@ -25,8 +34,6 @@ class ThreadRunner:
     Raises:
         InvalidValueError: `threads` is less than 1.
     """
-
-    shared = False
 
     def __init__(self, threads: int | None = None, *, clock: Clock | None = None) -> None:
         if threads is not None and threads < 1:
@@ -50,6 +57,16 @@ class ThreadRunner:
         # A service that forgets to stop us must still end, and not in the middle of a statement.
         atexit.register(_stop_if_alive, weakref.ref(self))
 
+    def make_executor(self, local: Execution, *, registry: Registry, lock: Lock) -> Executor:
+        """Return what carries out the attempts of the jobs; called once by the orchestrator, before `start`.
+
+        Args:
+            local: carries them out in this process.
+            registry: finds workers.
+            lock: returns the file descriptor of the lock that says that this process is alive; None if it needs none.
+        """
+        return local
+
     def submit(self, job_id: str, *, not_before: float | None = None) -> None:
         """Queue a job; see `Runner`."""
         with self._changed:
@@ -60,7 +77,7 @@ class ThreadRunner:
             self._wake_one()
 
     def reserve(self) -> bool:
-        """Keep a thread free for the job to come; see `ReservingRunner`."""
+        """Keep a thread free for the job to come; see `BaseRunner`."""
         with self._changed:
             due = len(self._queue) if self._queue and self._queue[0][0] <= self._clock.now() else 0
             if self._stopped or self._busy + self._kept + len(self._reserved) + due >= self._limit:
@@ -69,17 +86,32 @@ class ThreadRunner:
             return True
 
     def release(self) -> None:
-        """Give the place back; see `ReservingRunner`."""
+        """Give the place back; see `BaseRunner`."""
         with self._changed:
             self._kept -= 1
             self._changed.notify_all()  # who stops waits for it
 
     def submit_reserved(self, job_id: str) -> None:
-        """Run a job in the place that was kept; see `ReservingRunner`."""
+        """Run a job in the place that was kept; see `BaseRunner`."""
         with self._changed:
             self._kept -= 1
             self._reserved.append(job_id)
             self._wake_one()
+
+    @contextmanager
+    def lend(self) -> Iterator[None]:
+        """Let another thread run jobs while this one, within a job, waits for one. Does nothing in any other thread."""
+        if threading.current_thread() not in self._threads:
+            yield
+            return
+        with self._changed:
+            self._limit += 1
+            self._wake_one()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._limit -= 1
 
     def cancel(self, job_id: str) -> None:
         """Drop a job that has not started; see `Runner`."""
@@ -114,6 +146,8 @@ class ThreadRunner:
                 self._run_job(job_id, self._following)
             with self._changed:
                 self._busy -= 1
+                if self._queue:
+                    self._changed.notify()  # a thread that was lent may wait until there are fewer
 
     def _next(self) -> str | None:
         """Return the next job that is due, waiting for it, or None when there will be none."""
@@ -123,7 +157,8 @@ class ThreadRunner:
                 if self._reserved:
                     self._busy += 1
                     return self._reserved.popleft()
-                pause = None if not self._queue else self._queue[0][0] - self._clock.now()
+                may_run = self._busy < self._limit
+                pause = self._queue[0][0] - self._clock.now() if self._queue and may_run else None
                 if not self._stopped and pause is not None and pause <= 0:
                     self._busy += 1
                     return heapq.heappop(self._queue)[2]
@@ -136,9 +171,12 @@ class ThreadRunner:
 
     def _following(self) -> str | None:
         with self._changed:
-            if not self._stopped and self._queue and self._queue[0][0] <= self._clock.now():
+            if not self._stopped and self._busy <= self._limit and self._is_due():
                 return heapq.heappop(self._queue)[2]
         return None
+
+    def _is_due(self) -> bool:
+        return bool(self._queue) and self._queue[0][0] <= self._clock.now()
 
 
 def _stop_if_alive(reference: weakref.ref[ThreadRunner]) -> None:

@@ -12,36 +12,36 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pitstop.testing.clock import FakeClock as FakeClock
-    from pitstop.testing.context import FakeContext as FakeContext
-    from pitstop.testing.contract import Contract as Contract
-    from pitstop.testing.job_stores import JobStoreContract as JobStoreContract
-    from pitstop.testing.patience import PATIENCE as PATIENCE
-    from pitstop.testing.pickling import lost_by_pickling as lost_by_pickling
-    from pitstop.testing.runners import RunnerContract as RunnerContract
-    from pitstop.testing.running import JobRun as JobRun
-    from pitstop.testing.running import run_job as run_job
-    from pitstop.testing.signals import Signal as Signal
-    from pitstop.testing.workers.importing import ImportPromises as ImportPromises
-    from pitstop.testing.workers.operation import OperationContract as OperationContract
-    from pitstop.testing.workers.trial import Trial as Trial
-    from pitstop.testing.workers.worker import WorkerContract as WorkerContract
+    from pitstop.testing.contracts.base import Contract as Contract
+    from pitstop.testing.contracts.job_store import JobStoreContract as JobStoreContract
+    from pitstop.testing.contracts.runner import RunnerContract as RunnerContract
+    from pitstop.testing.contracts.worker.importing import ImportPromises as ImportPromises
+    from pitstop.testing.contracts.worker.operation import OperationContract as OperationContract
+    from pitstop.testing.contracts.worker.trial import Trial as Trial
+    from pitstop.testing.contracts.worker.worker import WorkerContract as WorkerContract
+    from pitstop.testing.fakes.clock import FakeClock as FakeClock
+    from pitstop.testing.fakes.context import FakeContext as FakeContext
+    from pitstop.testing.fakes.signals import Signal as Signal
+    from pitstop.testing.fakes.waiting import PATIENCE as PATIENCE
+    from pitstop.testing.job_run import JobRun as JobRun
+    from pitstop.testing.job_run import run_job as run_job
+    from pitstop.testing.observe.pickling import lost_by_pickling as lost_by_pickling
 
 _MODULE_OF = {
-    "Contract": "pitstop.testing.contract",
-    "FakeClock": "pitstop.testing.clock",
-    "FakeContext": "pitstop.testing.context",
-    "ImportPromises": "pitstop.testing.workers.importing",
-    "JobStoreContract": "pitstop.testing.job_stores",
-    "JobRun": "pitstop.testing.running",
-    "OperationContract": "pitstop.testing.workers.operation",
-    "PATIENCE": "pitstop.testing.patience",
-    "RunnerContract": "pitstop.testing.runners",
-    "Signal": "pitstop.testing.signals",
-    "Trial": "pitstop.testing.workers.trial",
-    "WorkerContract": "pitstop.testing.workers.worker",
-    "lost_by_pickling": "pitstop.testing.pickling",
-    "run_job": "pitstop.testing.running",
+    "Contract": "pitstop.testing.contracts.base",
+    "FakeClock": "pitstop.testing.fakes.clock",
+    "FakeContext": "pitstop.testing.fakes.context",
+    "ImportPromises": "pitstop.testing.contracts.worker.importing",
+    "JobStoreContract": "pitstop.testing.contracts.job_store",
+    "JobRun": "pitstop.testing.job_run",
+    "OperationContract": "pitstop.testing.contracts.worker.operation",
+    "PATIENCE": "pitstop.testing.fakes.waiting",
+    "RunnerContract": "pitstop.testing.contracts.runner",
+    "Signal": "pitstop.testing.fakes.signals",
+    "Trial": "pitstop.testing.contracts.worker.trial",
+    "WorkerContract": "pitstop.testing.contracts.worker.worker",
+    "lost_by_pickling": "pitstop.testing.observe.pickling",
+    "run_job": "pitstop.testing.job_run",
 }
 __all__ = sorted(_MODULE_OF)
 

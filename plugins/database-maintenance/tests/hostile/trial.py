@@ -48,13 +48,17 @@ class Context:
     attempt = 1
 
     def __init__(self, job: Job, seconds: float) -> None:
-        self.job = job
+        self.job = self.stored_job = job
         self.logger: Any = JobLog(job_id=job.id, correlation_id=job.id).logger
         self.deadline = time.time() + seconds
         self._end = time.monotonic() + seconds
 
     def progress(self, *_: object, **__: object) -> None:
         """Tell nobody."""
+
+    def mask(self, value: Any) -> Any:
+        """Hide nothing: nothing is given."""
+        return value
 
     def check_cancelled(self) -> None:
         """Raise when the time is over."""

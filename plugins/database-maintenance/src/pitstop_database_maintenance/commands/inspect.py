@@ -10,27 +10,40 @@ import attrs
 import click
 
 import pitstop
+from pitstop.cli import COMPLETED, FAILED, say
+from pitstop.cli.formatting import print_json
 from pitstop.cli.options import json_option
-from pitstop.cli.output import print_json
-from pitstop_database_maintenance.commands.options import looking_options
-from pitstop_database_maintenance.describe import inspection_lines, terminal_width
-from pitstop_database_maintenance.plan import Request
-from pitstop_database_maintenance.planning import Planning, filled_in
-from pitstop_database_maintenance.targets import expand
-from pitstop_database_maintenance.urls import absolute, without_credentials
+from pitstop_database_maintenance.commands.history_option import found_history, known_copies
+from pitstop_database_maintenance.commands.options import databases_argument, exclude_option, looking_options
+from pitstop_database_maintenance.commands.targets import expand
+from pitstop_database_maintenance.databases.database import Database
+from pitstop_database_maintenance.databases.urls import absolute, without_credentials
+from pitstop_database_maintenance.planning.candidates import check_options
+from pitstop_database_maintenance.planning.plan import MaintenanceRequest
+from pitstop_database_maintenance.planning.planner import MaintenancePlanner, expand_env
+from pitstop_database_maintenance.planning.secrecy import hiding, replace_in, secrets_for
+from pitstop_database_maintenance.reporting.text import format_inspection, terminal_width
 
 #: From how many databases on two of them are looked at side by side.
 _SEVERAL = 20
 
 
-@click.command()
-@click.argument("databases", nargs=-1, required=True, metavar="DATABASE...")
+@click.command(short_help="Say what is wrong with databases, and only read them.")
+@databases_argument
+@exclude_option
 @looking_options
 @json_option
-def inspect(databases: tuple[str, ...], exact: bool, seed: int, on_connect: str | None, as_json: bool) -> int:
+def inspect(
+    databases: tuple[str, ...],
+    exclude: tuple[str, ...],
+    exact: bool,
+    seed: int,
+    on_connect: str | None,
+    as_json: bool,
+) -> int:
     """Say what is wrong with databases. Only reads, and takes no lock.
 
-    DATABASE is the path of a SQLite file, a pattern such as 'data/**/*.db', or a URL.
+    DATABASE is the path of a database file, a pattern such as 'data/**/*.db', or a URL.
 
     \b
     pitstop inspect app.db
@@ -38,32 +51,54 @@ def inspect(databases: tuple[str, ...], exact: bool, seed: int, on_connect: str 
     pitstop inspect 'data/**/*.db' --json
 
     How much of a file is waste is told from a random sample of its pages, with the interval in which the true value is
-    19 times of 20. Exit code 1: a database could not be looked at.
+    19 times of 20. Exit code 1: of a database nothing could be learned, its schema cannot be read, or it
+    is known to be damaged.
     """
-    found = _inspections(expand(databases), exact=exact, seed=seed, on_connect=on_connect)
-    documents, refused = [], 0
-    for url, kind, inspection in found:
-        refused += bool(inspection.refused)
-        if as_json:
-            documents.append({"database": without_credentials(absolute(url)), **attrs.asdict(inspection)})
-            continue
-        for line in inspection_lines(without_credentials(url), kind.describe(inspection), terminal_width()):
-            click.echo(line)
-        click.echo()
+    registry = pitstop.Registry()
+    urls = expand(databases, lookup=registry, exclude=exclude, copies=known_copies, warn=say)
+    secrets = secrets_for(urls, MaintenanceRequest())
+    documents, failed = [], 0
+    with hiding(secrets), found_history() as history:
+        planning = MaintenancePlanner(MaintenanceRequest(), lookup=registry, history=history)
+        for url, kind, inspection in _inspections(planning, urls, exact=exact, seed=seed, on_connect=on_connect):
+            refusal = _refusal(planning, url, kind, inspection)
+            failed += bool(kind.failure(inspection) or refusal)
+            if as_json:
+                found = {"database": without_credentials(absolute(url)), **attrs.asdict(inspection)}
+                documents.append(replace_in({**found, "obstacle": refusal}, secrets))
+                continue
+            name, described = replace_in(without_credentials(url), secrets), kind.describe(inspection)
+            if refusal is not None:
+                described = attrs.evolve(described, findings=(refusal["reason"], *described.findings))
+            for line in format_inspection(name, described, terminal_width()):
+                click.echo(replace_in(line, secrets))
+            click.echo()
     if as_json:
         print_json({"databases": documents})
-    return 1 if refused else 0
+    return FAILED if failed else COMPLETED
 
 
-def _inspections(urls: list[str], *, exact: bool, seed: int, on_connect: str | None) -> Iterator[tuple[str, Any, Any]]:
-    planning = Planning(Request(), lookup=pitstop.Registry())
+def _refusal(planning: MaintenancePlanner, url: str, kind: type[Database], inspection: Any) -> dict[str, str] | None:
+    """Return why the database would refuse what writes, for what past runs found; None if it would not."""
+    if kind.failure(inspection):
+        return None  # which says it all
+    look = planning.seen(absolute(url), inspection, resource=kind.resource(expand_env(url)))
+    found = kind.obstacle(look)
+    return None if found is None else {"cause": found[0].value, "reason": found[1]}
+
+
+def _inspections(
+    planning: MaintenancePlanner, urls: list[str], *, exact: bool, seed: int, on_connect: str | None
+) -> Iterator[tuple[str, type[Database], Any]]:
     settings: dict[str, Any] = {"exact": exact, "seed": seed}
     if on_connect:
         settings["on_connect"] = on_connect
     if len(urls) >= _SEVERAL:
         settings["workers"] = 2
+    options = {"on_connect": on_connect} if on_connect else {}
     for kind, group in groupby(urls, key=planning.kind):
         several = list(group)
-        found = kind.inspect([filled_in(url) for url in several], **settings)
+        check_options(kind, options)
+        found = kind.inspect([expand_env(url) for url in several], **settings)
         for url, inspection in zip(several, found, strict=True):
             yield url, kind, inspection

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from pitstop.cli.options import Duration
+from pitstop.cli.options import Duration, OperationAssignment, OperationNames, assign
 from pitstop.errors import InvalidValueError
-from pitstop_database_maintenance.plan import Request
+from pitstop_database_maintenance.planning.plan import MaintenanceRequest
+from pitstop_database_maintenance.worker.plan_jobs import CHILD_TYPE
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -24,10 +25,22 @@ _LOOKING = (
         help="Called with each connection, to register the application's collations and functions.",
     ),
 )
+#: The databases that a command is for; any number of them.
+databases_argument = click.argument(
+    "databases", nargs=-1, required=True, metavar="DATABASE...", type=click.Path(readable=False)
+)
+#: Of what is found, what is left out.
+exclude_option = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out what is called so, such as '*-test.db' or 'data/old/**'; can be repeated.",
+)
 _PLANNING = (
     click.option(
         "--operations",
         multiple=True,
+        type=OperationNames(CHILD_TYPE),
         metavar="NAME[,NAME...]",
         help="Do exactly these, whether they pay or not; can be repeated. Default: what pays.",
     ),
@@ -46,13 +59,22 @@ _PLANNING = (
         "--set",
         "assignments",
         multiple=True,
+        type=OperationAssignment(CHILD_TYPE),
         metavar="OPERATION.PARAMETER=VALUE",
         help="Set a parameter of an operation, such as analyze.limit=1000. Can be repeated.",
     ),
     click.option(
-        "--max-stall", type=Duration(), metavar="TIME", help="How long a writer may be kept waiting, such as 50ms."
+        "--max-stall",
+        type=Duration(unit_required=True),
+        metavar="TIME",
+        help="How long a writer may be kept waiting, such as 50ms.",
     ),
-    click.option("--time-limit", type=Duration(), metavar="TIME", help="How long all of it may take, such as 30m."),
+    click.option(
+        "--time-limit",
+        type=Duration(unit_required=True),
+        metavar="TIME",
+        help="How long all of it may take, such as 30m.",
+    ),
     click.option("--offline", is_flag=True, help="Nobody else uses the databases meanwhile: files may be replaced."),
     click.option(
         "--force",
@@ -87,7 +109,7 @@ def planning_options(command: Command) -> Command:
     return _with(command, (*_PLANNING, *_LOOKING))
 
 
-def request_of(values: dict[str, Any]) -> Request:
+def request_of(values: dict[str, Any]) -> MaintenanceRequest:
     """Take out of a command's arguments those of `planning_options`, and return what they ask for.
 
     Raises:
@@ -104,7 +126,7 @@ def request_of(values: dict[str, Any]) -> Request:
         thresholds["compact"] = {"offline": True, **thresholds.get("compact", {})}
     options = {name: given[name] for name in ("on_connect", "force") if given[name]}
     names = [name.strip() for names in given["operations"] for name in names.split(",")]
-    return Request(
+    return MaintenanceRequest(
         operations=_checked(names) if given["operations"] else None,
         everything=given["everything"],
         checks=given["checks"],
@@ -130,10 +152,6 @@ def _checked(names: list[str]) -> tuple[str, ...]:
 
 
 def _by_operation(option: str, assignments: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    if not assignments:
-        return {}
-    from pitstop.cli.run import assign  # which brings along all that runs jobs
-
     try:
         found = assign({}, assignments)
     except InvalidValueError as error:

@@ -10,8 +10,8 @@ from pitstop.cli.options import json_option
 from pitstop_database_maintenance.commands.options import looking_options
 
 
-@click.command()
-@click.argument("database", metavar="DATABASE")
+@click.command(short_help="Write a report on a database, for any browser.")
+@click.argument("database", metavar="DATABASE", type=click.Path(readable=False))
 @click.option("--html", "target", required=True, metavar="FILE", help="The file to write; a new one.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there; never the database itself.")
 @looking_options
@@ -35,27 +35,36 @@ def report(
 
     from pitstop import Registry
     from pitstop.cli import COMPLETED, FAILED
-    from pitstop.cli.output import print_json
-    from pitstop_database_maintenance.describe import terminal_width
+    from pitstop.cli.formatting import print_json
+    from pitstop.text import size_text
+    from pitstop.text.escaping import one_line, printable
+    from pitstop_database_maintenance.commands.history_option import warn
+    from pitstop_database_maintenance.databases.database import file_kind
+    from pitstop_database_maintenance.databases.urls import parse
     from pitstop_database_maintenance.history import history_path
-    from pitstop_database_maintenance.plan import Request
-    from pitstop_database_maintenance.reporting.document import document
-    from pitstop_database_maintenance.reporting.findings import verdict
-    from pitstop_database_maintenance.reporting.gathering import gather, path_of
-    from pitstop_database_maintenance.reporting.page import page
-    from pitstop_database_maintenance.reporting.writing import check_target, write
-    from pitstop_database_maintenance.sizes import size_text
+    from pitstop_database_maintenance.planning.plan import MaintenanceRequest
+    from pitstop_database_maintenance.planning.planner import expand_env
+    from pitstop_database_maintenance.planning.secrecy import hiding, replace_in, secrets_for
+    from pitstop_database_maintenance.reporting import build_report, make_document, make_page, write_verdict
+    from pitstop_database_maintenance.reporting.atomic_write import check_target, write_report
+    from pitstop_database_maintenance.reporting.text import terminal_width
 
-    registry = Registry()
     options: dict[str, Any] = {"on_connect": on_connect} if on_connect else {}
-    check_target(target, databases=[path_of(database, lookup=registry), str(history_path())], force=force)
-    found = gather(database, Request(exact=exact, seed=seed, options=options), lookup=registry)
-    write(target, page(found), force=force)
+    request = MaintenanceRequest(exact=exact, seed=seed, options=options)
+    path = parse(expand_env(database)).path
+    registry = Registry()
+    in_use = [str(history_path()), *([path] if path else [])]
+    check_target(target, kind=file_kind(registry), databases=in_use, force=force)
+    secrets = secrets_for([database], request)
+    with hiding(secrets):
+        found = build_report(database, request, lookup=registry, warn=warn)
+    write_report(target, make_page(found), force=force)
     size = os.stat(target).st_size
     if as_json:
-        print_json({"html": os.path.abspath(target), "html_bytes": size, **document(found)})
+        document = replace_in(make_document(found), secrets)
+        print_json({"html": os.path.abspath(target), "html_bytes": size, **document})
     else:
-        for line in wrap(" ".join(verdict(found)), terminal_width()):
+        for line in wrap(printable(" ".join(write_verdict(found))), terminal_width()):
             click.echo(line)
-        click.echo(f"report: {target} ({size_text(size)})")
-    return FAILED if found.inspection.refused else COMPLETED
+        click.echo(f"report: {one_line(target)} ({size_text(size)})")
+    return FAILED if found.plan is None or found.plan.failure else COMPLETED

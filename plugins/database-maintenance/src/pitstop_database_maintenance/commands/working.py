@@ -10,24 +10,28 @@ from contextlib import ExitStack
 from typing import Any
 
 import click
+from attrs import evolve
 
 import pitstop
-from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, silence
-from pitstop.cli.report import record_document
-from pitstop.cli.session import Settings, exit_code, say_where, session, watching
-from pitstop.errors import InvalidJobError, InvalidValueError
-from pitstop_database_maintenance.assessment import Worth
-from pitstop_database_maintenance.fleet import Fleet
+from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, LEFT_OUT, silence
+from pitstop.cli.job_text import record_document
+from pitstop.cli.session import Settings, say_where, session, watching
+from pitstop.errors import InputError, InvalidValueError
+from pitstop.jobs import JobStatus
+from pitstop.text import count_noun
+from pitstop_database_maintenance.databases.urls import identity
+from pitstop_database_maintenance.fleet.fleet import Fleet
+from pitstop_database_maintenance.fleet.summary import FleetSummary
+from pitstop_database_maintenance.fleet.unchanged import UnchangedFiles
 from pitstop_database_maintenance.history import History
-from pitstop_database_maintenance.maintenance import CELLS, Looked, Maintenance, check_saved
-from pitstop_database_maintenance.outcome import DatabaseOutcome, End
-from pitstop_database_maintenance.plan import MaintenancePlan, Request
-from pitstop_database_maintenance.planning import Planning, filled_in
-from pitstop_database_maintenance.seen import Seen
-from pitstop_database_maintenance.sizes import size_text
-from pitstop_database_maintenance.tally import Tally
-from pitstop_database_maintenance.told import show_databases, show_tally
-from pitstop_database_maintenance.urls import identity, without_credentials
+from pitstop_database_maintenance.maintenance.engine import CELLS, Maintenance, check_saved
+from pitstop_database_maintenance.maintenance.figures import change_text
+from pitstop_database_maintenance.maintenance.job_outcomes import PlannedDatabase
+from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome
+from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest
+from pitstop_database_maintenance.planning.planner import MaintenancePlanner, expand_env
+from pitstop_database_maintenance.planning.secrecy import hiding, secrets_for
+from pitstop_database_maintenance.reporting.text import print_databases, print_summary
 
 #: How many databases share the threads of one process in a fleet, so that one computes while others wait for the disk.
 _SIDE_BY_SIDE = 4
@@ -37,7 +41,7 @@ _RECORDS = 3
 
 def work_on_few(
     urls: Sequence[str],
-    request: Request,
+    request: MaintenanceRequest,
     history: History | None,
     values: dict[str, Any],
     *,
@@ -64,14 +68,14 @@ def work_on_few(
             lambda: stack.enter_context(session(settings, registry=registry)),
             request=request,
             history=history,
-            options=settings.options(),
+            options=settings,
         )
         looked = list(engine.look(urls, map_cells=CELLS))
-        _refuse_unfit(looked, registry=registry, request=request)
         if saved is not None:
             looked = check_saved(saved, looked, lookup=registry)
+        looked = [_explain_failure(one, registry=registry, request=request) for one in looked]
         outcomes = _run(engine, looked, settings)
-        with Tally(files=len(urls), looked_at=len(urls)) as tally:
+        with FleetSummary(files=len(urls), looked_at=len(urls)) as tally:
             for outcome in outcomes:
                 tally.add(outcome)
             return _told(tally, engine, settings, outcomes=outcomes)
@@ -80,13 +84,13 @@ def work_on_few(
 def work_on_many(
     again: Sequence[str],
     never: Sequence[str],
-    request: Request,
+    request: MaintenanceRequest,
     history: History | None,
     values: dict[str, Any],
     *,
-    tally: Tally,
+    tally: FleetSummary,
     registry: pitstop.Registry,
-    seen: Seen | None,
+    seen: UnchangedFiles | None,
 ) -> int:
     """Maintain a fleet, and tell of the sums. Arguments as for `work_on_few`, and those of `Fleet`."""
     side_by_side = _SIDE_BY_SIDE if values["threads"] is None else -(-values["threads"] // (os.cpu_count() or 1))
@@ -102,14 +106,14 @@ def work_on_many(
             lambda: stack.enter_context(session(settings, registry=registry)),
             request=request,
             history=history,
-            options=settings.options(),
+            options=settings,
         )
         with watching(settings) as watch:
 
-            def show(now: Tally) -> None:
+            def show(now: FleetSummary) -> None:
                 watch.display.announce(_heading(now))
 
-            engine.follow_with(lambda submit: watch.follow(engine.orchestrator, submit))
+            engine.on_submit(lambda submit: watch.follow(engine.orchestrator, submit))
             fleet = Fleet(
                 engine,
                 processes=processes,
@@ -123,33 +127,39 @@ def work_on_many(
         return _told(tally, engine, settings)
 
 
-def _run(engine: Maintenance, looked: Sequence[Looked], settings: Settings) -> list[DatabaseOutcome]:
+def _run(engine: Maintenance, looked: Sequence[PlannedDatabase], settings: Settings) -> list[DatabaseOutcome]:
     if not any(one.plan.due for one in looked):
         return engine.run(looked)
     orchestrator = engine.orchestrator  # before the display begins, so that what is said on opening it is seen
     with watching(settings) as watch:
-        engine.follow_with(lambda submit: watch.follow(orchestrator, submit))
+        engine.on_submit(lambda submit: watch.follow(orchestrator, submit))
         return engine.run(looked, map_cells=CELLS)
 
 
-def _heading(tally: Tally) -> str:
+def _heading(tally: FleetSummary) -> str:
     looked = tally.unchanged + tally.looked_at
-    parts = [f"{looked:,} of {tally.files:,} databases looked at", f"{tally.due:,} due", f"{tally.done:,} done"]
+    parts = [
+        f"{looked:,} of {count_noun(tally.files, 'database')} looked at",
+        f"{tally.due:,} due",
+        f"{tally.done:,} done",
+    ]
     if tally.failed:
         parts.append(f"{tally.failed:,} failed")
     if tally.given_back:
-        parts.append(f"{size_text(tally.given_back)} given back")
+        parts.append(change_text(tally.given_back))
     return ", ".join(parts)
 
 
 def _told(
-    tally: Tally, engine: Maintenance, settings: Settings, *, outcomes: Sequence[DatabaseOutcome] | None = None
+    tally: FleetSummary, engine: Maintenance, settings: Settings, *, outcomes: Sequence[DatabaseOutcome] | None = None
 ) -> int:
     try:
         if settings.as_json:
-            show_tally(tally, as_json=True, jobs=_job_documents(engine, whole=outcomes is not None), outcomes=outcomes)
+            print_summary(
+                tally, as_json=True, jobs=_job_documents(engine, whole=outcomes is not None), outcomes=outcomes
+            )
         else:
-            show_databases(outcomes) if outcomes is not None else show_tally(tally, as_json=False)
+            print_databases(outcomes) if outcomes is not None else print_summary(tally, as_json=False)
             for root in engine.roots[:_RECORDS]:
                 say_where(root, engine.orchestrator, settings)
             if len(engine.roots) > _RECORDS:
@@ -157,7 +167,7 @@ def _told(
         sys.stdout.flush()
     except BrokenPipeError:
         silence()
-    return _code(tally, engine, settings, outcomes=outcomes)
+    return _code(tally, engine, settings)
 
 
 def _job_documents(engine: Maintenance, *, whole: bool) -> dict[str, Any]:
@@ -170,22 +180,13 @@ def _job_documents(engine: Maintenance, *, whole: bool) -> dict[str, Any]:
     }
 
 
-def _code(tally: Tally, engine: Maintenance, settings: Settings, *, outcomes: Sequence[DatabaseOutcome] | None) -> int:
-    codes = {exit_code(root) for root in engine.roots}
-    if tally.interrupted or INTERRUPTED in codes:
+def _code(tally: FleetSummary, engine: Maintenance, settings: Settings) -> int:
+    """Return the exit code: the same for one database and for thousands."""
+    if tally.interrupted or any(root.status is JobStatus.CANCELLED for root in engine.roots):
         return INTERRUPTED
-    if outcomes is None:
-        return FAILED if tally.failed > (settings.max_failures or 0) else COMPLETED
-    unfit = any(outcome.refused for outcome in tally.failures)
-    # who named an operation and does not get it is not to read success; the policy's own choices are no failures
-    asked = set(engine.request.operations or ())
-    denied = any(
-        step.operation in asked
-        and (step.end is End.SKIPPED or (step.end is End.NOT_PLANNED and step.worth == Worth.IMPOSSIBLE.value))
-        for outcome in outcomes
-        for step in outcome.steps
-    )
-    return FAILED if FAILED in codes or unfit or denied else COMPLETED
+    if tally.failed > (settings.max_failures or 0) or tally.denied:
+        return FAILED
+    return LEFT_OUT if tally.incomplete else COMPLETED
 
 
 def _check_different(urls: Sequence[str]) -> None:
@@ -197,16 +198,18 @@ def _check_different(urls: Sequence[str]) -> None:
             raise InvalidValueError(where="database_maintenance", name="databases", problem=same)
 
 
-def _refuse_unfit(looked: Sequence[Looked], *, registry: pitstop.Registry, request: Request) -> None:
-    """Refuse the whole request if one of a few databases cannot be worked on, before anything has been started.
-
-    Raises:
-        InputError: what is wrong with it, and what to do.
-    """
-    planning = Planning(request, lookup=registry)
-    for one in looked:
-        if one.plan.refused:
-            url = one.plan.database
-            # its own check says it with the next step
-            planning.kind(url).check(filled_in(url), **request.options)
-            raise InvalidJobError(reason=f"{without_credentials(url)}: {one.plan.refused}")
+def _explain_failure(
+    looked: PlannedDatabase, *, registry: pitstop.Registry, request: MaintenanceRequest
+) -> PlannedDatabase:
+    """Return a database with which nothing can be done with what its own check says, which is the next step, too."""
+    plan = looked.plan
+    if not plan.refused:
+        return looked
+    try:
+        with hiding(secrets_for([plan.database], request)):
+            MaintenancePlanner(request, lookup=registry).kind(plan.database).check(
+                expand_env(plan.database), **request.options
+            )
+    except InputError as error:
+        return evolve(looked, plan=evolve(plan, refused=str(error)))
+    return looked

@@ -1,1 +1,34 @@
-"""SQLite, the embedded default: the database class and one module per operation, all declared as entry points."""
+"""SQLite, the built-in kind of database: what operations on it, their authors included, import.
+
+    from pitstop_database_maintenance.sqlite import SQLiteConnection, require_sound
+
+Nothing outside of this package imports it: it is found by its entry points, as another kind would be. Each name is
+loaded when it is first used, because child processes that read database files run without site-packages.
+"""
+
+from __future__ import annotations
+
+from pitstop_database_maintenance.lazy_exports import export
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection as SQLiteConnection
+    from pitstop_database_maintenance.sqlite.connection.session import SQLiteMeasure as SQLiteMeasure
+    from pitstop_database_maintenance.sqlite.database import SQLiteDatabase as SQLiteDatabase
+    from pitstop_database_maintenance.sqlite.guards.soundness import require_sound as require_sound
+    from pitstop_database_maintenance.sqlite.inspection.records import Inspection as Inspection
+    from pitstop_database_maintenance.sqlite.operations._measured import begin as begin
+    from pitstop_database_maintenance.sqlite.operations._measured import end as end
+    from pitstop_database_maintenance.sqlite.operations._measured import figures as figures
+
+__getattr__, __all__ = export(
+    __name__,
+    {
+        "connection.connection": ("SQLiteConnection",),
+        "connection.session": ("SQLiteMeasure",),
+        "database": ("SQLiteDatabase",),
+        "guards.soundness": ("require_sound",),
+        "inspection.records": ("Inspection",),
+        "operations._measured": ("begin", "end", "figures"),
+    },
+)

@@ -1,24 +1,25 @@
-"""The program of a child process that checks: it answers questions through a pipe until the pipe is closed.
+"""The program of a child process that checks parts of a database, one after the other, until nobody asks any more.
 
-Owns the child's side of `pitstop_database_maintenance.sqlite.checkers`, and knows nothing of jobs.
+Owns the child's side of `pitstop_database_maintenance.sqlite.checks.workers`, and knows nothing of jobs.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
 from typing import Any
 
+from pitstop.children import Channel, Message
 from pitstop.errors import JobCancelledError, PitstopError
-from pitstop_database_maintenance.sqlite.checking import Question, examine
+from pitstop_database_maintenance.databases.limits import Limits
+from pitstop_database_maintenance.sqlite.checks.parts import check_part
+from pitstop_database_maintenance.sqlite.checks.protocol import error_message, part_from, result_message
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 
 
 class _Context:
-    """As much of a job's context as a connection needs: told to stop when the parent is gone."""
+    """As much of a job's context as a connection needs: cancelled when the parent is gone."""
 
     deadline = None
     attempt = 1
@@ -33,36 +34,35 @@ class _Context:
 
     @contextmanager
     def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Tell nobody."""
+        """Call nothing."""
         yield
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Answer until the pipe is closed.
+def main(parent: str) -> None:
+    """Open the database that the first message names, and check the part that each further one asks for.
 
     Args:
-        arguments: the number of the pipe's end, and the parent's process id.
+        parent: the process id of the one that asks.
     """
-    # whoever presses Ctrl-C means the parent, which ends this one when it has understood
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    number, parent = map(int, arguments)
-    # a parent that was killed closes the pipe, and waits for no answer
-    with Connection(number) as connection, suppress(OSError, EOFError):
-        told = connection.recv()
-        context: Any = _Context(parent)
-        options = {"on_connect": told["on_connect"], "force": True}
+    channel = Channel.to_parent()
+    messages = iter(channel)
+    context: Any = _Context(int(parent))
+    # a parent that was killed waits for no answer
+    with suppress(OSError, StopIteration):
+        settings = next(messages)
+        options = {"on_connect": settings["on_connect"], "force": True}
         try:
-            with SQLiteDatabase.connect(told["path"], context, **options) as database:
-                connection.send(None)
-                _answer(connection, database, told["mapped"])
+            with SQLiteDatabase.connect(settings["path"], context, **options) as database:
+                database.limits = Limits(lock_wait=settings["lock_wait"])
+                channel.send({"ready": True})
+                for message in messages:
+                    channel.send(_check(database, message, settings["mapped"]))
         except PitstopError as problem:
-            connection.send(str(problem))
+            channel.send(error_message(problem))
 
 
-def _answer(connection: Connection, database: SQLiteDatabase, mapped: int) -> None:
-    while True:
-        question: Question = connection.recv()
-        try:
-            connection.send(examine(database, question, mapped=mapped))
-        except PitstopError as problem:
-            connection.send(problem)
+def _check(database: SQLiteDatabase, message: Message, mapped: int) -> Message:
+    try:
+        return result_message(check_part(database, part_from(message), mapped=mapped))
+    except PitstopError as problem:
+        return error_message(problem)

@@ -11,13 +11,23 @@ from typing import Annotated, Final
 from attrs import evolve
 
 from pitstop.operations import Bounds
-from pitstop_database_maintenance.assessment import Assessment, Look, Prediction, Preference, Worth
-from pitstop_database_maintenance.sqlite.assessments import obstacles
-from pitstop_database_maintenance.sqlite.assessments.past_checks import past_check
-from pitstop_database_maintenance.sqlite.inspection import Inspection, SchemaFacts
-from pitstop_database_maintenance.sqlite.prediction import SHORTEST_STALL, reading, rollback, stalling, time_of
-from pitstop_database_maintenance.sqlite.snapshot import COPY_RATE
-from pitstop_database_maintenance.sqlite.stalls import as_waited
+from pitstop.text import join_names
+from pitstop_database_maintenance.databases.assessment import Assessment, Look, OperationPreference, Prediction, Worth
+from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
+from pitstop_database_maintenance.sqlite.assessments import preconditions
+from pitstop_database_maintenance.sqlite.assessments.cost_model import (
+    LOOK_RATE,
+    SHORTEST_STALL,
+    Time,
+    reading,
+    rollback,
+    stalling,
+    time_of,
+)
+from pitstop_database_maintenance.sqlite.assessments.past_checks import known_damage, past_check
+from pitstop_database_maintenance.sqlite.checks.snapshot import COPY_RATE
+from pitstop_database_maintenance.sqlite.connection.lock_waits import as_waited
+from pitstop_database_maintenance.sqlite.inspection.records import Inspection, SchemaFacts
 
 NEED: Final = "soundness"
 Days = Annotated[float, Bounds(gt=0)]
@@ -28,15 +38,16 @@ _CLONING: Final = ("btrfs", "xfs", "bcachefs")
 _MODULES: Final = ("fts3", "fts4", "fts5", "rtree", "rtree_i32")
 
 
-def policy(look: Look) -> Preference:  # noqa: ARG001 - a policy's signature
+def policy(look: Look) -> OperationPreference:  # noqa: ARG001 - a policy's signature
     """Say which check of the structure rather: an integrity check that is due finds all that a quick one does."""
-    return Preference(
+    return OperationPreference(
         order=("integrity_check", "quick_check"),
         rule="an integrity check looks at all that a quick check does",
         source="https://sqlite.org/pragma.html#pragma_quick_check",
     )
 
 
+@operation_traits(phase=Phase.CHECK, only_reads=True, rate=LOOK_RATE)
 def quick_check(look: Look, *, every: Days = 1.0, by_itself: bool = False) -> Assessment:
     """Assess looking at every page, but not whether indexes and tables agree.
 
@@ -45,10 +56,11 @@ def quick_check(look: Look, *, every: Days = 1.0, by_itself: bool = False) -> As
         every: after how many days it is due again.
         by_itself: whether it is planned when it is due, without being asked for.
     """
-    prediction = _aside(look, reading(look, time_of(look, "quick_check", look.inspection.size)))
+    prediction = _aside(look, reading(look, _time_of(look, "quick_check", declared_rate(quick_check))))
     return _by_age(look, "quick_check", every=every, by_itself=by_itself, prediction=prediction, need=NEED)
 
 
+@operation_traits(phase=Phase.CHECK, only_reads=True, rate=150e6)
 def integrity_check(look: Look, *, every: Days = 7.0, by_itself: bool = False) -> Assessment:
     """Assess looking at every page, and at whether indexes and tables agree.
 
@@ -57,10 +69,17 @@ def integrity_check(look: Look, *, every: Days = 7.0, by_itself: bool = False) -
         every: after how many days it is due again.
         by_itself: whether it is planned when it is due, without being asked for.
     """
-    prediction = _aside(look, reading(look, time_of(look, "integrity_check", look.inspection.size)))
-    return _by_age(look, "integrity_check", every=every, by_itself=by_itself, prediction=prediction, need=NEED)
+    prediction = _aside(look, reading(look, _time_of(look, "integrity_check", declared_rate(integrity_check))))
+    verdict = _by_age(look, "integrity_check", every=every, by_itself=by_itself, prediction=prediction, need=NEED)
+    known = known_damage(look)
+    if known is None or verdict.worth is not Worth.NO:
+        return verdict
+    # whatever was asked for: nothing writes to the file until it is found gone
+    by = known.by or "an earlier operation"
+    return evolve(verdict, worth=Worth.YES, reason=f"it is looked whether the damage that {by} found is gone")
 
 
+@operation_traits(phase=Phase.CHECK, only_reads=True, rate=300e6)
 def foreign_key_check(look: Look, *, every: Days = 7.0, by_itself: bool = False) -> Assessment:
     """Assess looking for rows that refer to none.
 
@@ -72,10 +91,11 @@ def foreign_key_check(look: Look, *, every: Days = 7.0, by_itself: bool = False)
     schema: SchemaFacts | None = look.inspection.schema
     if schema is not None and not schema.foreign_keys:
         return Assessment(worth=Worth.NO, reason="there are no foreign keys")
-    prediction = _aside(look, reading(look, time_of(look, "foreign_key_check", look.inspection.size)))
+    prediction = _aside(look, reading(look, _time_of(look, "foreign_key_check", declared_rate(foreign_key_check))))
     return _by_age(look, "foreign_key_check", every=every, by_itself=by_itself, prediction=prediction)
 
 
+@operation_traits(phase=Phase.CHECK, only_reads=True, rate=60e6)
 def fts_check(look: Look, *, every: Days = 7.0, by_itself: bool = False) -> Assessment:
     """Assess looking at whether full-text and R-tree indexes agree with what they index.
 
@@ -88,17 +108,13 @@ def fts_check(look: Look, *, every: Days = 7.0, by_itself: bool = False) -> Asse
     if schema is not None and not any(table.module.lower() in _MODULES for table in schema.tables):
         return Assessment(worth=Worth.NO, reason="there are no full-text and no R-tree indexes")
     # the command to look is an INSERT, so that it locks like one
-    obstacle = obstacles.to_write(look)
-    if obstacle:
-        return obstacles.impossible(obstacle)
-    time = time_of(look, "fts_check", look.inspection.size)
-    return _by_age(
-        look,
-        "fts_check",
-        every=every,
-        by_itself=by_itself,
-        prediction=_aside(look, stalling(look, time, held=time.seconds, looks=False)),
-    )
+    time = _time_of(look, "fts_check", declared_rate(fts_check))
+    prediction = _aside(look, stalling(look, time, held=time.seconds, looks=False))
+    return _by_age(look, "fts_check", every=every, by_itself=by_itself, prediction=prediction)
+
+
+def _time_of(look: Look, check: str, rate: float) -> Time:
+    return time_of(look, check, look.inspection.size, rate, whole_if_unchanged=True)
 
 
 def _aside(look: Look, prediction: Prediction) -> Prediction:
@@ -134,11 +150,13 @@ def _by_age(
     else:
         days = max(0.0, inspection.at - past.whole_at) / _DAY
         reason, due = f"it was last checked {_age(days)}", days >= every
+    if past.unseen:
+        reason += f"; {join_names(past.unseen)} could not be looked at"
     if past.problems:
         reason, due = f"{reason}; {past.problems} problem{'s were' if past.problems > 1 else ' was'} found", True
     if due and not by_itself:
         reason += " (planned by itself only with --checks)"
-    return Assessment(
+    verdict = Assessment(
         worth=Worth.YES if due and by_itself else Worth.NO,
         reason=reason,
         rule=f"every {every:g} day{'' if every == 1 else 's'}",
@@ -146,6 +164,7 @@ def _by_age(
         prediction=prediction,
         need=need,
     )
+    return preconditions.against(verdict, preconditions.to_open(look))
 
 
 def _age(days: float) -> str:

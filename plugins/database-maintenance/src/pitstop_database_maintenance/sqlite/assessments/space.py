@@ -11,11 +11,14 @@ from typing import Annotated, Final
 from attrs import evolve
 
 from pitstop.operations import Bounds
-from pitstop_database_maintenance.assessment import Assessment, Look, Prediction, Preference, Worth
-from pitstop_database_maintenance.sizes import size_text
-from pitstop_database_maintenance.sqlite.assessments import obstacles
-from pitstop_database_maintenance.sqlite.inspection import AutoVacuum, Inspection
-from pitstop_database_maintenance.sqlite.prediction import FIXED, rollback, slicing, stalling, time_of
+from pitstop.text import count_noun, size_text
+from pitstop_database_maintenance.databases.assessment import Assessment, Look, OperationPreference, Prediction, Worth
+from pitstop_database_maintenance.databases.causes import Cause
+from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
+from pitstop_database_maintenance.history import PastStep
+from pitstop_database_maintenance.sqlite.assessments import preconditions
+from pitstop_database_maintenance.sqlite.assessments.cost_model import FIXED, rollback, slicing, stalling, time_of
+from pitstop_database_maintenance.sqlite.inspection.records import AutoVacuum, Inspection
 
 NEED: Final = "space"
 #: Bytes of free pages a second that go back in slices without a write-ahead log: pauses of 110 ms, and three syncs to
@@ -31,6 +34,8 @@ _BANDS: Final = (
 _VACUUM_WRITES: Final = 3.0
 #: In how many past runs free pages had come back, before it is advised to give them back without a rebuild.
 _REPEATED: Final = 3
+#: So many of each way to rebuild it are looked up.
+_MOST: Final = 10
 
 
 def policy(
@@ -43,7 +48,7 @@ def policy(
     low: tuple[str, ...] = (),
     medium: tuple[str, ...] = ("incremental_vacuum",),
     high: tuple[str, ...] = ("compact", "incremental_vacuum", "vacuum", "reindex"),
-) -> Preference:
+) -> OperationPreference:
     """Say which operation rather gives space back.
 
     Args:
@@ -60,11 +65,12 @@ def policy(
         band, order = f"{_percent(medium_from)} to {_percent(high_from)} (space.medium)", medium
     else:
         band, order = f"{_percent(high_from)} or more (space.high)", high
-    return Preference(
+    return OperationPreference(
         order=order, enough=enough, rule=f"for waste of {band}: {', '.join(order) or 'nothing'}", source=_BANDS
     )
 
 
+@operation_traits(phase=Phase.REBUILD, in_all=True, rate=155e6)
 def vacuum(look: Look, *, allow_renumbering: bool = False) -> Assessment:
     """Assess rebuilding the file in place.
 
@@ -73,17 +79,14 @@ def vacuum(look: Look, *, allow_renumbering: bool = False) -> Assessment:
         allow_renumbering: whether rows may get other numbers although something refers to them.
     """
     inspection: Inspection = look.inspection
-    obstacle = obstacles.to_rebuild(look, allow_renumbering=allow_renumbering)
-    if obstacle:
-        return obstacles.impossible(obstacle, need=NEED)
     no_room, disk = _room_for_vacuum(inspection)
-    if no_room:
-        return obstacles.impossible(no_room, need=NEED)
-    return _gives_back(
-        look, _rebuild(look, "vacuum", disk), parameters={"allow_renumbering": True} if allow_renumbering else {}
-    )
+    prediction = _rebuild(look, "vacuum", declared_rate(vacuum), disk)
+    parameters = {"allow_renumbering": True} if allow_renumbering else {}
+    verdict = _gives_back(look, prediction, parameters=parameters)
+    return preconditions.against(verdict, preconditions.to_rebuild(look, allow_renumbering=allow_renumbering), no_room)
 
 
+@operation_traits(phase=Phase.REBUILD, in_all=True, rate=230e6)
 def compact(look: Look, *, offline: bool = False) -> Assessment:
     """Assess rebuilding the file beside and putting the copy in its place.
 
@@ -95,27 +98,35 @@ def compact(look: Look, *, offline: bool = False) -> Assessment:
         offline: whether it was declared that nobody else uses the file; without that it is out of the question.
     """
     inspection: Inspection = look.inspection
+    declared = links = None
     if not offline:
-        return obstacles.impossible(
+        declared = preconditions.Obstacle(
+            Cause.DECLARATION,
             "it replaces the file, which must not be open anywhere else: declare that with --offline",
-            need=NEED,
         )
-    obstacle = obstacles.to_rebuild(look, allow_renumbering=True)
     if inspection.links > 1:
-        obstacle = (
-            obstacle or f"the file has {inspection.links} names (hard links), of which the others would keep the old"
+        links = preconditions.Obstacle(
+            Cause.OBSTACLE,
+            f"the file has {inspection.links} names (hard links), of which the others would keep the old",
         )
-    no_room, disk = obstacles.of_room([(inspection.folder, _used(inspection))])
-    if obstacle or no_room:
-        return obstacles.impossible(obstacle or no_room, need=NEED)
-    time = time_of(look, "compact", inspection.size)
+    no_room, disk = preconditions.of_room([(inspection.folder, _used(inspection))])
+    time = time_of(look, "compact", inspection.size, declared_rate(compact))
     # it looks for damage meanwhile, and not first
     prediction = stalling(look, time, held=time.seconds, looks=False, disk=disk, written=_result(inspection))
     # readers of the old file must be gone as well
     prediction = evolve(prediction, reader_stall=prediction.writer_stall)
-    return _gives_back(look, prediction, parameters={"offline": True})
+    verdict = _gives_back(look, prediction, parameters={"offline": True})
+    return preconditions.against(
+        verdict, declared, preconditions.to_rebuild(look, allow_renumbering=True), links, no_room
+    )
 
 
+def _freed(step: PastStep) -> float:
+    pages = (step.figure("free_pages_before") or 0) - (step.figure("free_pages_after") or 0)
+    return float(pages * (step.figure("page_size") or 0))
+
+
+@operation_traits(phase=Phase.REBUILD, rate=60e6)
 def incremental_vacuum(look: Look, *, min_share: Share = 0.05, keep: Share = 0.0) -> Assessment:
     """Assess giving free pages back slice by slice.
 
@@ -126,17 +137,16 @@ def incremental_vacuum(look: Look, *, min_share: Share = 0.05, keep: Share = 0.0
         keep: what share of the file is left free for the application.
     """
     inspection: Inspection = look.inspection
-    obstacle = obstacles.to_write(look)
-    if obstacle:
-        return obstacles.impossible(obstacle, need=NEED)
+    no_map = None
     if inspection.auto_vacuum == "none":
         reason = "the file keeps no map of its pages (auto_vacuum is none); convert_auto_vacuum makes one"
-        return obstacles.impossible(reason, need=NEED)
+        no_map = preconditions.Obstacle(Cause.NOT_APPLICABLE, reason)
     gain = max(0, inspection.free_bytes - int(keep * inspection.size))
     share = inspection.free_pages / max(1, inspection.pages)
     pays = share >= min_share and gain > 0
-    time = time_of(look, "incremental_vacuum", gain, rate=_ROLLBACK_RATE if rollback(look) else None)
-    return Assessment(
+    rate = _ROLLBACK_RATE if rollback(look) else declared_rate(incremental_vacuum)
+    time = time_of(look, "incremental_vacuum", gain, rate, work_done=_freed)
+    verdict = Assessment(
         worth=Worth.YES if pays else Worth.NO,
         reason=f"{_percent(share)} of {size_text(inspection.size)} are free pages, {size_text(gain)} can be given back",
         rule=f"free pages >= {_percent(min_share)}",
@@ -147,8 +157,10 @@ def incremental_vacuum(look: Look, *, min_share: Share = 0.05, keep: Share = 0.0
         need=NEED,
         parameters={"keep": keep} if keep else {},
     )
+    return preconditions.against(verdict, preconditions.to_open(look), no_map)
 
 
+@operation_traits(phase=Phase.CONVERT, by_name_only=True, rate=155e6)
 def convert_auto_vacuum(look: Look, *, mode: AutoVacuum = "incremental", allow_renumbering: bool = False) -> Assessment:
     """Assess rebuilding the file once so that `incremental_vacuum` can work on it. Advice: it is never due by itself.
 
@@ -159,30 +171,33 @@ def convert_auto_vacuum(look: Look, *, mode: AutoVacuum = "incremental", allow_r
     """
     inspection: Inspection = look.inspection
     rebuilt = "none" in (mode, inspection.auto_vacuum) and mode != inspection.auto_vacuum
-    obstacle, disk = obstacles.to_write(look), dict[str, int]()
+    in_the_way, disk = [preconditions.to_open(look)], dict[str, int]()
     if rebuilt:
         no_room, disk = _room_for_vacuum(inspection)
-        obstacle = obstacles.to_rebuild(look, allow_renumbering=allow_renumbering) or no_room
-    if obstacle:
-        return obstacles.impossible(obstacle)
-    times = sum(len(look.history.steps(name, limit=10)) for name in ("vacuum", "compact"))
+        in_the_way = [preconditions.to_rebuild(look, allow_renumbering=allow_renumbering), no_room]
+    prediction = Prediction(seconds=FIXED)
+    if rebuilt:
+        prediction = _rebuild(look, "convert_auto_vacuum", declared_rate(convert_auto_vacuum), disk)
+    times = sum(len(look.history.steps(name, limit=_MOST)) for name in ("vacuum", "compact"))
+    often = f"{'at least ' if times >= _MOST else ''}{count_noun(times, 'time')}"
     if mode == inspection.auto_vacuum:
         reason = f"auto_vacuum is {mode} already"
     elif times >= _REPEATED:
         reason = (
-            f"the file was rebuilt {times} times before: after one conversion incremental_vacuum gives its free pages "
+            f"the file was rebuilt {often} before: after one conversion incremental_vacuum gives its free pages "
             "back without a stall"
         )
     else:
         reason = f"auto_vacuum is {inspection.auto_vacuum}, and nothing says that free pages keep coming back"
-    return Assessment(
+    verdict = Assessment(
         worth=Worth.NO,
         reason=reason,
         rule="only when it is asked for by name",
         source="https://sqlite.org/pragma.html#pragma_auto_vacuum",
         gain=wasted(inspection)[0] if rebuilt else None,
-        prediction=_rebuild(look, "convert_auto_vacuum", disk) if rebuilt else Prediction(seconds=FIXED),
+        prediction=prediction,
     )
+    return preconditions.against(verdict, *in_the_way)
 
 
 def wasted(inspection: Inspection) -> tuple[int, float]:
@@ -203,9 +218,9 @@ def waste_text(inspection: Inspection) -> str:
     return f"{_percent(share.value)} of {size_text(inspection.size)} is waste ({how})"
 
 
-def _rebuild(look: Look, operation: str, disk: dict[str, int]) -> Prediction:
+def _rebuild(look: Look, operation: str, rate: float, disk: dict[str, int]) -> Prediction:
     inspection: Inspection = look.inspection
-    time = time_of(look, operation, inspection.size)
+    time = time_of(look, operation, inspection.size, rate)
     # from about 40 % of it on SQLite asks nobody whether to go on (measured: 3.40.1 and 3.54.1)
     return stalling(
         look,
@@ -229,10 +244,10 @@ def _gives_back(look: Look, prediction: Prediction, *, parameters: dict[str, boo
     )
 
 
-def _room_for_vacuum(inspection: Inspection) -> tuple[str, dict[str, int]]:
+def _room_for_vacuum(inspection: Inspection) -> tuple[preconditions.Obstacle | None, dict[str, int]]:
     # sqlite.org/tempfiles.html, and measured: at its peak the result is there twice beside the file
     used = _used(inspection)
-    return obstacles.of_room([(inspection.folder, used), (inspection.temporary, used)])
+    return preconditions.of_room([(inspection.folder, used), (inspection.temporary, used)])
 
 
 def _used(inspection: Inspection) -> int:

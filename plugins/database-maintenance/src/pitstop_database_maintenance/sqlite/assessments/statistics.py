@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 
 from pitstop.operations import Bounds
-from pitstop_database_maintenance.assessment import Assessment, Look, Prediction, Preference, Worth
-from pitstop_database_maintenance.sqlite.assessments import obstacles
-from pitstop_database_maintenance.sqlite.inspection import Inspection, SchemaFacts
-from pitstop_database_maintenance.sqlite.prediction import FIXED, Time, stalling, time_of
+from pitstop.text import count_noun, join_names
+from pitstop_database_maintenance.databases.assessment import Assessment, Look, OperationPreference, Prediction, Worth
+from pitstop_database_maintenance.databases.traits import Phase, operation_traits
+from pitstop_database_maintenance.sqlite.assessments import preconditions
+from pitstop_database_maintenance.sqlite.assessments.cost_model import FIXED, Time, stalling, time_of
+from pitstop_database_maintenance.sqlite.inspection.records import Inspection, SchemaFacts
+from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
 
 NEED: Final = "statistics"
 _SOURCE: Final = "https://sqlite.org/pragma.html#pragma_optimize; Ola Hallengren's IndexOptimize: sqrt(1000 * rows)"
@@ -18,21 +21,24 @@ _PER_INDEX: Final = 0.004
 #: Bytes a second of a look at everything: 0.22 s for 306 MB.
 _FULL: Final = 1_400e6
 
+#: Bytes of the file a second, of so many rows of each index.
+_RATE: Final = 4_000e6
 #: How long after an operation's end its connection may still write to the file, in seconds.
 _CLOSING: Final = 2.0
 #: By what share the size may have changed since statistics were gathered that are still taken to fit.
 _ALIKE: Final = 0.1
 
 
-def policy(look: Look) -> Preference:  # noqa: ARG001 - a policy's signature
+def policy(look: Look) -> OperationPreference:  # noqa: ARG001 - a policy's signature
     """Say which of the two rather: `optimize` leaves to SQLite what `analyze` does for certain."""
-    return Preference(
+    return OperationPreference(
         order=("analyze", "optimize"),
         rule="analyze gathers all that optimize would",
         source="https://sqlite.org/pragma.html#pragma_optimize",
     )
 
 
+@operation_traits(phase=Phase.STATISTICS, in_all=True, rate=_RATE)
 def analyze(look: Look, *, min_tables: Annotated[int, Bounds(ge=1)] = 1, full: bool = False) -> Assessment:
     """Assess gathering statistics.
 
@@ -44,6 +50,7 @@ def analyze(look: Look, *, min_tables: Annotated[int, Bounds(ge=1)] = 1, full: b
     return _assess(look, "analyze", min_tables, full=full)
 
 
+@operation_traits(phase=Phase.STATISTICS + 50, rate=_RATE)
 def optimize(look: Look, *, min_tables: Annotated[int, Bounds(ge=1)] = 1) -> Assessment:
     """Assess letting SQLite gather those statistics that it finds wanting.
 
@@ -55,10 +62,13 @@ def optimize(look: Look, *, min_tables: Annotated[int, Bounds(ge=1)] = 1) -> Ass
 
 
 def _assess(look: Look, operation: str, min_tables: int, *, full: bool = False) -> Assessment:
+    return preconditions.against(
+        _verdict(look, operation, min_tables, full=full), preconditions.to_open(look), preconditions.to_see(look)
+    )
+
+
+def _verdict(look: Look, operation: str, min_tables: int, *, full: bool) -> Assessment:
     inspection: Inspection = look.inspection
-    obstacle = obstacles.to_write(look)
-    if obstacle:
-        return obstacles.impossible(obstacle, need=NEED)
     schema = inspection.schema
     if schema is None:
         return Assessment(
@@ -77,7 +87,7 @@ def _assess(look: Look, operation: str, min_tables: int, *, full: bool = False) 
     return Assessment(
         worth=Worth.YES if pays else Worth.NO,
         reason=_reason(missing, stale) or _no_reason(schema, lacking),
-        rule=f"statistics of {min_tables} table{'' if min_tables == 1 else 's'} or more missing or stale",
+        rule=f"statistics of {count_noun(min_tables, 'table')} or more missing or stale",
         source=_SOURCE,
         prediction=_prediction(look, operation, len(schema.indexes) + len(schema.tables), full=full),
         need=NEED,
@@ -105,20 +115,14 @@ def _as_good_as_they_get(look: Look) -> bool:
 
 def _beyond_us(schema: SchemaFacts) -> set[str]:
     """Return the tables that cannot be analyzed, because they have an index in the order of a missing collation."""
-    unknown = [
-        f" COLLATE {name.removeprefix('collation ')}" for name in schema.missing if name.startswith("collation ")
-    ]
-    return {
-        index.table
-        for index in schema.indexes
-        if any(column.removesuffix(" DESC").endswith(rule) for column in index.columns for rule in unknown)
-    }
+    unknown = {need.name.upper() for need in schema.missing if need.feature is Feature.COLLATION}
+    return {index.table for index in schema.indexes if unknown & {name.upper() for name in index.collations}}
 
 
 def _no_reason(schema: SchemaFacts, lacking: list[str]) -> str:
     """Return why nothing is to be done about the statistics."""
     if lacking:
-        named = obstacles.listed(lacking)
+        named = join_names(lacking)
         return f"{named} can be analyzed only with a collation of the application's; give it by --on-connect"
     if not schema.indexes:
         return "no table has an index, so that none needs statistics"
@@ -128,9 +132,9 @@ def _no_reason(schema: SchemaFacts, lacking: list[str]) -> str:
 def _reason(missing: tuple[str, ...], stale: Mapping[str, str]) -> str:
     parts = []
     if missing:
-        parts.append(f"no statistics of {obstacles.listed(missing)}")
+        parts.append(f"no statistics of {join_names(missing)}")
     if stale:
-        parts.append(f"stale {obstacles.listed(f'{name} ({why})' for name, why in stale.items())}")
+        parts.append(f"stale {join_names(f'{name} ({why})' for name, why in stale.items())}")
     return "; ".join(parts)
 
 
@@ -138,7 +142,7 @@ def _prediction(look: Look, operation: str, objects: int, *, full: bool) -> Pred
     if full:
         time = Time(seconds=FIXED + look.inspection.size / _FULL)
         return stalling(look, time, held=time.seconds, written=100_000)
-    time = time_of(look, operation, look.inspection.size)
+    time = time_of(look, operation, look.inspection.size, _RATE)
     if not time.learned:
         # a look at a limited number of rows takes as long on a big index as on a small one
         time = Time(seconds=FIXED + _PER_INDEX * objects)

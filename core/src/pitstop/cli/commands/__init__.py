@@ -1,0 +1,1 @@
+"""The commands of `pitstop`, one module each. They parse, call the layers below and print; none imports another."""

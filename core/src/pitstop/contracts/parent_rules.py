@@ -1,0 +1,167 @@
+"""The rules that every store shares: which transitions are legal, when a parent ends, when it stops its children.
+
+Owns the order in which parents are settled. It keeps no record and reads none: a store passes a `ParentStore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from heapq import heappop, heappush
+from typing import NamedTuple, Protocol
+
+from pitstop.errors import TransitionError
+from pitstop.jobs import TRANSITIONS, Counts, JobRecord, JobStatus, OnError, Tolerance, parent_status
+from pitstop.text import count_noun
+
+#: A live job may still change; everything below a job that is not live has ended too.
+LIVE = (JobStatus.PENDING, JobStatus.RUNNING)
+#: For jobs without children, which is most of them.
+NO_COUNTS = Counts()
+
+
+class ParentState(NamedTuple):
+    """What the rules need to know of a parent.
+
+    Args:
+        id, seq, parent_id: its identity; a parent has a lower `seq` than everything below it.
+        name: what a reason calls it.
+        status, counts, tolerance: its status, its children's statuses, and how many of them may fail.
+        cancel_requested: whether somebody asked to cancel it.
+    """
+
+    id: str
+    seq: int
+    parent_id: str | None
+    name: str
+    status: JobStatus
+    counts: Counts
+    tolerance: Tolerance
+    cancel_requested: bool
+
+
+class CancelledJob(NamedTuple):
+    """A pending job that was cancelled, and its parent."""
+
+    seq: int
+    id: str
+    parent_id: str | None
+
+
+class ParentStore(Protocol):
+    """What a store offers to `settle_parents`, all within the transaction that it has open."""
+
+    def parent_state(self, parent_id: str) -> ParentState | None:
+        """Return the current state of a parent, or None if there is no parent with this id."""
+
+    def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
+        """End a running parent, at `now` but not before any of its children, and move its own parent's counts."""
+
+    def cancel_descendants(self, parent_id: str, now: float, reason: str) -> list[CancelledJob]:
+        """Cancel the pending jobs below a parent.
+
+        If there were any, the running parents below it are marked as asked to cancel.
+
+        Returns:
+            The cancelled jobs, in order of `seq`.
+        """
+
+
+class Settlement(NamedTuple):
+    """The parents that ended, innermost first, and the ids of the pending jobs that were cancelled."""
+
+    closed: tuple[JobRecord, ...] = ()
+    cancelled: tuple[str, ...] = ()
+
+
+def check_transition(job_id: str, current: JobStatus, asked: JobStatus) -> None:
+    """Check that a status may follow the current one.
+
+    Raises:
+        TransitionError: `TRANSITIONS` has no such move.
+    """
+    if asked not in TRANSITIONS[current]:
+        raise TransitionError(id=job_id, current=current.value, asked=asked.value)
+
+
+@lru_cache(maxsize=256)
+def make_tolerance(on_error: OnError, max_failures: int) -> Tolerance:
+    """Return the tolerance with these values; cached, because its checks cost more than a look-up."""
+    return Tolerance(on_error=on_error, max_failures=max_failures)
+
+
+def stop_reason(parent: ParentState) -> str | None:
+    """Return why the pending jobs below a parent must not start any more, or None if they may."""
+    tolerance, counts = parent.tolerance, parent.counts
+    open_children = counts.pending + counts.running
+    if tolerance.on_error != "stop" or not open_children or counts.failed <= tolerance.max_failures:
+        return None
+    failed = count_noun(counts.failed, "job")
+    return f"{parent.name} stops: {failed} failed, and it tolerates {tolerance.max_failures}"
+
+
+def settle_parents(
+    store: ParentStore, parent_ids: Iterable[str | None], now: float, *, climb: bool = False
+) -> Settlement:
+    """Give parents the status that follows from their children, as far up the tree as that changes anything.
+
+    Args:
+        store: the store, within the transaction in which the children, and with them the parents' counts, have changed.
+        parent_ids: the parents of the jobs that changed; None is ignored.
+        now: the time, in seconds since 1970.
+        climb: visit every ancestor, also above a parent that stays open. A job that goes back to pending needs it: an
+            ancestor may have stopped while the job ran.
+
+    Returns:
+        The parents that ended and the jobs that were cancelled.
+    """
+    queue = _Queue(store, parent_ids)
+    closed: list[JobRecord] = []
+    cancelled: list[CancelledJob] = []
+    while (parent := queue.pop_innermost()) is not None:
+        if parent.status is not JobStatus.RUNNING:
+            continue
+        reason = stop_reason(parent)
+        stopped = store.cancel_descendants(parent.id, now, reason) if reason else []
+        if stopped:
+            cancelled += stopped
+            queue.add({job.parent_id for job in stopped} | {parent.id})
+            continue
+        status = parent_status(parent.counts, parent.tolerance, cancel_requested=parent.cancel_requested)
+        if status is not JobStatus.RUNNING:
+            check_transition(parent.id, parent.status, status)
+            closed.append(store.close_parent(parent.id, status, now))
+        if parent.parent_id is not None and (climb or status is not JobStatus.RUNNING):
+            queue.add((parent.parent_id,), below=parent.seq)
+    return Settlement(tuple(closed), tuple(job.id for job in sorted(cancelled)))
+
+
+class _Queue:
+    """Parents to settle. Parents are created before their children, so the highest `seq` is innermost."""
+
+    def __init__(self, store: ParentStore, parent_ids: Iterable[str | None]) -> None:
+        self._store = store
+        self._heap: list[tuple[int, str]] = []
+        self._fresh: ParentState | None = None
+        self._queued: set[str] = set()
+        self.add(parent_ids)
+
+    def add(self, parent_ids: Iterable[str | None], *, below: int | None = None) -> None:
+        """Add parents that come before `below` in the order of creation; any other would make a cycle."""
+        for parent_id in parent_ids:
+            if parent_id is None or parent_id in self._queued:
+                continue
+            parent = self._store.parent_state(parent_id)
+            if parent is not None and (below is None or parent.seq < below):
+                # nothing happens between adding and popping the only one, the usual case: its state is still right
+                self._fresh = parent
+                self._queued.add(parent_id)
+                heappush(self._heap, (-parent.seq, parent_id))
+
+    def pop_innermost(self) -> ParentState | None:
+        if not self._heap:
+            return None
+        _, parent_id = heappop(self._heap)
+        self._queued.discard(parent_id)
+        fresh, self._fresh = self._fresh, None
+        return fresh if fresh is not None and fresh.id == parent_id else self._store.parent_state(parent_id)

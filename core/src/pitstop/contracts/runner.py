@@ -1,0 +1,99 @@
+"""What a runner promises, the base that has the optional members, and what a runner is given to call."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol
+
+from pitstop.jobs import Job
+
+
+class Runner(Protocol):
+    """Where jobs run: it gets ids and calls `run_job` with each, once or more, here or in another process.
+
+    Handing over a job twice is harmless, and so is losing an id when the process ends: the claim decides, and the store
+    remembers. But somebody must then call `Orchestrator.rescue()`: a local process at its next start; with an engine, a
+    periodic task of the engine's.
+
+    What else Pitstop asks of a runner is optional: `BaseRunner` has it, with defaults. A runner that does not derive
+    from it may have these members all the same.
+
+    Attributes:
+        shared: whether what was handed over outlives this process and may run in another one, as with an engine.
+    """
+
+    shared: bool
+
+    def start(self, run_job: RunJob) -> None:
+        """Begin; `run_job` is what to call with each id. Called once, before any `submit`."""
+
+    def submit(self, job_id: str, *, not_before: float | None = None) -> None:
+        """See to it that `run_job(job_id)` is called, not before a time given in seconds since 1970."""
+
+    def cancel(self, job_id: str) -> None:
+        """Drop a job that has not started yet, if that can be done cheaply. A running one is told by other means."""
+
+    def stop(self, *, wait: bool = True) -> None:
+        """Take no more jobs; with `wait`, return only when none is running here."""
+
+
+class BaseRunner(ABC):
+    """A `Runner` with every optional member, so that a subclass has only what it does otherwise.
+
+    `reserve`, `release` and `submit_reserved` belong together: a job without relatives for which a place is kept is
+    created and claimed in one transaction, which saves a commit. Each place that was kept is used once: by
+    `submit_reserved` or `release`.
+    """
+
+    shared: bool = False
+
+    @abstractmethod
+    def start(self, run_job: RunJob) -> None:
+        """Begin; see `Runner`."""
+
+    @abstractmethod
+    def submit(self, job_id: str, *, not_before: float | None = None) -> None:
+        """See to it that `run_job(job_id)` is called; see `Runner`."""
+
+    @abstractmethod
+    def stop(self, *, wait: bool = True) -> None:
+        """Take no more jobs; see `Runner`."""
+
+    def cancel(self, job_id: str) -> None:  # noqa: B027 - a default
+        """Drop a job that has not started yet; by default it is kept, and cannot be claimed when its turn comes."""
+
+    def check(self, job: Job) -> None:  # noqa: B027 - a default
+        """Refuse a job that could not be executed there, before it is stored; by default none.
+
+        Raises:
+            InvalidJobError: says why.
+        """
+
+    def reserve(self) -> bool:
+        """Keep a place free for a job that is about to be submitted by this thread. Returns whether there is one."""
+        return False
+
+    def release(self) -> None:  # noqa: B027 - a default
+        """Give the place back: there will be no job."""
+
+    def submit_reserved(self, job_id: str) -> None:
+        """Call `run_job(job_id)` at once in the place that was kept, also after `stop`: the job is running already."""
+        raise NotImplementedError(f"{type(self).__name__} has reserve(), and needs submit_reserved() too")
+
+
+class RunJob(Protocol):
+    """What a runner calls. Whatever happens is in the job's record.
+
+    Raises:
+        KeyboardInterrupt: the process was interrupted within the job; the job and its tree are cancelled by then.
+    """
+
+    def __call__(self, job_id: str, following: Callable[[], str | None] = ...) -> None:
+        """Claim, execute and finish a job, if it can be had.
+
+        Args:
+            job_id: which.
+            following: returns the id of the next job that this runner would start here, or None. It is claimed in the
+                transaction that ends the first one, which saves one commit a job.
+        """

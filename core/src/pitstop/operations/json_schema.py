@@ -1,0 +1,99 @@
+"""The JSON Schema (draft 2020-12) of parameters, and defaults as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+
+import attrs
+
+from pitstop.operations.docstrings import docstring_of
+from pitstop.operations.parameter_types import BOUNDS, bounds_of, is_list, is_mapping, is_union, meaning_of
+
+Schema = dict[str, Any]
+
+
+def is_json(value: Any) -> bool:
+    """Whether a default can be written as JSON; infinity, such as for "no limit", cannot."""
+    if isinstance(value, Enum):
+        return is_json(value.value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(is_json(item) for item in value)
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and is_json(item) for key, item in value.items())
+    return value is None or isinstance(value, (str, int))
+
+
+def plain(value: Any) -> Any:
+    """Return a default as JSON: the value of an enum's member, a list for a tuple, and text for what JSON has not."""
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return value if is_json(value) else repr(value)
+
+
+_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+
+
+def _schema(kind: Any) -> Schema:
+    origin: Any = get_origin(kind)
+    arguments = get_args(kind)
+    if origin is Annotated:
+        return {**_schema(arguments[0]), **{BOUNDS[key][1]: limit for key, limit in bounds_of(kind)}}
+    if kind in _JSON_TYPES:
+        return {"type": _JSON_TYPES[kind]}
+    if kind is None:
+        return {"type": "null"}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {"enum": [member.value for member in kind]}
+    if is_union(kind):
+        return {"anyOf": [_schema(a) for a in arguments]}
+    if is_list(kind):
+        return {"type": "array", **({"items": _schema(arguments[0])} if arguments else {})}
+    if is_mapping(kind):
+        return {"type": "object", **({"additionalProperties": _schema(arguments[1])} if arguments else {})}
+    if attrs.has(kind):
+        meanings = docstring_of(kind).arguments
+        fields = {
+            f.name: Field(f.type, f.default, f.default is attrs.NOTHING, meaning_of(f.type) or meanings.get(f.name, ""))
+            for f in attrs.fields(attrs.resolve_types(kind))
+            if f.init
+        }
+        return object_schema(fields, open_ended=False)
+    return {}
+
+
+class Field(NamedTuple):
+    """One key of an object: a parameter, or a field of an attrs class."""
+
+    type: Any
+    default: Any
+    required: bool
+    description: str
+
+
+def object_schema(fields: Mapping[str, Field], *, open_ended: bool) -> Schema:
+    """Return the schema of an object with these keys, and with others if it is open-ended."""
+    properties = {}
+    for name, field in fields.items():
+        entry = _schema(field.type)
+        if field.description:
+            entry = {**entry, "description": field.description}
+        if not field.required and is_json(field.default):
+            entry = {**entry, "default": plain(field.default)}
+        properties[name] = entry
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name, field in fields.items() if field.required],
+        "additionalProperties": open_ended,
+    }

@@ -1,0 +1,89 @@
+"""Which distributions may be used: the allow and block lists. Knows nothing of what they offer, and imports none."""
+
+from __future__ import annotations
+
+import os
+
+from pitstop.errors.hints import OWN
+from pitstop.registry.entry_points import NOTE, PROBLEM, Problem, normalise
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class _Names:
+    """One list as it was given: by whom, and the names in both the given and the compared form."""
+
+    __slots__ = ("allows", "given", "variable")
+
+    def __init__(self, names: str | Iterable[str], *, allows: bool, variable: str = "") -> None:
+        words = names.replace(",", " ").split() if isinstance(names, str) else [name.strip() for name in names]
+        self.given = {normalise(word): word for word in words if word}
+        self.allows = allows
+        self.variable = variable
+
+    def rule(self, names: Sequence[str]) -> str:
+        """Return the list as a person would write it, with some of its names."""
+        if self.variable:
+            return f"{self.variable}={','.join(names)}"
+        return f"Registry({'allow' if self.allows else 'block'}={list(names)})"
+
+    def rule_against(self, distribution: str) -> str | None:
+        """Return the rule that keeps a distribution out, or None."""
+        if self.allows:
+            # its stores and runners are always allowed, or each list would have to name it; a block list may do so
+            refused = distribution not in self.given and distribution != OWN
+            return self.rule(list(self.given.values())) if refused else None
+        return self.rule([self.given[distribution]]) if distribution in self.given else None
+
+
+class Selection:
+    """The lists of one registry. Each that was given holds: an argument does not undo the environment's.
+
+    Args:
+        allow: only these distributions, beside Pitstop itself; None for all. A text is split at commas and spaces.
+        block: not these.
+
+    The environment's `PITSTOP_ALLOW` and `PITSTOP_BLOCK` are read now; an empty one counts as not set.
+    """
+
+    __slots__ = ("_lists",)
+
+    def __init__(self, allow: str | Iterable[str] | None = None, block: str | Iterable[str] | None = None) -> None:
+        self._lists = []
+        for variable, argument, allows in (("PITSTOP_BLOCK", block, False), ("PITSTOP_ALLOW", allow, True)):
+            if argument is not None:
+                self._lists.append(_Names(argument, allows=allows))
+            named = _Names(os.environ.get(variable, ""), allows=allows, variable=variable)
+            if named.given:
+                self._lists.append(named)
+
+    def rule_against(self, distribution: str) -> str | None:
+        """Return the rule that keeps a distribution out, such as "PITSTOP_BLOCK=bad-plug", or None."""
+        return next((rule for names in self._lists if (rule := names.rule_against(distribution))), None)
+
+    def problems(self, distributions: Iterable[str]) -> list[Problem]:
+        """Return what is wrong with the lists: names of which there is no distribution.
+
+        Args:
+            distributions: the names of those that are installed and offer something.
+        """
+        from pitstop.text import nearest, suggest
+
+        known = sorted({OWN, *distributions})
+        return [
+            Problem(
+                where=names.rule([written]),
+                cause=f"no installed distribution {written!r} offers anything to Pitstop",
+                hint=suggest(name, known) or f"there are: {', '.join(known)}",
+                # a slip of the pen leaves on what was to be off; what is not installed needs no switching off
+                severity=PROBLEM if nearest(name, known) else NOTE,
+            )
+            for names in self._lists
+            for name, written in names.given.items()
+            if name not in known
+        ]
+
+
+__all__ = ["OWN", "Selection"]

@@ -1,0 +1,246 @@
+"""Tries entries in a process of its own, which a plugin may end or hang without harm. Judges nothing: see `report`.
+
+One child imports one entry after another. When it dies, or says nothing for too long, the entry that it was at is
+named, and another child goes on with the next. An entry that failed in a process that had imported others before is
+tried again without them, and if it works then, the one that broke it is looked for, so that no plugin is blamed for
+what another one did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from attrs import evolve, frozen
+
+from pitstop.children import KEEP, ChildProcess, Message, call
+from pitstop.errors import PitstopError
+from pitstop.errors.hints import OWN, telling, ways_out
+from pitstop.registry.entry_points import EntryPoint
+from pitstop.registry.registry import Registry
+from pitstop.secrets.masking import mask
+
+#: For how many seconds an import may keep its process from going on.
+LIMIT = 20.0
+#: In how many processes at most it is looked for which plugin breaks others.
+_RUNS = 12
+
+
+class ProbeError(PitstopError, RuntimeError):
+    """No process can be started to try plugins in.
+
+    Fields: `problem`.
+    """
+
+    problem: str
+
+    def text(self) -> str:
+        """Return what went wrong."""
+        return f"no process could be started to import plugins in: {self.problem}"
+
+
+@frozen(kw_only=True)
+class ImportResult:
+    """How the import of one entry went.
+
+    Args:
+        entry: which.
+        import_ms: how long it took until its target was there, in milliseconds, with all that it imports first; None
+            if it did not come to that.
+        cause: why it cannot be used; "" if it can.
+        hint: the next step, if it cannot.
+        notes: what it did beside.
+        fatal: whether it ended or hung its process.
+    """
+
+    entry: EntryPoint
+    import_ms: float | None = None
+    cause: str = ""
+    hint: str = ""
+    notes: tuple[str, ...] = ()
+    fatal: bool = False
+
+
+def probe(
+    registry: Registry,
+    entries: Sequence[EntryPoint],
+    *,
+    limit: float = LIMIT,
+    on_import: Callable[[EntryPoint], object] = lambda _: None,
+) -> dict[EntryPoint, ImportResult]:
+    """Import entries and make what is used of them: each once, and again what fails and what may be the reason for it.
+
+    Args:
+        registry: what the entries are of; it is not touched.
+        entries: which; those of one distribution stand together.
+        limit: for how many seconds each may take.
+        on_import: called with each entry when it is about to be tried.
+
+    Returns:
+        How it went with each.
+
+    Raises:
+        ProbeError: no process can be started.
+    """
+    results = {}
+    doubtful: dict[str, list[ImportResult]] = {}
+    for result, alone in _import_all(registry, entries, limit, on_import):
+        results[result.entry] = result
+        if result.cause and not alone:
+            doubtful.setdefault(result.entry.distribution, []).append(result)
+    broken_by_others = []
+    for failed in doubtful.values():
+        again = _import_all(registry, [result.entry for result in failed], limit, on_import)
+        for before, (result, _) in zip(failed, again, strict=True):
+            results[result.entry] = result
+            if not result.cause:
+                broken_by_others.append(before)
+    results.update({result.entry: result for result in _Bisection(registry, entries, limit).blame(broken_by_others)})
+    return results
+
+
+class _Bisection:
+    """Finds which plugin breaks those that work without it, in a bounded number of processes.
+
+    Args:
+        registry, entries, limit: as for `probe`.
+    """
+
+    def __init__(self, registry: Registry, entries: Sequence[EntryPoint], limit: float) -> None:
+        self._registry = registry
+        self._entries = entries
+        self._limit = limit
+        self._runs = _RUNS
+
+    def blame(self, broken: Sequence[ImportResult]) -> Iterator[ImportResult]:
+        """Yield each of the results with the cause and the hint that name who did it, where that can be told."""
+        waiting = list(broken)
+        while waiting:
+            culprit = self._find_culprit(waiting[0].entry)
+            theirs = [entry for entry in self._entries if culprit and entry.distribution == culprit.distribution]
+            # whoever breaks one plugin mostly breaks others too: one process tells of all, and that it is so
+            failing = self._find_failing(theirs, [result.entry for result in waiting])
+            if culprit is None or waiting[0].entry not in failing:
+                yield _blame_unknown(waiting.pop(0))
+                continue
+            yield from (_blame_culprit(culprit, result) for result in waiting if result.entry in failing)
+            waiting = [result for result in waiting if result.entry not in failing]
+
+    def _find_culprit(self, victim: EntryPoint) -> EntryPoint | None:
+        """Return an entry of the distribution after whose import the victim fails, or None if that is not found."""
+        suspects: dict[str, list[EntryPoint]] = {}
+        for entry in self._entries[: self._entries.index(victim)]:
+            if entry.distribution != victim.distribution:
+                suspects.setdefault(entry.distribution, []).append(entry)
+        groups = list(suspects.values())
+        works, fails = 0, len(groups)  # how many of them it takes, at least and at most
+        while fails - works > 1 and self._runs:
+            middle = (works + fails) // 2
+            if self._find_failing([entry for group in groups[:middle] for entry in group], [victim]):
+                fails = middle
+            else:
+                works = middle
+        return groups[works][0] if fails - works == 1 else None
+
+    def _find_failing(self, first: Sequence[EntryPoint], then: Sequence[EntryPoint]) -> set[EntryPoint]:
+        """Return those that fail when the first ones have been imported before them in the same process."""
+        if not first or not self._runs:
+            return set()
+        self._runs -= 1
+        child = _Child(self._registry, [*first, *then], self._limit)
+        try:
+            results = list(child.results(lambda _: None))
+        finally:
+            child.end()
+        return {result.entry for result in results[len(first) :] if result.cause}
+
+
+def _blame_culprit(culprit: EntryPoint, result: ImportResult) -> ImportResult:
+    cause = f"it fails after {culprit.origin} has been imported, and not without it: {result.cause}"
+    return evolve(result, cause=cause, hint=telling(culprit.distribution))
+
+
+def _blame_unknown(result: ImportResult) -> ImportResult:
+    cause = f"it fails in a process that has imported other plugins, and not without them: {result.cause}"
+    halves = "block half of the others, and again, until it works"
+    hint = halves if result.entry.distribution == OWN else ways_out(halves, result.entry.distribution)
+    return evolve(result, cause=cause, hint=hint)
+
+
+def _import_all(
+    registry: Registry, entries: Sequence[EntryPoint], limit: float, on_import: Callable[[EntryPoint], object]
+) -> Iterator[tuple[ImportResult, bool]]:
+    """Yield how it went with each, in order, and whether nothing of others had been imported there before."""
+    waiting, deadly = list(entries), {}
+    while waiting:
+        first = waiting[0].distribution
+        child = _Child(registry, waiting, limit)
+        try:
+            for result in child.results(on_import):
+                waiting.pop(0)
+                yield result, result.entry.distribution == first
+        finally:
+            child.end()
+        if result.fatal:
+            module = _module_name(result.entry)
+            deadly[result.entry.distribution, module] = result
+            # what lies in the module that did it would only do it again
+            while waiting and (waiting[0].distribution, _module_name(waiting[0])) in deadly:
+                same = deadly[waiting[0].distribution, _module_name(waiting[0])]
+                yield evolve(same, entry=waiting.pop(0)), result.entry.distribution == first
+
+
+def _module_name(entry: EntryPoint) -> str:
+    return entry.target.partition(":")[0]
+
+
+class _Child:
+    """One process that tries entries, until it has tried all, dies or hangs."""
+
+    def __init__(self, registry: Registry, entries: Sequence[EntryPoint], limit: float) -> None:
+        self._entries = list(entries)
+        self._limit = limit
+        try:
+            self._process = ChildProcess(call("pitstop.registry.doctor.child:main"), stdout=KEEP)
+        except OSError as error:
+            raise ProbeError(problem=str(error)) from error
+        self._process.channel.post({"entries": [entry.as_dict() for entry in entries], "registry": registry.arguments})
+
+    def results(self, on_import: Callable[[EntryPoint], object]) -> Iterator[ImportResult]:
+        """Yield how it went with each entry; the last one yielded is the one that ended it, if one did."""
+        if self._receive() is None:
+            raise ProbeError(problem=f"the process {self._ending()}, before it had begun")
+        for entry in self._entries:
+            on_import(entry)
+            answer = self._receive()
+            if answer is None:
+                yield self._fatal(entry)
+                return
+            notes = list(answer.pop("notes"))
+            if self._process.take_stdout() and not answer["cause"]:
+                notes.append("it prints when it is imported, which would stand in the output of every command")
+            self._process.channel.post({})  # not before: what the next one prints would be taken for this one's
+            yield ImportResult(entry=entry, notes=tuple(notes), **answer)
+
+    def end(self) -> None:
+        """End it, and whatever it has started."""
+        self._process.close()
+
+    def _receive(self) -> Message | None:
+        """Return its next message, or None if it died or said nothing for too long."""
+        return self._process.receive(timeout=self._limit)
+
+    def _fatal(self, entry: EntryPoint) -> ImportResult:
+        hint = ways_out(f"reinstall or upgrade {entry.distribution}", entry.distribution)
+        hangs = self._process.exit_code is None
+        cause = f"loading it {self._ending()}" if hangs else f"loading it ends its process, which {self._ending()}"
+        return ImportResult(entry=entry, cause=cause, hint=hint, fatal=True)
+
+    def _ending(self) -> str:
+        """Return how it ended, or that it hangs, with the last thing that it said."""
+        said = self._process.last_words()
+        last = f"; its last words: {mask(said)}" if said else ""
+        hangs = self._process.exit_code is None
+        return (f"did not end within {self._limit:g} s" if hangs else self._process.ending) + last
+
+
+__all__ = ["LIMIT", "ImportResult", "ProbeError", "probe"]

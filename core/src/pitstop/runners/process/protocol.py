@@ -1,0 +1,136 @@
+"""What a process and its child say to each other about jobs. Owns the form of each message.
+
+Who says what and when is in `remote_execution` and `child_main`; how it gets there, in `pitstop.children`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pitstop.children import Message
+from pitstop.errors import DeadlineExceededError, JobCancelledError
+from pitstop.jobs import Conclusion, ErrorRecord, Job, JobRecord, JobStatus, LogLine, Progress, Result, Waiting
+
+#: The exit code of a child that cannot speak to its parent any more: that is dead, or a job has closed the connection.
+ALONE = 113
+
+# -- from the parent -----------------------------------------------------------------------------------------------
+
+
+def job_message(record: JobRecord, *, number: int, environment: Mapping[str, str], folder: str | None) -> Message:
+    """Return what starts an attempt.
+
+    Args:
+        record: the claimed record.
+        number: which of this child's jobs it is; every message about it carries it.
+        environment: the variables that its config mentions, as far as they are set.
+        folder: the working folder, for relative paths in the config; None if it is gone.
+    """
+    job = record.job
+    fields = {name: getattr(job, name) for name in _JOB_FIELDS}
+    return {
+        "job": fields,
+        "number": number,
+        "attempt": record.attempt,
+        "started_at": record.started_at,
+        "environment": dict(environment),
+        "folder": folder,
+    }
+
+
+def read_record(message: Message) -> JobRecord:
+    """Return the record that `job_message` was made from, as far as an execution needs it."""
+    return JobRecord(
+        job=Job(**message["job"]),
+        status=JobStatus.RUNNING,
+        attempt=message["attempt"],
+        started_at=message["started_at"],
+    )
+
+
+def stop_message(error: JobCancelledError, *, number: int) -> Message:
+    """Return what tells a job to stop."""
+    return {"stop": error.reason, "deadline": isinstance(error, DeadlineExceededError), "number": number}
+
+
+def read_error(message: Message) -> JobCancelledError:
+    """Return the error that `stop_message` was made from."""
+    kind = DeadlineExceededError if message["deadline"] else JobCancelledError
+    return kind(reason=message["stop"])
+
+
+# -- from the child ------------------------------------------------------------------------------------------------
+
+
+def line_message(line: LogLine, *, own: bool, number: int) -> Message:
+    """Return what carries a line of the job's log."""
+    told = [line.at, line.level, line.message, line.source, line.extra]
+    return {"line": told, "own": own, "number": number}
+
+
+def read_line(message: Message, job: Job) -> LogLine:
+    """Return the line that `line_message` was made from."""
+    at, level, text, source, extra = message["line"]
+    return LogLine(
+        job_id=job.id,
+        correlation_id=job.correlation_id,
+        at=at,
+        level=level,
+        message=text,
+        source=source,
+        extra=extra,
+    )
+
+
+def progress_message(progress: Progress, *, number: int) -> Message:
+    """Return what tells how far the job is."""
+    told = {"done": progress.done, "total": progress.total, "unit": progress.unit, "message": progress.message}
+    waiting = progress.waiting
+    wait = None if waiting is None else {"what": waiting.what, "since": waiting.since, "holder": waiting.holder}
+    return {"progress": {**told, "waiting": wait}, "number": number}
+
+
+def read_progress(message: Message) -> Progress:
+    """Return the progress that `progress_message` was made from."""
+    told = dict(message["progress"])
+    wait = told.pop("waiting")
+    return Progress(**told, waiting=None if wait is None else Waiting(**wait))
+
+
+def end_message(conclusion: Conclusion, *, number: int) -> Message:
+    """Return what tells how the attempt ended."""
+    result, error = conclusion.result, conclusion.error
+    return {
+        "end": conclusion.kind,
+        "result": None if result is None else {name: getattr(result, name) for name in _RESULT_FIELDS},
+        "error": None if error is None else {name: getattr(error, name) for name in _ERROR_FIELDS},
+        "interrupted": conclusion.interrupted,
+        "number": number,
+    }
+
+
+def read_conclusion(message: Message) -> Conclusion:
+    """Return the conclusion that `end_message` was made from."""
+    result, error = message["result"], message["error"]
+    return Conclusion(
+        kind=message["end"],
+        result=None if result is None else Result(**result),
+        error=None if error is None else ErrorRecord(**error),
+        interrupted=message["interrupted"],
+    )
+
+
+_JOB_FIELDS = (
+    "type",
+    "config",
+    "name",
+    "id",
+    "parent_id",
+    "correlation_id",
+    "resource",
+    "metadata",
+    "timeout",
+    "max_attempts",
+)
+_RESULT_FIELDS = ("outcome", "summary", "data", "warnings")
+_ERROR_FIELDS = ("type", "message", "traceback")

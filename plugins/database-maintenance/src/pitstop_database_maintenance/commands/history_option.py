@@ -1,0 +1,45 @@
+"""The history of past runs for a command: opened if it can be, and missed aloud if not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
+from pitstop.cli import say
+from pitstop_database_maintenance.history import IN_MEMORY, VARIABLE, History, history_path, usable_history
+from pitstop_database_maintenance.history.copy_records import COPY, Copy
+
+
+@contextmanager
+def opened_history() -> Iterator[History | None]:
+    """Yield the history; None if it cannot be opened: then everything is looked at, and nothing was learned."""
+    history = usable_history(partial(History, tell=warn), warn)
+    if history is None:
+        # nor do the processes that do the work have one: each of them would tell of it again
+        os.environ[VARIABLE] = IN_MEMORY
+        yield None
+        return
+    with history:
+        yield history
+
+
+@contextmanager
+def found_history() -> Iterator[History | None]:
+    """Yield the history for who only reads from it; None if there is none, and none is made."""
+    history = usable_history(partial(History, tell=warn), warn) if history_path().exists() else None
+    with history or nullcontext():
+        yield history
+
+
+def known_copies() -> list[Copy]:
+    """Return what is known of the copies that `backup` has made of any database."""
+    with found_history() as history:
+        found = [] if history is None else [Copy.parse(kept.data) for kept in history.all_snapshots(COPY)]
+    return [copy for copy in found if copy is not None]
+
+
+def warn(text: str) -> None:
+    """Tell what is wrong with the history."""
+    say(f"warning: {text}")

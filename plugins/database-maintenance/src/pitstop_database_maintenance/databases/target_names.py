@@ -1,0 +1,61 @@
+"""What a file may not be written over: names to which a kind of database or Pitstop gives a meaning, and databases."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from pitstop.errors import InvalidValueError
+from pitstop.files import OWN, open_descriptors
+from pitstop_database_maintenance.databases.database import Database
+
+#: Beside a job store, the folder of its runners' locks.
+_RUNNERS: Final = "-runners"
+
+
+def require_free_name(path: str, *, kind: type[Database], where: str, name: str) -> None:
+    """Refuse a file whose name would have it taken for a part of a database, or for what Pitstop needs for a while.
+
+    Args:
+        path: the file that is to be written.
+        kind: of the databases that may be beside it.
+        where, name: what was asked for, and by which parameter, for the error.
+
+    Raises:
+        InvalidValueError: what the name means, and what to do.
+    """
+    last = os.path.basename(path)
+    meaning = ""
+    if kind.claims(last):
+        meaning = f"a {kind.noun} beside it would take a file of such a name for a part of itself"
+    elif OWN in last:
+        meaning = "Pitstop removes a file of such a name when it is left over"
+    elif last.endswith(_RUNNERS):
+        meaning = "Pitstop keeps the locks of a job store under such a name"
+    if meaning:
+        raise InvalidValueError(where=where, name=name, problem=f"{path!r} will not do: {meaning}; name another file")
+
+
+def is_open_here(found: os.stat_result) -> bool:
+    """Return whether this process has a file open."""
+    return (found.st_dev, found.st_ino) in open_here()
+
+
+def open_here() -> set[tuple[int, int]]:
+    """Return which files this process has open, by their devices and numbers."""
+    return {(file.st_dev, file.st_ino) for file in (open_descriptors() or {}).values()}
+
+
+def is_database(path: str, kind: type[Database]) -> bool:
+    """Return whether a file is, or was, a database of a kind.
+
+    It must not be open in this process: locks on it could be lost when it is closed here.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return kind.recognizes(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,71 @@
+"""A report as a JSON document, for programs. The maps of the pages are left out: they are for looking at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from pitstop_database_maintenance.databases.description import Finding
+from pitstop_database_maintenance.reporting.findings import collect_findings, write_verdict
+from pitstop_database_maintenance.reporting.report_model import PageMap, Report, Run
+
+#: Of the document's form.
+VERSION = 1
+
+
+def make_document(report: Report) -> dict[str, Any]:
+    """Return what a report says: sizes in bytes, times in seconds, shares from 0 to 1."""
+    headline, sentence = write_verdict(report)
+    return {
+        "version": VERSION,
+        "database": report.database,
+        "made_at": report.made_at,
+        "headline": headline,
+        "summary": sentence,
+        "findings": [_finding_to_json(finding) for finding in collect_findings(report)],
+        "inspection": {key: value for key, value in _to_json(report.inspection).items() if key != "map"},
+        "plan": None if report.plan is None else report.plan.shown_document(),
+        "no_plan": report.no_plan,
+        "before": _map_to_json(report.before),
+        "after": _map_to_json(report.after),
+        "runs": [_run_to_json(run) for run in report.runs],
+        "more_runs": report.more_runs,
+        "no_history": report.no_history,
+        "left": _to_json(report.left),
+        "checks": {kind: _to_json(list(checks.values())) for kind, checks in report.description.checks.items()},
+    }
+
+
+def _finding_to_json(finding: Finding) -> dict[str, Any]:
+    return {"level": finding.level, "title": finding.title, "text": finding.text, "gain": finding.gain}
+
+
+def _run_to_json(run: Run) -> dict[str, Any]:
+    return {
+        "at": run.at,
+        "seconds": run.seconds,
+        "bytes_before": run.before,
+        "bytes_after": run.after,
+        "writer_stall": run.stall("writer_stall"),
+        "reader_stall": run.stall("reader_stall"),
+        "steps": _to_json(run.steps),
+    }
+
+
+def _map_to_json(found: PageMap | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {key: value for key, value in _to_json(found).items() if key != "cells"} | {"shares": found.shares()}
+
+
+def _to_json(value: Any) -> Any:
+    """Return records as what JSON has."""
+    if attrs.has(type(value)):
+        return {field.name: _to_json(getattr(value, field.name)) for field in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(entry) for key, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_to_json(entry) for entry in value]
+    return value

@@ -1,0 +1,1 @@
+"""The operations on SQLite, one module each, named as their entry points are. Modules with an underscore help them."""

@@ -1,0 +1,36 @@
+"""`rollback_journal`: roll back the journal that a crash left. Owns telling of it; SQLite does it when it opens a file.
+
+That is what every program does that opens such a database, so that nobody sees a transaction that was not committed.
+Until somebody opens it, nothing that is read of the file by itself can be trusted. A journal that may be another file's
+is not opened at all: see `admission`.
+"""
+
+from __future__ import annotations
+
+from pitstop.jobs import Result
+from pitstop.text import size_text
+from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
+from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
+from pitstop_database_maintenance.sqlite.operations._measured import begin, end, figures
+
+
+def rollback_journal(db: SQLiteConnection) -> Result:
+    """Roll back the transaction that a crash interrupted, and look whether the database is sound then.
+
+    Args:
+        db: the database.
+
+    Raises:
+        OperationError: the journal could not be rolled back, or the database is damaged.
+        JobCancelledError, DeadlineExceededError: the job was asked to stop; the journal is rolled back then.
+        TransientError: somebody else held a lock for too long.
+    """
+    started = begin(db, "rollback_journal")
+    data = {"journal_bytes": db.rolled_back}
+    if not db.rolled_back:
+        return end(
+            db, started, Result.unchanged("no journal to roll back", **figures(db, started, started.before, **data))
+        )
+    require_sound(db)
+    text = f"a journal of {size_text(db.rolled_back)} that a crash had left was rolled back"
+    return end(db, started, Result.changed(text, **figures(db, started, db.measure(), **data)))

@@ -1,0 +1,1 @@
+"""Which processes have a database open or locked, read from /proc."""

@@ -1,0 +1,1 @@
+"""What the schema of a file says, through SQLite itself."""

@@ -1,0 +1,1 @@
+"""How much of a file is unused, from a sample of its pages or from all of them."""

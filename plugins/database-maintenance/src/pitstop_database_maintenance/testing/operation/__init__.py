@@ -1,0 +1,1 @@
+"""The conformance suites for operations on databases: one file for each kind of promise; `operation` joins them."""
