@@ -9,21 +9,12 @@ import sys
 import pytest
 
 PLUGIN = "pitstop_database_maintenance"
-PACKAGES = [
-    "",
-    ".databases",
-    ".fleet",
-    ".maintenance",
-    ".planning",
-    ".reporting",
-    ".reporting.html",
-    ".reporting.text",
-    ".sqlite",
-    ".worker",
-]
+#: Those that offer names of their modules.
+OFFERING = ["", ".reporting", ".reporting.html", ".reporting.text", ".sqlite"]
+PACKAGES = [*OFFERING, ".databases", ".fleet", ".maintenance", ".planning", ".worker"]
 
 
-@pytest.mark.parametrize("package", [f"{PLUGIN}{name}" for name in PACKAGES])
+@pytest.mark.parametrize("package", [f"{PLUGIN}{name}" for name in OFFERING])
 def test_each_name_of_a_package_is_there(package: str) -> None:
     """And an unknown one is an AttributeError, as of any module."""
     module = importlib.import_module(package)
