@@ -25,7 +25,7 @@ from attrs import evolve
 from benchmarks.idle import CONFIG, Idle
 from benchmarks.measure import Contender, Samples, Settings, disk_folder, interleave, table, verdict
 from pitstop import InlineRunner, Job, JobQuery, JobStatus, Orchestrator, Plan, Registry
-from pitstop.jobs import Conclusion, JobRecord, Result, Tolerance
+from pitstop.jobs import AttemptResult, JobRecord, Result, Tolerance
 from pitstop.orchestration.manager import JobManager
 from pitstop.stores.sqlite.store import SQLiteStore
 
@@ -311,7 +311,7 @@ def _row(cost: str, size: int) -> str:
 
 
 def _alone(manager: JobManager, jobs: int) -> None:
-    done = Conclusion(kind="completed", result=Result())
+    done = AttemptResult(kind="completed", result=Result())
     for _ in range(jobs):
         _, record = manager.create_running(Job(type="idle", config=CONFIG))
         assert record is not None
@@ -319,7 +319,7 @@ def _alone(manager: JobManager, jobs: int) -> None:
 
 
 def _drained(manager: JobManager, jobs: int) -> None:
-    done = Conclusion(kind="completed", result=Result())
+    done = AttemptResult(kind="completed", result=Result())
     stored = [manager.create([Job(type="idle", config=CONFIG)])[0].id for _ in range(jobs)]
     record = manager.claim(stored[0])
     for following in (*stored[1:], None):

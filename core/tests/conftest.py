@@ -14,7 +14,7 @@ import pytest
 from pitstop.contracts import JobStore
 from pitstop.execution.execution import Attempt, Execution
 from pitstop.execution.hooks import Hooks
-from pitstop.jobs import Conclusion, JobRecord, JobStatus
+from pitstop.jobs import AttemptResult, JobRecord, JobStatus
 from pitstop.orchestration.manager import JobManager
 from pitstop.orchestration.orchestrator import Orchestrator
 from pitstop.registry.registry import Registry
@@ -150,10 +150,10 @@ def orchestrate(registry: Registry) -> Iterator[Callable[..., Orchestrator]]:
 
 
 @pytest.fixture
-def execute(registry: Registry, actor: Actor) -> Callable[..., Conclusion]:
+def execute(registry: Registry, actor: Actor) -> Callable[..., AttemptResult]:
     """Return what runs one attempt of a job whose worker does `act`, without a store."""
 
-    def run(act: Callable[..., Any] | None, *, record: JobRecord | None = None, **options: Any) -> Conclusion:
+    def run(act: Callable[..., Any] | None, *, record: JobRecord | None = None, **options: Any) -> AttemptResult:
         if act is not None:
             actor.acts["*"] = act
         hooks = options.pop("hooks", None) or Hooks()
@@ -163,8 +163,8 @@ def execute(registry: Registry, actor: Actor) -> Callable[..., Conclusion]:
         prepare = options.pop("prepare", None)
         if prepare is not None:
             prepare(attempt)
-        conclusion = Execution(registry, hooks=hooks, **options).run(attempt)
+        attempt_result = Execution(registry, hooks=hooks, **options).run(attempt)
         run.lines = attempt.log.drain(last=True)  # type: ignore[attr-defined]
-        return conclusion
+        return attempt_result
 
     return run

@@ -27,7 +27,7 @@ MODULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pitstop", ()),
     ("pitstop.contracts", ()),
     ("pitstop.children", ("Channel", "ChildProcess", "call", "isolate", "wait")),
-    ("pitstop.jobs", ("Conclusion", "StatusChange", "TRANSITIONS", "parent_status")),
+    ("pitstop.jobs", ("AttemptResult", "StatusChange", "TRANSITIONS", "parent_status")),
     ("pitstop.errors", ("BlockedError", "DeadlineExceededError", "TransitionError")),
     ("pitstop.contracts.hooks", ("Specifications",)),
     ("pitstop.logs", ("JobLogHandler", "add_job_ids", "disable", "enable")),

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from pitstop.contracts import JobQuery
-from pitstop.jobs import Conclusion, Counts, Job, JobRecord, JobStatus, Plan, Result, StatusChange, Tolerance
+from pitstop.jobs import AttemptResult, Counts, Job, JobRecord, JobStatus, Plan, Result, StatusChange, Tolerance
 from pitstop.orchestration.manager import JobManager
 from pitstop.orchestration.submission import flatten_request
 from pitstop.stores.sqlite.store import SQLiteStore
@@ -21,7 +21,7 @@ from . import invariants, traces
 from .racers import note
 
 R, C = JobStatus.RUNNING, JobStatus.COMPLETED
-COMPLETED = Conclusion(kind="completed", result=Result(data={"attempt": 1}))
+COMPLETED = AttemptResult(kind="completed", result=Result(data={"attempt": 1}))
 
 
 @pytest.fixture

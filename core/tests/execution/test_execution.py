@@ -1,4 +1,4 @@
-"""Execution: every way in which an attempt can end becomes a conclusion, and no secret gets out."""
+"""Execution: every way in which an attempt can end becomes a result, and no secret gets out."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pitstop.errors import (
     TransientError,
 )
 from pitstop.execution.execution import Attempt, Execution
-from pitstop.jobs import Conclusion, Job, JobRecord, JobStatus, Outcome, Progress, Result
+from pitstop.jobs import AttemptResult, Job, JobRecord, JobStatus, Outcome, Progress, Result
 from pitstop.registry.registry import Registry
 
 from ..helpers import PATIENCE, Actor, FakeClock, Gate, job
 
-Execute = Callable[..., Conclusion]
+Execute = Callable[..., AttemptResult]
 SECRET = "hunter2-long"
 ENVIRONMENT = {"DB_PASSWORD": SECRET}
 
@@ -70,10 +70,10 @@ def test_execution_accepts_every_kind_of_result(
     execute: Execute, returned: object, outcome: Outcome, data: dict[str, Any]
 ) -> None:
     """A Result, a mapping and None all complete the job."""
-    conclusion = execute(lambda context: returned)
-    assert (conclusion.kind, conclusion.error) == ("completed", None)
-    assert conclusion.result is not None
-    assert (conclusion.result.outcome, conclusion.result.data) == (outcome, data)
+    attempt_result = execute(lambda context: returned)
+    assert (attempt_result.kind, attempt_result.error) == ("completed", None)
+    assert attempt_result.result is not None
+    assert (attempt_result.result.outcome, attempt_result.result.data) == (outcome, data)
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_execution_accepts_every_kind_of_result(
 )
 def test_execution_fails_what_returns_no_result(execute: Execute, returned: object, says: str) -> None:
     """A worker that returns something else has failed, and the error says what came and what is expected."""
-    conclusion = execute(lambda context: returned)
-    assert conclusion.kind == "failed"
-    assert conclusion.error is not None
-    assert conclusion.error.type == "InvalidJobError"
-    assert says in conclusion.error.message
+    attempt_result = execute(lambda context: returned)
+    assert attempt_result.kind == "failed"
+    assert attempt_result.error is not None
+    assert attempt_result.error.type == "InvalidJobError"
+    assert says in attempt_result.error.message
 
 
 def test_execution_survives_data_that_contains_itself(execute: Execute) -> None:
@@ -113,60 +113,60 @@ def test_execution_records_a_pitstop_error_without_traceback(execute: Execute) -
 
 def test_execution_records_an_unforeseen_error_with_traceback(execute: Execute) -> None:
     """Any other exception is recorded with its type, its text and where it came from."""
-    conclusion = execute(raising(KeyError("size")))
-    assert conclusion.kind == "failed"
-    assert conclusion.error is not None
-    assert (conclusion.error.type, conclusion.error.message) == ("KeyError", "KeyError: 'size'")
-    assert "test_execution.py" in conclusion.error.traceback
+    attempt_result = execute(raising(KeyError("size")))
+    assert attempt_result.kind == "failed"
+    assert attempt_result.error is not None
+    assert (attempt_result.error.type, attempt_result.error.message) == ("KeyError", "KeyError: 'size'")
+    assert "test_execution.py" in attempt_result.error.traceback
 
 
 @pytest.mark.parametrize("error", [UnreadableError(), UnreadablePitstopError()], ids=["foreign", "pitstop"])
 def test_execution_survives_an_error_without_readable_text(execute: Execute, error: Exception) -> None:
     """An error whose str() raises fails the job and nothing else."""
-    conclusion = execute(raising(error))
-    assert conclusion.kind == "failed"
-    assert conclusion.error is not None
-    assert conclusion.error.type == type(error).__name__
-    assert "cannot be read" in conclusion.error.message
+    attempt_result = execute(raising(error))
+    assert attempt_result.kind == "failed"
+    assert attempt_result.error is not None
+    assert attempt_result.error.type == type(error).__name__
+    assert "cannot be read" in attempt_result.error.message
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), StrangeBaseError("odd"), MemoryError()])
 def test_execution_fails_the_job_for_any_exit(execute: Execute, error: BaseException) -> None:
     """A plugin's sys.exit and the like end the job, never the host."""
-    conclusion = execute(raising(error))
-    assert (conclusion.kind, conclusion.interrupted) == ("failed", False)
-    assert conclusion.error is not None
-    assert conclusion.error.type == type(error).__name__
+    attempt_result = execute(raising(error))
+    assert (attempt_result.kind, attempt_result.interrupted) == ("failed", False)
+    assert attempt_result.error is not None
+    assert attempt_result.error.type == type(error).__name__
 
 
 def test_execution_takes_an_interruption_for_a_cancellation(execute: Execute) -> None:
     """Ctrl-C in a job cancels it and is told to the caller."""
-    conclusion = execute(raising(KeyboardInterrupt()))
-    assert (conclusion.kind, conclusion.interrupted) == ("cancelled", True)
-    assert conclusion.error is not None
-    assert conclusion.error.message == "interrupted"
+    attempt_result = execute(raising(KeyboardInterrupt()))
+    assert (attempt_result.kind, attempt_result.interrupted) == ("cancelled", True)
+    assert attempt_result.error is not None
+    assert attempt_result.error.message == "interrupted"
 
 
 def test_execution_calls_a_transient_error_transient(execute: Execute) -> None:
     """Only the manager knows whether another attempt remains."""
-    conclusion = execute(raising(TransientError(reason="the server is starting")))
-    assert conclusion.kind == "transient"
-    assert conclusion.error is not None
-    assert conclusion.error.message == "the server is starting"
+    attempt_result = execute(raising(TransientError(reason="the server is starting")))
+    assert attempt_result.kind == "transient"
+    assert attempt_result.error is not None
+    assert attempt_result.error.message == "the server is starting"
 
 
 def test_execution_fails_a_cancellation_that_nobody_asked_for(execute: Execute) -> None:
     """A worker cannot declare itself cancelled."""
-    conclusion = execute(raising(JobCancelledError(reason="I do not want to")))
-    assert conclusion.kind == "failed"
+    attempt_result = execute(raising(JobCancelledError(reason="I do not want to")))
+    assert attempt_result.kind == "failed"
 
 
 def test_execution_cancels_before_the_worker_starts(execute: Execute, actor: Actor) -> None:
     """What is told before `execute` is never begun."""
-    conclusion = execute(None, prepare=lambda attempt: attempt.scope.cancel(JobCancelledError(reason="not now")))
-    assert conclusion.kind == "cancelled"
-    assert conclusion.error is not None
-    assert conclusion.error.message == "not now"
+    attempt_result = execute(None, prepare=lambda attempt: attempt.scope.cancel(JobCancelledError(reason="not now")))
+    assert attempt_result.kind == "cancelled"
+    assert attempt_result.error is not None
+    assert attempt_result.error.message == "not now"
     assert actor.ran == []
 
 
@@ -191,10 +191,10 @@ def test_execution_cancels_a_running_job(execute: Execute, way: str) -> None:
                 raise RuntimeError("interrupted statement") from error
         context.check_cancelled()
 
-    conclusion = execute(act, prepare=lambda attempt: scopes.append(attempt.scope))
-    assert conclusion.kind == "cancelled"
-    assert conclusion.error is not None
-    assert (conclusion.error.type, conclusion.error.message) == ("JobCancelledError", "enough")
+    attempt_result = execute(act, prepare=lambda attempt: scopes.append(attempt.scope))
+    assert attempt_result.kind == "cancelled"
+    assert attempt_result.error is not None
+    assert (attempt_result.error.type, attempt_result.error.message) == ("JobCancelledError", "enough")
 
 
 def test_execution_completes_what_was_done_before_the_cancel_came(execute: Execute) -> None:
@@ -205,19 +205,19 @@ def test_execution_completes_what_was_done_before_the_cancel_came(execute: Execu
         scopes[0].cancel(JobCancelledError(reason="too late"))
         return {"rows": 1}
 
-    conclusion = execute(act, prepare=lambda attempt: scopes.append(attempt.scope))
-    assert conclusion.kind == "completed"
-    assert conclusion.result is not None
-    assert conclusion.result.warnings == ()
+    attempt_result = execute(act, prepare=lambda attempt: scopes.append(attempt.scope))
+    assert attempt_result.kind == "completed"
+    assert attempt_result.result is not None
+    assert attempt_result.result.warnings == ()
 
 
 def test_execution_fails_at_the_deadline(execute: Execute) -> None:
     """A job whose time is over fails, and is not cancelled: nobody asked for that."""
-    conclusion = execute(Gate().until_cancelled, fields={"timeout": 0.02})
-    assert conclusion.kind == "failed"
-    assert conclusion.error is not None
-    assert conclusion.error.type == DeadlineExceededError.__name__
-    assert conclusion.error.message == "its time is over: 0.02 s"
+    attempt_result = execute(Gate().until_cancelled, fields={"timeout": 0.02})
+    assert attempt_result.kind == "failed"
+    assert attempt_result.error is not None
+    assert attempt_result.error.type == DeadlineExceededError.__name__
+    assert attempt_result.error.message == "its time is over: 0.02 s"
 
 
 def test_execution_warns_of_an_ignored_deadline(execute: Execute) -> None:
@@ -229,10 +229,10 @@ def test_execution_warns_of_an_ignored_deadline(execute: Execute) -> None:
             assert told.wait(PATIENCE)
         return Result.changed("all the same")
 
-    conclusion = execute(act, fields={"timeout": 0.25})
-    assert conclusion.kind == "completed"
-    assert conclusion.result is not None
-    assert conclusion.result.warnings == ("it did not stop when its time was over (0.25 s)",)
+    attempt_result = execute(act, fields={"timeout": 0.25})
+    assert attempt_result.kind == "completed"
+    assert attempt_result.result is not None
+    assert attempt_result.result.warnings == ("it did not stop when its time was over (0.25 s)",)
 
 
 def test_execution_logs_what_a_callback_raises(execute: Execute) -> None:
@@ -244,17 +244,17 @@ def test_execution_logs_what_a_callback_raises(execute: Execute) -> None:
             scopes[0].cancel(JobCancelledError(reason="stop"))
         context.check_cancelled()
 
-    conclusion = execute(act, prepare=lambda attempt: scopes.append(attempt.scope))
-    assert conclusion.kind == "cancelled"
+    attempt_result = execute(act, prepare=lambda attempt: scopes.append(attempt.scope))
+    assert attempt_result.kind == "cancelled"
     assert any("ZeroDivisionError" in line.message for line in execute.lines)  # type: ignore[attr-defined]
 
 
 def test_execution_fails_without_the_worker(execute: Execute) -> None:
     """A worker that has been uninstalled since the job was submitted makes it fail in words."""
-    conclusion = execute(None, job=Job(type="actt"))
-    assert conclusion.kind == "failed"
-    assert conclusion.error is not None
-    assert "did you mean 'act'?" in conclusion.error.message
+    attempt_result = execute(None, job=Job(type="actt"))
+    assert attempt_result.kind == "failed"
+    assert attempt_result.error is not None
+    assert "did you mean 'act'?" in attempt_result.error.message
 
 
 def test_execution_validates_again_with_the_expanded_config(execute: Execute, actor: Actor) -> None:
@@ -266,19 +266,19 @@ def test_execution_validates_again_with_the_expanded_config(execute: Execute, ac
         raise InvalidJobError(reason=f"the password {asked.config['password']!r} is too short")
 
     actor.on_validate = refuse
-    conclusion = execute(None, fields={"config": {"password": "${DB_PASSWORD}"}}, environment=ENVIRONMENT)
+    attempt_result = execute(None, fields={"config": {"password": "${DB_PASSWORD}"}}, environment=ENVIRONMENT)
     assert seen == [{"password": SECRET}]
     assert actor.ran == []
-    assert conclusion.error is not None
-    assert SECRET not in conclusion.error.message
-    assert "${DB_PASSWORD}" in conclusion.error.message
+    assert attempt_result.error is not None
+    assert SECRET not in attempt_result.error.message
+    assert "${DB_PASSWORD}" in attempt_result.error.message
 
 
 def test_execution_fails_without_the_variable(execute: Execute, actor: Actor) -> None:
     """A variable that is not set where the job runs is named."""
-    conclusion = execute(None, fields={"config": {"password": "${DB_PASSWORD}"}}, environment={})
-    assert conclusion.error is not None
-    assert "no variable 'DB_PASSWORD'" in conclusion.error.message
+    attempt_result = execute(None, fields={"config": {"password": "${DB_PASSWORD}"}}, environment={})
+    assert attempt_result.error is not None
+    assert "no variable 'DB_PASSWORD'" in attempt_result.error.message
     assert actor.ran == []
 
 
@@ -292,16 +292,16 @@ def test_execution_masks_secrets_everywhere(execute: Execute, actor: Actor) -> N
         context.progress(1, 1, unit=SECRET, message=f"as {SECRET}")
         return Result.changed(f"used {SECRET}", warnings=[f"{SECRET} is weak"], data_of=[SECRET])
 
-    conclusion = execute(
+    attempt_result = execute(
         act,
         fields={"config": {"url": "db://me:${DB_PASSWORD}@host"}},
         environment=ENVIRONMENT,
         on_progress=lambda record, told: progress.append(told),
     )
-    assert conclusion.kind == "completed"
+    assert attempt_result.kind == "completed"
     assert progress
     assert actor.configs[0]["url"].endswith(f"{SECRET}@host")
-    for told in (conclusion, progress, execute.lines):  # type: ignore[attr-defined]
+    for told in (attempt_result, progress, execute.lines):  # type: ignore[attr-defined]
         assert SECRET not in repr(told)
         assert "${DB_PASSWORD}" in repr(told)
 
@@ -339,10 +339,10 @@ def test_execution_masks_secrets_in_a_traceback(execute: Execute) -> None:
         except ValueError as error:
             raise RuntimeError(f"gave up on {SECRET}") from error
 
-    conclusion = execute(act, fields={"config": {"password": "${DB_PASSWORD}"}}, environment=ENVIRONMENT)
-    assert conclusion.error is not None
-    assert "cannot connect with ${DB_PASSWORD}" in conclusion.error.traceback
-    assert SECRET not in repr(conclusion)
+    attempt_result = execute(act, fields={"config": {"password": "${DB_PASSWORD}"}}, environment=ENVIRONMENT)
+    assert attempt_result.error is not None
+    assert "cannot connect with ${DB_PASSWORD}" in attempt_result.error.traceback
+    assert SECRET not in repr(attempt_result)
     assert SECRET not in repr(execute.lines)  # type: ignore[attr-defined]
 
 
@@ -393,9 +393,9 @@ def test_execution_logs_how_it_ended(execute: Execute) -> None:
 def test_execution_finds_a_worker_through_the_registry(registry: Registry, execute: Execute) -> None:
     """A worker that cannot be made fails the job in words."""
     registry.remove_worker("act")
-    conclusion = execute(None)
-    assert conclusion.error is not None
-    assert conclusion.error.type == "UnknownNameError"
+    attempt_result = execute(None)
+    assert attempt_result.error is not None
+    assert attempt_result.error.type == "UnknownNameError"
 
 
 STOPS = [(JobCancelledError("stop"), "cancelled"), (DeadlineExceededError("late"), "failed")]
@@ -413,8 +413,8 @@ def test_execution_takes_what_a_told_job_raises_as_its_stop(
         raise OSError("interrupted system call")
 
     actor.acts["*"] = interrupted
-    conclusion = Execution(registry).run(attempt)
-    assert conclusion.kind == kind
-    assert conclusion.error is not None
-    assert conclusion.error.message == str(told)
+    attempt_result = Execution(registry).run(attempt)
+    assert attempt_result.kind == kind
+    assert attempt_result.error is not None
+    assert attempt_result.error.message == str(told)
     assert any("interrupted system call" in line.message for line in attempt.log.drain())

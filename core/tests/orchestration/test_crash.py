@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pitstop.contracts import JobQuery
-from pitstop.jobs import Conclusion, JobStatus, Result
+from pitstop.jobs import AttemptResult, JobStatus, Result
 from pitstop.orchestration.manager import JobManager
 from pitstop.orchestration.orchestrator import Orchestrator
 from pitstop.registry.registry import Registry
@@ -298,7 +298,7 @@ def test_a_stale_owner_changes_nothing(
     assert orchestrator.rescue().roots == (root.id,)
     ended = wait_for(orchestrator, root.id)
     before = (shared.get(first.id), shared.get(root.id))
-    assert asleep.finish(stale, Conclusion(kind="completed", result=Result(summary="stale"))) is None
+    assert asleep.finish(stale, AttemptResult(kind="completed", result=Result(summary="stale"))) is None
     assert (shared.get(first.id), shared.get(root.id)) == before
     assert ended.status is JobStatus.COMPLETED
     assert shared.get(first.id).attempt == 2

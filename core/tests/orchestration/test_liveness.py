@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pitstop.errors import StoreError
-from pitstop.jobs import Conclusion, ErrorRecord, Job, JobStatus, Plan
+from pitstop.jobs import AttemptResult, ErrorRecord, Job, JobStatus, Plan
 from pitstop.orchestration.liveness import LEASE, Liveness, ProcessLock
 from pitstop.orchestration.manager import JobManager
 from pitstop.orchestration.submission import flatten_request
@@ -283,7 +283,7 @@ def test_owner_of_what_waits_in_a_store_that_is_no_file_is_not_missed_while_it_l
     assert other.create_running(waiting)[1] is None
     _, running = other.create_running(Job(type="t", max_attempts=2))
     assert running is not None
-    other.finish(running, Conclusion(kind="transient", error=ErrorRecord(type="E", message="")))
+    other.finish(running, AttemptResult(kind="transient", error=ErrorRecord(type="E", message="")))
     for _ in range(4):
         other.heartbeat()
         clock.advance(LEASE - 1)
@@ -297,7 +297,7 @@ def test_owner_of_a_retry_in_a_store_that_is_no_file_is_missed_too() -> None:
     [record] = other.create([Job(type="t")])
     running = other.claim(record.id)
     assert running is not None
-    other.finish(running, Conclusion(kind="transient", error=ErrorRecord(type="x", message="busy")))
+    other.finish(running, AttemptResult(kind="transient", error=ErrorRecord(type="x", message="busy")))
     assert me.rescue().orphans == ()
     clock.advance(LEASE + 1)
     assert me.rescue().orphans == (record.id,)

@@ -11,7 +11,7 @@ import pytest
 from pitstop.contracts import JobStore, Running
 from pitstop.errors import StoreError, UnknownJobError
 from pitstop.jobs import (
-    Conclusion,
+    AttemptResult,
     Counts,
     ErrorRecord,
     Job,
@@ -26,9 +26,9 @@ from pitstop.orchestration.submission import flatten_request
 
 from ..helpers import FakeClock, job, plan
 
-COMPLETED = Conclusion(kind="completed", result=Result(summary="done"))
-TRANSIENT = Conclusion(kind="transient", error=ErrorRecord(type="TransientError", message="busy"))
-FAILED = Conclusion(kind="failed", error=ErrorRecord(type="OperationError", message="broken"))
+COMPLETED = AttemptResult(kind="completed", result=Result(summary="done"))
+TRANSIENT = AttemptResult(kind="transient", error=ErrorRecord(type="TransientError", message="busy"))
+FAILED = AttemptResult(kind="failed", error=ErrorRecord(type="OperationError", message="broken"))
 
 
 @pytest.fixture
@@ -89,22 +89,25 @@ def test_manager_never_claims_two_jobs_of_one_resource(manager: JobManager) -> N
 
 
 @pytest.mark.parametrize(
-    ("conclusion", "status"),
+    ("attempt_result", "status"),
     [
         (COMPLETED, JobStatus.COMPLETED),
         (FAILED, JobStatus.FAILED),
-        (Conclusion(kind="cancelled", error=ErrorRecord(type="JobCancelledError", message="no")), JobStatus.CANCELLED),
+        (
+            AttemptResult(kind="cancelled", error=ErrorRecord(type="JobCancelledError", message="no")),
+            JobStatus.CANCELLED,
+        ),
     ],
 )
-def test_manager_finishes_for_good(manager: JobManager, conclusion: Conclusion, status: JobStatus) -> None:
+def test_manager_finishes_for_good(manager: JobManager, attempt_result: AttemptResult, status: JobStatus) -> None:
     """What has ended stays as it is, whatever comes later."""
     asked = job("one")
     manager.create([asked])
     record = claimed(manager, asked.id)
-    finished = manager.finish(record, conclusion)
+    finished = manager.finish(record, attempt_result)
     assert finished is not None
     stored = manager.store.get(asked.id)
-    assert (stored.status, stored.result, stored.error) == (status, conclusion.result, conclusion.error)
+    assert (stored.status, stored.result, stored.error) == (status, attempt_result.result, attempt_result.error)
     assert manager.finish(record, FAILED) is None
     assert manager.claim(asked.id) is None
     assert manager.cancel(asked.id, reason="late").cancelled == ()

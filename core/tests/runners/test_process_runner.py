@@ -29,7 +29,7 @@ from pitstop.registry.registry import Registry
 from pitstop.runners.process.child import Child
 from pitstop.runners.process.environment import environment_for_child
 from pitstop.runners.process.import_references import find_reference
-from pitstop.runners.process.protocol import job_message, read_conclusion, stop_message
+from pitstop.runners.process.protocol import job_message, read_attempt_result, stop_message
 from pitstop.runners.process.runner import ProcessRunner
 from pitstop.stores.memory import MemoryStore
 from pitstop.stores.sqlite.store import SQLiteStore
@@ -555,11 +555,11 @@ def test_a_word_to_another_job_does_not_stop_this_one(registry: Registry, site: 
         while (message := child.receive(timeout=PATIENCE)) is not None and "end" not in message:
             assert message["number"] == 8
         assert message is not None
-        conclusion = read_conclusion(message)
+        attempt_result = read_attempt_result(message)
     finally:
         child.close()
-    assert conclusion.error is not None
-    assert conclusion.error.message == "this one"
+    assert attempt_result.error is not None
+    assert attempt_result.error.message == "this one"
 
 
 def test_a_deadline_reaches_the_child(orchestrate: Callable[..., Orchestrator], tmp_path: Path) -> None:

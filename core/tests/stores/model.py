@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pitstop.contracts import JobQuery, Running
 from pitstop.jobs import (
-    Conclusion,
+    AttemptResult,
     Counts,
     ErrorRecord,
     Job,
@@ -192,7 +192,7 @@ class Model:
     def finish(
         self,
         record: JobRecord,
-        conclusion: Conclusion,
+        attempt_result: AttemptResult,
         now: float,
         *,
         line: str | None = None,
@@ -203,17 +203,17 @@ class Model:
         node = self.nodes.get(record.id)
         if node is None or not node.runs(record.attempt):
             return None
-        again = conclusion.kind == "transient" and node.attempt < node.job.max_attempts
-        message = conclusion.error.message if conclusion.error else ""
+        again = attempt_result.kind == "transient" and node.attempt < node.job.max_attempts
+        message = attempt_result.error.message if attempt_result.error else ""
         if again:
-            node.error = conclusion.error
+            node.error = attempt_result.error
             node.move(P if node.told_at is None else X, now, message)
             node.owner = None if shared else record.owner
             wait = JITTER * min(60.0, 2.0 ** (node.attempt - 1))
             node.not_before = now + wait if node.status is P else None
         else:
-            node.result, node.error, node.not_before = conclusion.result, conclusion.error, None
-            node.move(ENDS[conclusion.kind], now, message)
+            node.result, node.error, node.not_before = attempt_result.result, attempt_result.error, None
+            node.move(ENDS[attempt_result.kind], now, message)
         node.lines += [line] if line else []
         effects = self._settle(now)
         claimed = self.claim(*then, now) if then else None
@@ -262,7 +262,7 @@ class Model:
                 continue
             text = f"lost: the process that ran it ({node.owner}) died or gave no sign of life"
             kind = "transient" if on_crash(node.job.type) == "retry" else "failed"
-            lost = Conclusion(kind=kind, error=ErrorRecord(type="LostError", message=text))  # type: ignore[arg-type]
+            lost = AttemptResult(kind=kind, error=ErrorRecord(type="LostError", message=text))  # type: ignore[arg-type]
             end = self.finish(node.record(), lost, now, line=text)
             assert end is not None
             ends.append(end)

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from pitstop.contracts import CompletionReceipt, JobQuery, JobStore
 from pitstop.errors import StoreError, UnknownJobError
 from pitstop.jobs import (
-    Conclusion,
+    AttemptResult,
     Counts,
     ErrorRecord,
     Job,
@@ -464,10 +464,10 @@ class Life(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-def _conclusion(kind: Any) -> Conclusion:
+def _conclusion(kind: Any) -> AttemptResult:
     if kind == "completed":
-        return Conclusion(kind=kind, result=Result.changed("done", rows=3))
-    return Conclusion(kind=kind, error=ErrorRecord(type="OSError", message=f"{kind}:\nbroken", traceback="line 1"))
+        return AttemptResult(kind=kind, result=Result.changed("done", rows=3))
+    return AttemptResult(kind=kind, error=ErrorRecord(type="OSError", message=f"{kind}:\nbroken", traceback="line 1"))
 
 
 @pytest.mark.parametrize("examples", [FEW, pytest.param(EXAMPLES, marks=pytest.mark.slow)], ids=["few", "all"])

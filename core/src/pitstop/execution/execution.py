@@ -1,6 +1,6 @@
 """Running one claimed job: expand, look up, validate, execute, conclude. Persists nothing and decides no status.
 
-Every way in which a job can end becomes a `Conclusion`; what follows from it is the manager's business.
+Every way in which a job can end becomes an `AttemptResult`; what follows from it is the manager's business.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pitstop.contracts import JobLogger, Worker
 from pitstop.errors import DeadlineExceededError, InvalidJobError, JobCancelledError, PitstopError, TransientError
 from pitstop.execution.cancellation import CancelScope
 from pitstop.execution.hooks import Hooks
-from pitstop.jobs import Conclusion, ErrorRecord, Job, JobRecord, Outcome, Progress, Result, Waiting, json_object
+from pitstop.jobs import AttemptResult, ErrorRecord, Job, JobRecord, Outcome, Progress, Result, Waiting, json_object
 from pitstop.jobs.variables import Expanded, expand
 from pitstop.logs import JobLog
 from pitstop.secrets.masking import mask, mask_value
@@ -74,8 +74,8 @@ class Attempt:
 class Executor(Protocol):
     """Carries out attempts: `Execution`, or what takes its place."""
 
-    def run(self, attempt: Attempt, /) -> Conclusion:
-        """Carry out an attempt. Raises nothing: whatever happens is in the conclusion."""
+    def run(self, attempt: Attempt, /) -> AttemptResult:
+        """Carry out an attempt. Raises nothing: whatever happens is in the result."""
 
 
 class Execution:
@@ -104,21 +104,21 @@ class Execution:
         self.environment = environment
         self._clock = clock or SystemClock()
 
-    def run(self, attempt: Attempt) -> Conclusion:
-        """Carry out an attempt. Raises nothing: whatever happens is in the conclusion."""
+    def run(self, attempt: Attempt) -> AttemptResult:
+        """Carry out an attempt. Raises nothing: whatever happens is in the result."""
         job, log = attempt.record.job, attempt.log
         with log.capture():
             try:
                 expanded = expand(job.config, self.environment)
                 log.secrets = expanded.secrets
                 worker = self._workers.worker(job.type)
-                conclusion = self._conclude_return(attempt, self._execute(attempt, worker, expanded))
+                attempt_result = self._conclude_return(attempt, self._execute(attempt, worker, expanded))
             except BaseException as error:
-                conclusion = self._conclude_error(error, attempt)
+                attempt_result = self._conclude_error(error, attempt)
             finally:
                 attempt.scope.close()
-            log_end(conclusion, attempt)
-        return conclusion
+            log_end(attempt_result, attempt)
+        return attempt_result
 
     def _execute(self, attempt: Attempt, worker: Worker, expanded: Expanded) -> object:
         job = attempt.record.job
@@ -129,9 +129,9 @@ class Execution:
         worker.validate(job)
         return self._hooks.execute_wrapped(job, context, lambda: worker.execute(job, context))
 
-    def _conclude_return(self, attempt: Attempt, returned: object) -> Conclusion:
+    def _conclude_return(self, attempt: Attempt, returned: object) -> AttemptResult:
         if returned is None and attempt.scope.error is None:
-            return Conclusion(kind="completed", result=Result())
+            return AttemptResult(kind="completed", result=Result())
         result = _read_result(returned, attempt.record.job)
         secrets = attempt.log.secrets
         warnings = [mask(str(warning), secrets) for warning in result.warnings]
@@ -143,22 +143,22 @@ class Execution:
             data=mask_value(result.data, secrets),
             warnings=warnings,
         )
-        return Conclusion(kind="completed", result=masked)
+        return AttemptResult(kind="completed", result=masked)
 
-    def _conclude_error(self, error: BaseException, attempt: Attempt) -> Conclusion:
+    def _conclude_error(self, error: BaseException, attempt: Attempt) -> AttemptResult:
         told, secrets = attempt.scope.error, attempt.log.secrets
         if isinstance(error, KeyboardInterrupt):
             record = ErrorRecord(type="JobCancelledError", message="interrupted")
-            return Conclusion(kind="cancelled", error=record, interrupted=True)
+            return AttemptResult(kind="cancelled", error=record, interrupted=True)
         if told is not None:
             # what a job raises after it was told to stop is how it stops, be it a driver's own "interrupted"
             if not isinstance(error, JobCancelledError):
                 attempt.log.write("WARNING", f"when it was told to stop it raised {_describe(error)}")
             kind: Literal["failed", "cancelled"] = "failed" if isinstance(told, DeadlineExceededError) else "cancelled"
-            return Conclusion(kind=kind, error=_make_error_record(told, secrets))
+            return AttemptResult(kind=kind, error=_make_error_record(told, secrets))
         if isinstance(error, TransientError):
-            return Conclusion(kind="transient", error=_make_error_record(error, secrets))
-        return Conclusion(kind="failed", error=_make_error_record(error, secrets))
+            return AttemptResult(kind="transient", error=_make_error_record(error, secrets))
+        return AttemptResult(kind="failed", error=_make_error_record(error, secrets))
 
 
 class Context:
@@ -252,20 +252,20 @@ class Context:
         return self._attempt.scope.on_cancel(callback)
 
 
-def log_end(conclusion: Conclusion, attempt: Attempt) -> None:
+def log_end(attempt_result: AttemptResult, attempt: Attempt) -> None:
     """Write into an attempt's log how it ended."""
     log, record = attempt.log, attempt.record
-    for warning in conclusion.result.warnings if conclusion.result else ():
+    for warning in attempt_result.result.warnings if attempt_result.result else ():
         log.write("WARNING", warning)
-    if conclusion.error is None:
+    if attempt_result.error is None:
         return
-    if conclusion.kind == "transient":
+    if attempt_result.kind == "transient":
         tried = f"attempt {record.attempt} of {record.job.max_attempts} failed"
-        log.write("WARNING", f"{tried}: {conclusion.error.message}")
-    elif conclusion.kind == "cancelled":
-        log.write("WARNING", f"cancelled: {conclusion.error.message}")
+        log.write("WARNING", f"{tried}: {attempt_result.error.message}")
+    elif attempt_result.kind == "cancelled":
+        log.write("WARNING", f"cancelled: {attempt_result.error.message}")
     else:
-        log.write("ERROR", f"failed: {conclusion.error.message}")
+        log.write("ERROR", f"failed: {attempt_result.error.message}")
 
 
 def _read_result(returned: object, job: Job) -> Result:

@@ -7,13 +7,13 @@ from pitstop.jobs.job import Job, Plan, new_id, on_crash_of
 from pitstop.jobs.json_values import DEEPEST, json_object
 from pitstop.jobs.progress import Progress, Waiting
 from pitstop.jobs.record import JobRecord, LogLine, StatusChange
-from pitstop.jobs.result import Conclusion, ErrorRecord, Outcome, Result, cancellation
+from pitstop.jobs.result import AttemptResult, ErrorRecord, Outcome, Result, cancellation
 from pitstop.jobs.status import TRANSITIONS, Counts, JobStatus, OnCrash, OnError, Tolerance, parent_status
 
 __all__ = [
     "DEEPEST",
     "TRANSITIONS",
-    "Conclusion",
+    "AttemptResult",
     "Counts",
     "ErrorRecord",
     "Job",

@@ -82,7 +82,7 @@ def cancellation(reason: str) -> ErrorRecord:
 
 
 @frozen(kw_only=True)
-class Conclusion:
+class AttemptResult:
     """How an attempt ended.
 
     Args:

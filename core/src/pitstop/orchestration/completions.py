@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pitstop import logs
 from pitstop.contracts import CompletionReceipt
 from pitstop.errors import StoreError
-from pitstop.jobs import Conclusion, ErrorRecord, JobRecord, LogLine
+from pitstop.jobs import AttemptResult, ErrorRecord, JobRecord, LogLine
 from pitstop.orchestration.manager import JobManager
 
 #: Seconds between two attempts to store an end that the store refuses, at first and at most; and after how many those
@@ -26,7 +26,7 @@ class _Completion(NamedTuple):
     """An end that is not stored yet."""
 
     record: JobRecord
-    conclusion: Conclusion
+    attempt_result: AttemptResult
     lines: tuple[LogLine, ...]
 
 
@@ -55,7 +55,7 @@ class CompletionWriter:
         return bool(self._deferred)
 
     def store(
-        self, record: JobRecord, conclusion: Conclusion, lines: tuple[LogLine, ...], then: str | None
+        self, record: JobRecord, attempt_result: AttemptResult, lines: tuple[LogLine, ...], then: str | None
     ) -> CompletionReceipt | None:
         """Store an end. One that the store refuses is stored again, and again later.
 
@@ -65,15 +65,15 @@ class CompletionWriter:
         pause, gives_up_at = REPEAT_SOON, time.monotonic() + END_PATIENCE
         while True:
             try:
-                return self._manager.finish(record, conclusion, lines=lines, then=then, shared=self._shared)
+                return self._manager.finish(record, attempt_result, lines=lines, then=then, shared=self._shared)
             except StoreError as error:
-                if error.lasting and conclusion.kind != "failed":
-                    conclusion, lines = _conclude_unstorable(conclusion, error), ()
+                if error.lasting and attempt_result.kind != "failed":
+                    attempt_result, lines = _conclude_unstorable(attempt_result, error), ()
                     continue
                 if error.lasting:
                     raise
                 if self._closing.is_set() or time.monotonic() > gives_up_at:
-                    self._deferred.append(_Completion(record, conclusion, lines))
+                    self._deferred.append(_Completion(record, attempt_result, lines))
                     self._on_refusal()
                     raise
                 logs.warn(f"the end of job {record.id} could not be stored, and is stored again: {error}")
@@ -86,7 +86,7 @@ class CompletionWriter:
         stored = []
         for end in deferred:
             try:
-                finished = self._manager.finish(end.record, end.conclusion, lines=end.lines, shared=self._shared)
+                finished = self._manager.finish(end.record, end.attempt_result, lines=end.lines, shared=self._shared)
             except Exception:  # it was reported when it failed first
                 self._deferred.append(end)
             else:
@@ -94,6 +94,6 @@ class CompletionWriter:
         return stored
 
 
-def _conclude_unstorable(conclusion: Conclusion, error: StoreError) -> Conclusion:
-    message = f"it {conclusion.kind}, but its end cannot be stored: {error}"
-    return Conclusion(kind="failed", error=ErrorRecord(type="StoreError", message=message))
+def _conclude_unstorable(attempt_result: AttemptResult, error: StoreError) -> AttemptResult:
+    message = f"it {attempt_result.kind}, but its end cannot be stored: {error}"
+    return AttemptResult(kind="failed", error=ErrorRecord(type="StoreError", message=message))

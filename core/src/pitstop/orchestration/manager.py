@@ -24,7 +24,7 @@ from pitstop.contracts import (
     ends_with_process,
 )
 from pitstop.jobs import (
-    Conclusion,
+    AttemptResult,
     Counts,
     ErrorRecord,
     Job,
@@ -146,7 +146,7 @@ class JobManager:
     def finish(
         self,
         record: JobRecord,
-        conclusion: Conclusion,
+        attempt_result: AttemptResult,
         *,
         lines: Sequence[LogLine] = (),
         then: str | None = None,
@@ -156,7 +156,7 @@ class JobManager:
 
         Args:
             record: the claimed record.
-            conclusion: how it ended.
+            attempt_result: how it ended.
             lines: log lines to store with it.
             then: the id of a job to claim in the same transaction.
             shared: whether any process may take another attempt, as with an engine.
@@ -164,15 +164,15 @@ class JobManager:
         Returns:
             What was done, or None if the job was no longer this attempt's, because it was rescued meanwhile.
         """
-        retry = conclusion.kind == "transient" and record.attempt < record.job.max_attempts
+        retry = attempt_result.kind == "transient" and record.attempt < record.job.max_attempts
         now = self.clock.now()
         ending = Completion(
             job_id=record.id,
             attempt=record.attempt,
-            status=JobStatus.PENDING if retry else _STATUS_OF[conclusion.kind],
+            status=JobStatus.PENDING if retry else _STATUS_OF[attempt_result.kind],
             now=now,
-            result=conclusion.result,
-            error=conclusion.error,
+            result=attempt_result.result,
+            error=attempt_result.error,
             not_before=now + self._retry_delay(record.attempt + 1) if retry else None,
             owner=None if shared else record.owner,
             lines=tuple(lines),
@@ -233,8 +233,10 @@ class JobManager:
             if wanted is None:
                 left.append(record.id)
                 continue
-            conclusion = _conclude_lost(record, wanted)
-            lost.append(self.finish(record, conclusion, lines=[_lost_line(record, conclusion, self.clock.now())]))
+            attempt_result = _conclude_lost(record, wanted)
+            lost.append(
+                self.finish(record, attempt_result, lines=[_lost_line(record, attempt_result, self.clock.now())])
+            )
         lost += [self.fail_unreadable(bad) for bad in self._find_unreadable(whole=whole)]
         lost += [self.fail_unreadable(bad) for bad in (self._find_miscounted() if whole else ())]
         open_roots = JobQuery(statuses=(JobStatus.PENDING, JobStatus.RUNNING), roots=True, limit=None)
@@ -314,19 +316,19 @@ _STATUS_OF = {
 }
 
 
-def _conclude_lost(record: JobRecord, on_crash: OnCrash) -> Conclusion:
+def _conclude_lost(record: JobRecord, on_crash: OnCrash) -> AttemptResult:
     message = f"lost: the process that ran it ({record.owner}) died or gave no sign of life"
     kind: Literal["transient", "failed"] = "transient" if on_crash == "retry" else "failed"
-    return Conclusion(kind=kind, error=ErrorRecord(type="LostError", message=message))
+    return AttemptResult(kind=kind, error=ErrorRecord(type="LostError", message=message))
 
 
-def _lost_line(record: JobRecord, conclusion: Conclusion, now: float) -> LogLine:
+def _lost_line(record: JobRecord, attempt_result: AttemptResult, now: float) -> LogLine:
     return LogLine(
         job_id=record.id,
         correlation_id=record.job.correlation_id,
         at=now,
         level="ERROR",
-        message=conclusion.error.message if conclusion.error else "lost",
+        message=attempt_result.error.message if attempt_result.error else "lost",
         extra={"worker_type": record.job.type},
     )
 

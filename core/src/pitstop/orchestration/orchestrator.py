@@ -34,7 +34,7 @@ from pitstop.errors import (
 )
 from pitstop.execution.execution import Attempt, Execution, Executor
 from pitstop.execution.hooks import Hooks
-from pitstop.jobs import Conclusion, Job, JobRecord, JobStatus, Plan, Progress, cancellation
+from pitstop.jobs import AttemptResult, Job, JobRecord, JobStatus, Plan, Progress, cancellation
 from pitstop.orchestration.completions import CompletionWriter
 from pitstop.orchestration.dispatcher import Dispatcher
 from pitstop.orchestration.liveness import LEASE
@@ -367,7 +367,7 @@ class Orchestrator:
         except BaseException:
             reserving.release()
             if claimed is not None:  # interrupted in a hook: it will not start any more
-                self.manager.finish(claimed, Conclusion(kind="cancelled", error=cancellation("interrupted")))
+                self.manager.finish(claimed, AttemptResult(kind="cancelled", error=cancellation("interrupted")))
             raise
         self._dispatcher.own_tree(job.id)
         if claimed is not None:
@@ -435,11 +435,11 @@ class Orchestrator:
             self._hooks.notify_started(record)
             outer, self._current.record = getattr(self._current, "record", None), record
             try:
-                conclusion = self._executor.run(attempt)
+                attempt_result = self._executor.run(attempt)
             finally:
                 self._current.record = outer
-            then = None if conclusion.interrupted else following()
-            finished = self._completions.store(record, conclusion, self._supervisor.last_lines(attempt), then)
+            then = None if attempt_result.interrupted else following()
+            finished = self._completions.store(record, attempt_result, self._supervisor.last_lines(attempt), then)
         finally:
             self._supervisor.end(attempt)
             if finished is None and then is not None:
@@ -455,7 +455,7 @@ class Orchestrator:
         else:
             claimed = finished.claimed
             self._complete(finished, then)
-        if conclusion.interrupted:
+        if attempt_result.interrupted:
             self.cancel(record.job.correlation_id, reason="interrupted")
             raise KeyboardInterrupt
         return claimed

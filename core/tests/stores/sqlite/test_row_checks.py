@@ -14,7 +14,7 @@ from pitstop import Job, JobQuery, Orchestrator, Plan, Registry, Result, Toleran
 from pitstop.contracts import RunJob, Unreadable
 from pitstop.contracts.hooks import hookimpl
 from pitstop.errors import PitstopError, StoreError, UnreadableRecordError
-from pitstop.jobs import Conclusion, Counts, JobRecord, JobStatus
+from pitstop.jobs import AttemptResult, Counts, JobRecord, JobStatus
 from pitstop.orchestration.manager import JobManager
 from pitstop.runners.thread import ThreadRunner
 from pitstop.stores.sqlite.store import SQLiteStore
@@ -238,7 +238,7 @@ def test_unreadable_job_fails_when_it_is_claimed(spoiled: Path) -> None:
         assert store.count(JobQuery(parent_id="left")).failed == 2
         last = manager.claim("z")
         assert last is not None
-        finished = manager.finish(last, Conclusion(kind="completed", result=Result()))
+        finished = manager.finish(last, AttemptResult(kind="completed", result=Result()))
         assert finished is not None
         assert [(parent.id, parent.status) for parent in finished.closed] == [("left", JobStatus.FAILED)]
         changes = [(change.old, change.new) for change in store.history("y")]
@@ -253,7 +253,7 @@ def test_unreadable_job_costs_the_end_before_it_nothing(spoiled: Path) -> None:
         manager.rescue(on_crash=lambda _: "fail", whole=False)
         alone = manager.claim("alone")
         assert alone is not None
-        finished = manager.finish(alone, Conclusion(kind="completed", result=Result()), then="y")
+        finished = manager.finish(alone, AttemptResult(kind="completed", result=Result()), then="y")
         assert finished is not None
         assert (finished.record.status, finished.claimed) == (JobStatus.COMPLETED, None)
         assert finished.unreadable is not None

@@ -123,11 +123,11 @@ class Program:
             attempt.scope.cancel(told)
         environment: dict[str, str] = message["environment"]
         execution = Execution(self._registry, hooks=self._hooks, on_progress=on_progress, environment=environment)
-        conclusion = execution.run(attempt)
+        attempt_result = execution.run(attempt)
         with self._lock:
             self._scope = None
             self._number = 0
-        self._send(end_message(conclusion, number=number))
+        self._send(end_message(attempt_result, number=number))
 
     def _enter(self, folder: str | None) -> None:
         # relative paths in a config mean the parent's folder as it is now

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pitstop.children import Message
 from pitstop.errors import DeadlineExceededError, JobCancelledError
-from pitstop.jobs import Conclusion, ErrorRecord, Job, JobRecord, JobStatus, LogLine, Progress, Result, Waiting
+from pitstop.jobs import AttemptResult, ErrorRecord, Job, JobRecord, JobStatus, LogLine, Progress, Result, Waiting
 
 #: The exit code of a child that cannot speak to its parent any more: that is dead, or a job has closed the connection.
 ALONE = 113
@@ -97,22 +97,22 @@ def read_progress(message: Message) -> Progress:
     return Progress(**told, waiting=None if wait is None else Waiting(**wait))
 
 
-def end_message(conclusion: Conclusion, *, number: int) -> Message:
+def end_message(attempt_result: AttemptResult, *, number: int) -> Message:
     """Return what tells how the attempt ended."""
-    result, error = conclusion.result, conclusion.error
+    result, error = attempt_result.result, attempt_result.error
     return {
-        "end": conclusion.kind,
+        "end": attempt_result.kind,
         "result": None if result is None else {name: getattr(result, name) for name in _RESULT_FIELDS},
         "error": None if error is None else {name: getattr(error, name) for name in _ERROR_FIELDS},
-        "interrupted": conclusion.interrupted,
+        "interrupted": attempt_result.interrupted,
         "number": number,
     }
 
 
-def read_conclusion(message: Message) -> Conclusion:
-    """Return the conclusion that `end_message` was made from."""
+def read_attempt_result(message: Message) -> AttemptResult:
+    """Return the result that `end_message` was made from."""
     result, error = message["result"], message["error"]
-    return Conclusion(
+    return AttemptResult(
         kind=message["end"],
         result=None if result is None else Result(**result),
         error=None if error is None else ErrorRecord(**error),

@@ -1,4 +1,4 @@
-"""`RemoteExecution`: carries out an attempt in a child process, and makes a conclusion of whatever becomes of that.
+"""`RemoteExecution`: carries out an attempt in a child process, and makes a result of whatever becomes of that.
 
 It passes on the child's lines and progress, tells it to stop, and kills it when it does not. It takes the place of
 `pitstop.execution.execution.Execution`; where the child comes from is the runner's business.
@@ -14,12 +14,12 @@ from pitstop import logs
 from pitstop.children import Message
 from pitstop.errors import DeadlineExceededError, PitstopError
 from pitstop.execution.execution import Attempt, Execution, log_end
-from pitstop.jobs import Conclusion, ErrorRecord, Job, JobRecord, on_crash_of
+from pitstop.jobs import AttemptResult, ErrorRecord, Job, JobRecord, on_crash_of
 from pitstop.jobs.variables import names_in
 from pitstop.registry.registry import Registry
 from pitstop.runners.process.child import Child
 from pitstop.runners.process.import_references import Additions
-from pitstop.runners.process.protocol import job_message, read_conclusion, read_line, read_progress, stop_message
+from pitstop.runners.process.protocol import job_message, read_attempt_result, read_line, read_progress, stop_message
 from pitstop.runners.thread import Lock
 
 
@@ -71,31 +71,31 @@ class RemoteExecution:
         added = [{"group": e.group, "name": e.name, "target": e.target} for e in self.additions.entries]
         return {"registry": self._registry.arguments, "added": added}
 
-    def run(self, attempt: Attempt) -> Conclusion:
-        """Carry out an attempt. Raises nothing: whatever happens is in the conclusion."""
+    def run(self, attempt: Attempt) -> AttemptResult:
+        """Carry out an attempt. Raises nothing: whatever happens is in the result."""
         with attempt.log.capture():
             try:
                 self.check(attempt.record.job)
-                conclusion = self._run_in_child(attempt)
+                attempt_result = self._run_in_child(attempt)
             except PitstopError as error:  # no child, or nothing that one could do
-                conclusion = _conclude_failure(error)
-                log_end(conclusion, attempt)
+                attempt_result = _conclude_failure(error)
+                log_end(attempt_result, attempt)
             finally:
                 attempt.scope.close()
-        return conclusion
+        return attempt_result
 
-    def _run_in_child(self, attempt: Attempt) -> Conclusion:
+    def _run_in_child(self, attempt: Attempt) -> AttemptResult:
         child = self._children.take()
         try:
-            conclusion = self._follow_child(attempt, child)
-            if conclusion is None:
-                conclusion = self._conclude_death(attempt, child)
-                log_end(conclusion, attempt)
+            attempt_result = self._follow_child(attempt, child)
+            if attempt_result is None:
+                attempt_result = self._conclude_death(attempt, child)
+                log_end(attempt_result, attempt)
         finally:
             self._children.give_back(child)
-        return conclusion
+        return attempt_result
 
-    def _follow_child(self, attempt: Attempt, child: Child) -> Conclusion | None:
+    def _follow_child(self, attempt: Attempt, child: Child) -> AttemptResult | None:
         """Return how it ended, or None if the child was gone before it had said so."""
         child.jobs += 1
         stop = _Stop(child, attempt, grace=self._grace)
@@ -110,7 +110,7 @@ class RemoteExecution:
                     elif "progress" in message:
                         self._pass_on(message, attempt.record)
                     else:
-                        return read_conclusion(message)
+                        return read_attempt_result(message)
         except BaseException:
             child.kill()  # whatever it was, nobody listens to it any more
             raise
@@ -131,7 +131,7 @@ class RemoteExecution:
         except Exception as error:  # a foreign store's; no reason for the work itself to fail
             logs.warn(f"progress was not passed on: {type(error).__name__}: {error}")
 
-    def _conclude_death(self, attempt: Attempt, child: Child) -> Conclusion:
+    def _conclude_death(self, attempt: Attempt, child: Child) -> AttemptResult:
         report = child.report()
         if report:
             attempt.log.write("ERROR", f"its process said:\n{report}")
@@ -140,9 +140,9 @@ class RemoteExecution:
             killed = f"it did not stop within {self._grace:g} s, and its process was killed"
             how = killed if child.was_killed else f"its process {child.ending}"
             kind: Literal["failed", "cancelled"] = "failed" if isinstance(told, DeadlineExceededError) else "cancelled"
-            return Conclusion(kind=kind, error=ErrorRecord(type=type(told).__name__, message=f"{told}; {how}"))
+            return AttemptResult(kind=kind, error=ErrorRecord(type=type(told).__name__, message=f"{told}; {how}"))
         error = ErrorRecord(type="CrashedError", message=f"its process {child.ending}")
-        return Conclusion(kind="transient" if self._may_repeat(record.job) else "failed", error=error)
+        return AttemptResult(kind="transient" if self._may_repeat(record.job) else "failed", error=error)
 
     def _may_repeat(self, job: Job) -> bool:
         if job.on_crash is not None:
@@ -195,5 +195,5 @@ def _working_folder() -> str | None:
         return None
 
 
-def _conclude_failure(error: PitstopError) -> Conclusion:
-    return Conclusion(kind="failed", error=ErrorRecord(type=type(error).__name__, message=str(error)))
+def _conclude_failure(error: PitstopError) -> AttemptResult:
+    return AttemptResult(kind="failed", error=ErrorRecord(type=type(error).__name__, message=str(error)))
