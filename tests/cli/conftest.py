@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.broken import Zoo
 
 from .preloaded import Preloaded
 
@@ -127,3 +128,12 @@ def database(tmp_path):
             """
         )
     return path
+
+
+@pytest.fixture
+def zoo(pitstop) -> Zoo:
+    """An empty folder on the program's path, with the worker of its operations."""
+    zoo = Zoo(pitstop.folder / "site")
+    zoo.add_worker()
+    pitstop.environment["PYTHONPATH"] = str(zoo.folder)
+    return zoo

@@ -210,3 +210,15 @@ def test_fault_is_one_line_without_secrets_and_a_whole_traceback_with_debug(pits
     )
     assert "Traceback" in done.stderr
     assert done.stderr.rstrip().endswith(f"ZeroDivisionError: no connection to {url}")
+
+
+def test_a_store_of_a_newer_version_is_refused(pitstop, database, tmp_path):
+    """A store that was written by a newer Pitstop is left alone."""
+    pitstop("maintain", "app.db", "--operations", "analyze")
+    store = tmp_path / "state" / "jobs.db"
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    answer = pitstop("jobs", "list")
+    assert answer.code == 78
+    assert "999" in answer.err
+    assert "upgrade" in answer.err

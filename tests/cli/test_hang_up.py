@@ -8,7 +8,7 @@ import termios
 import threading
 from contextlib import suppress
 
-from .test_maintain import slow_worker, wait_for
+from .running import PATIENCE, slow_worker, wait_for
 
 
 def drain(terminal):
@@ -41,7 +41,7 @@ def test_terminal_that_is_closed_cancels_cleanly(pitstop, tmp_path):
     os.kill(process.pid, signal.SIGHUP)
     os.close(ours)
     os.close(copy)
-    assert process.wait(30) == 130
+    assert process.wait(PATIENCE) == 130
     (job,) = pitstop("jobs", "list", "--json").json["jobs"]
     assert job["status"] == "cancelled"
     assert "SIGHUP" in job["error"]["message"]
@@ -56,7 +56,7 @@ def test_hang_up_behind_another_signal_is_no_second_wish(pitstop, tmp_path):
         wait_for(flag)
         for each in signals:
             process.send_signal(each)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, "left at once" in err) == (130, False), err
         assert pitstop("jobs", "list", "--json").json["jobs"][0]["status"] == "cancelled"
 
@@ -76,5 +76,5 @@ def test_nohup_is_respected(pitstop, tmp_path):
     process.send_signal(signal.SIGHUP)
     assert pitstop("jobs", "list", "--json").json["jobs"][0]["status"] == "running"
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert "interrupted by SIGTERM" in out, err

@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+
+from pitstop.testing.fakes.waiting import eventually
+
+from .running import PATIENCE, is_running, read_from
 
 #: Operations as a stranger's package could ship them.
 OPERATIONS = """
@@ -44,22 +47,6 @@ def rough(pitstop, database):
     group = "pitstop.operations.database_maintenance_operation"
     pitstop.package("rough-operations", {group: targets}, {"rough": OPERATIONS})
     return pitstop
-
-
-def wait_for(path, seconds=20):
-    ends_at = time.monotonic() + seconds
-    while not path.exists() or not path.read_text():
-        assert time.monotonic() < ends_at, f"{path} did not appear"
-        time.sleep(0.01)
-    return path.read_text()
-
-
-def is_running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_an_operation_that_crashes_costs_only_itself(rough):
@@ -123,10 +110,10 @@ def test_a_signal_to_all_processes_cancels_in_order(rough, tmp_path, number):
         text=True,
         start_new_session=True,
     )
-    child = int(wait_for(tmp_path / "waits"))
+    child = int(read_from(tmp_path / "waits"))
     os.kill(child, number)
     os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert f"interrupted by {number.name}" in out
     assert "killed" not in out
@@ -160,13 +147,10 @@ def test_a_deadline_ends_what_does_not_listen(rough, tmp_path):
 def test_killing_the_program_ends_its_children(rough, tmp_path):
     """After kill -9 no operation goes on alone, and a rescue finds the job lost."""
     process = rough.start("maintain", "app.db", "--operations", "wait,analyze")
-    child = int(wait_for(tmp_path / "waits"))
+    child = int(read_from(tmp_path / "waits"))
     process.kill()
-    process.communicate(timeout=30)
-    ends_at = time.monotonic() + 20
-    while is_running(child):
-        assert time.monotonic() < ends_at, "the child lives"
-        time.sleep(0.01)
+    process.communicate(timeout=PATIENCE)
+    eventually(lambda: not is_running(child), "the child ends", patience=PATIENCE)
     answer = rough("jobs", "rescue", "--json")
     assert answer.code == 1
     (tree,) = answer.json["trees"]

@@ -1,14 +1,16 @@
 """`pitstop maintain` with plans, limits and many databases, as an operator uses it."""
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
-import time
 from contextlib import closing
 
 import pytest
+
+from pitstop.testing.fakes.waiting import eventually
+
+from .running import PATIENCE, wait_for
 
 GROUP = "pitstop.operations.database_maintenance_operation"
 #: An operation in slices, as a stranger's package could ship it, and one that takes its time.
@@ -242,13 +244,9 @@ def test_so_many_failures_as_are_allowed_are_none(fleet, number):
 def test_a_fleet_that_was_interrupted_goes_on_next_time(sliced, fleet):
     """Ctrl-C cancels what runs and exits with 130; the next run does what is still due."""
     process = fleet.start("maintain", "data/**/*.db", "--operations", "stubborn", "--json")
-    flag = fleet.folder / "runs"
-    ends_at = time.monotonic() + 30
-    while not flag.exists():
-        assert time.monotonic() < ends_at
-        time.sleep(0.01)
+    wait_for(fleet.folder / "runs")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=40)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert json.loads(out)["summary"]["interrupted"]
     assert fleet("maintain", "data/**/*.db", "--json").json["summary"]["ends"]["completed"] == 8
@@ -256,10 +254,15 @@ def test_a_fleet_that_was_interrupted_goes_on_next_time(sliced, fleet):
 
 def test_a_fleet_survives_kill_and_does_the_rest(fleet):
     """After kill -9 the next run does what is left; every file is sound."""
+    sizes = {path: path.stat().st_size for path in (fleet.folder / "data").rglob("*.db")}
+
+    def has_begun():
+        return any(path.stat().st_size < size for path, size in sizes.items())
+
     process = fleet.start("maintain", "data/**/*.db", "--all", "--jobs", "1")
-    time.sleep(0.8)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=20)
+    eventually(has_begun, "the first of them is smaller", patience=PATIENCE)
+    process.kill()
+    process.communicate(timeout=PATIENCE)
     document = fleet("maintain", "data/**/*.db", "--json").json
     assert document["summary"]["failed"] == 0
     for path in (fleet.folder / "data").rglob("*.db"):

@@ -140,3 +140,30 @@ def test_no_secret_of_a_store_is_shown(pitstop):
         answer = pitstop("jobs", "list", "--store", url)
         assert answer.code == 2
         assert found(LITERAL, answer.out + answer.err) == []
+
+
+def test_a_secret_of_the_environment_is_nowhere(pitstop, database, tmp_path):
+    """What `${NAME}` stood for is in no output, record or log; the reference is what is stored."""
+    pitstop.package(
+        "teller",
+        {"pitstop.workers": {"teller": "teller:Teller"}},
+        {
+            "teller": (
+                "import logging\n"
+                "class Teller:\n"
+                "    worker_type = 'teller'\n"
+                "    def validate(self, job): pass\n"
+                "    def execute(self, job, context):\n"
+                "        logging.getLogger('teller').warning('secret %s', job.config['key'])\n"
+                "        raise ValueError('it was ' + job.config['key'])\n"
+            )
+        },
+    )
+    answer = pitstop("run", "teller", "--set", "key=${DEMO_KEY}", DEMO_KEY="correct-horse-battery")
+    assert answer.code == 1
+    root = pitstop("jobs", "list", "--json").json["jobs"][0]["id"]
+    everything = [answer.out, answer.err, pitstop("jobs", "show", root).out, pitstop("jobs", "logs", root).out]
+    assert "${DEMO_KEY}" in everything[0]
+    left = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    assert b"correct-horse" not in left
+    assert not any("correct-horse" in text for text in everything)

@@ -20,8 +20,9 @@ from pitstop.cli.waits import waits_of
 from pitstop.contracts import Claim
 from pitstop.jobs import Job, JobRecord
 from pitstop.stores.memory import MemoryStore
+from pitstop.testing.fakes.waiting import eventually
 
-from .test_maintain import wait_for
+from .running import PATIENCE, wait_for
 
 WAITER = """
 import pathlib, threading
@@ -72,7 +73,7 @@ def test_job_that_waits_for_a_lock_says_so_everywhere(waiter, tmp_path, runner):
     assert re.search(said, waiter("jobs", "list").out)
     assert re.search(said, waiter("jobs", "show", job["id"]).out)
     run.send_signal(signal.SIGTERM)
-    _, err = run.communicate(timeout=30)
+    _, err = run.communicate(timeout=PATIENCE)
     assert re.search(f"waiter: {said}", err)
     assert first(waiter)["waiting"] is None
 
@@ -89,7 +90,7 @@ def test_each_line_is_a_json_object_if_that_was_asked_for(waiter, tmp_path, as_j
     while not as_json and not any("waiting" in line for line in read):
         read.append(json.loads(run.stderr.readline()))
     run.send_signal(signal.SIGTERM)
-    _, err = run.communicate(timeout=30)
+    _, err = run.communicate(timeout=PATIENCE)
     lines = [*read, *map(json.loads, err.splitlines())]
     waits = [line for line in lines if "waiting" in line]
     assert len(waits) == (0 if as_json else 1)
@@ -107,16 +108,15 @@ def test_job_that_waits_for_a_resource_names_the_job_that_has_it(waiter, tmp_pat
     wait_for(flag)
     holder = first(waiter)
     runs.append(waiter.start(*arguments))
-    ends_at = time.monotonic() + 30
-    while (job := first(waiter))["id"] == holder["id"]:
-        assert time.monotonic() < ends_at
+    eventually(lambda: first(waiter)["id"] != holder["id"], "the other job is recorded", patience=PATIENCE)
+    job = first(waiter)
     assert (job["status"], job["waiting"]["kind"], job["waiting"]["what"]) == ("pending", "resource", "db")
     assert job["waiting"]["holder"] == f"job {holder['id']} (waiter)"
     assert job["waiting"]["since"] == holder["started_at"]
     assert f"waiting for db, held by job {holder['id']} (waiter), for" in waiter("jobs", "list").out
     for run in reversed(runs):
         run.send_signal(signal.SIGTERM)
-        run.communicate(timeout=30)
+        run.communicate(timeout=PATIENCE)
 
 
 def test_job_that_has_just_begun_does_not_wait_for_itself():
@@ -137,7 +137,7 @@ def test_operation_that_waits_for_a_database_names_who_has_locked_it(pitstop, da
         run = pitstop.start(
             "run", "database_maintenance", "--set", "database=app.db", "--set", 'operations=["analyze"]'
         )
-        ends_at, wait = time.monotonic() + 60, None
+        ends_at, wait = time.monotonic() + PATIENCE, None
         while wait is None:
             assert time.monotonic() < ends_at, run.communicate()
             assert run.poll() is None, run.communicate()
@@ -147,7 +147,7 @@ def test_operation_that_waits_for_a_database_names_who_has_locked_it(pitstop, da
     assert (wait["kind"], wait["what"]) == ("lock", "the lock of app.db")
     if Path("/proc/locks").exists():
         assert f"process {os.getpid()} (" in wait["holder"]
-    _, err = run.communicate(timeout=60)
+    _, err = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, err
     assert "waiting for the lock of app.db, held by process" in err
 
@@ -163,7 +163,7 @@ def test_wait_is_shown_live_in_a_terminal(waiter, tmp_path):
     os.close(theirs)
     said = re.compile(rb"running.* waiting for the lock of app\.db, held by process 4711 \(python\), for [\d.]+ m?s")
     shown = b""
-    ends_at = time.monotonic() + 60
+    ends_at = time.monotonic() + PATIENCE
     while not said.search(shown):
         assert select.select([ours], [], [], max(0.0, ends_at - time.monotonic()))[0], shown
         shown += os.read(ours, 65536)
@@ -171,5 +171,5 @@ def test_wait_is_shown_live_in_a_terminal(waiter, tmp_path):
     with suppress(OSError):  # the end of a terminal is an error of reading it
         while os.read(ours, 65536):
             pass
-    assert run.wait(timeout=60) != 0
+    assert run.wait(timeout=PATIENCE) != 0
     os.close(ours)
