@@ -17,7 +17,7 @@ from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.guards.admission import check_file
 from pitstop_database_maintenance.sqlite.inspection.survey import survey
 from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import OpenFiles
-from pitstop_database_maintenance.sqlite.surveyor.processes.other_names import other_names
+from pitstop_database_maintenance.sqlite.surveyor.processes.other_names import find_other_names
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="needs Linux's list of open files")
 
@@ -51,7 +51,7 @@ def path(make: Callable[..., Path]) -> Path:
 
 
 def told(path: Path) -> list[str]:
-    return [str(found) for found in other_names(str(path), OpenFiles())]
+    return [str(found) for found in find_other_names(str(path), OpenFiles())]
 
 
 def assert_refused(path: Path, why: str, context: object) -> None:
@@ -169,7 +169,7 @@ def test_a_kept_list_of_open_files_makes_nobody_a_user(path: Path, name: str, re
         os.dup2(opened, number)
         if removed:
             other.unlink()
-        assert other_names(str(path), files) == []
+        assert find_other_names(str(path), files) == []
     finally:
         os.close(number)
         os.close(opened)

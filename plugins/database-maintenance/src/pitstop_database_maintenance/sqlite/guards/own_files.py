@@ -15,14 +15,10 @@ from typing import TYPE_CHECKING, Final
 from pitstop.errors import InvalidJobError, OperationError
 from pitstop.files import real_path
 from pitstop.text import count_noun, size_text
-from pitstop_database_maintenance.sqlite.surveyor.files_beside import no_file_beside
+from pitstop_database_maintenance.sqlite.surveyor.file_access import find_intruder
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
-from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import (
-    DisplacedFile,
-    OpenFiles,
-    find_displaced_files,
-)
-from pitstop_database_maintenance.sqlite.surveyor.processes.other_names import OtherName, other_names
+from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import OpenFiles
+from pitstop_database_maintenance.sqlite.surveyor.processes.other_names import find_interferences
 
 if TYPE_CHECKING:
     from pitstop_database_maintenance.sqlite.inspection.records import Doubt, Inspection
@@ -67,13 +63,10 @@ def require_files_in_place(
         InvalidJobError, OperationError: somebody does; the text says who, and what to do. Nothing was opened.
     """
     real = real or real_path(path)
-    wrong = no_file_beside(real)
+    wrong = find_intruder(real)
     if wrong:
         raise error(reason=f"{path} was not opened: {wrong}")
-    found: list[DisplacedFile | OtherName] = [
-        *find_displaced_files(real, _open_files),
-        *other_names(real, _open_files),
-    ]
+    found = find_interferences(real, _open_files)
     if found:
         raise error(reason=f"{path} was not opened: {'; '.join(map(str, found))}", hint=found[0].advice)
 

@@ -1,4 +1,8 @@
-"""Where a file is, and what lies beside it. Owns opening it, whether it may be written, and what was left there."""
+"""Where a file is, and what lies beside it. Owns opening it, whether it may be written, and what was left there.
+
+A pipe in the place of a log, its index or a journal would keep whoever opens it waiting for ever, and SQLite follows no
+link to one. Whoever may write to the folder can put either there.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,12 @@ import os
 import stat
 
 from pitstop_database_maintenance.sqlite.surveyor.format.journal import explain_emptiness
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISDIR, "a folder"),
+)
 
 
 class RefusedError(Exception):
@@ -59,7 +69,26 @@ def open_file(path: str, given: str) -> int:
         raise RefusedError(f"it cannot be read: {error.strerror}") from None
 
 
-def read_only(path: str, folder: str) -> str:
+def find_intruder(path: str) -> str:
+    """Return what lies beside a database in the place of a log, index or journal and is no file; "" if nothing does.
+
+    Opens nothing.
+
+    Args:
+        path: the database, links resolved.
+    """
+    for suffix in ("-wal", "-shm", "-journal"):
+        try:
+            mode = os.lstat(path + suffix).st_mode
+        except OSError:
+            continue
+        if not stat.S_ISREG(mode):
+            kind = next((name for is_one, name in _KINDS if is_one(mode)), "a device or socket")
+            return f"{path}{suffix} is {kind}, where SQLite would look for a file of its own; move it away"
+    return ""
+
+
+def explain_read_only(path: str, folder: str) -> str:
     """Return what keeps this user from writing to a file, or nothing."""
     effective = os.access in os.supports_effective_ids
     if os.statvfs(path).f_flag & os.ST_RDONLY:
@@ -71,7 +100,7 @@ def read_only(path: str, folder: str) -> str:
     return ""
 
 
-def leftovers(folder: str, name: str) -> list[str]:
+def list_leftovers(folder: str, name: str) -> list[str]:
     """Return the files beside a database that an interrupted run of Pitstop left."""
     global _listing
     try:
@@ -84,11 +113,11 @@ def leftovers(folder: str, name: str) -> list[str]:
     return sorted(
         os.path.join(folder, found)
         for found in _listing[2]
-        if found.startswith(begin) and not _in_use(found[len(begin) :])
+        if found.startswith(begin) and not _has_living_maker(found[len(begin) :])
     )
 
 
-def _in_use(rest: str) -> bool:
+def _has_living_maker(rest: str) -> bool:
     """Return whether the process still lives that made a file: `<purpose>-<process>-<id>` is the rest of its name."""
     parts = rest.split("-")
     if len(parts) < 3 or not parts[1].isdecimal():

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from pitstop_database_maintenance.sqlite.surveyor.format import pages as p
 from pitstop_database_maintenance.sqlite.surveyor.format.btrees import DEPTH, trees
-from pitstop_database_maintenance.sqlite.surveyor.format.page_source import PageMissingError, Source
+from pitstop_database_maintenance.sqlite.surveyor.format.page_source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,21 +92,16 @@ def _is_wrong(source: Source, tree: Tree, in_log: Mapping[int, int], seen: set[i
         meet = bool(above) and (number in in_log) != (above in in_log)
         if depth == height > 0 and not meet:
             continue  # the leaves are nearly all of a file
-        begin = p.FILE_HEADER if number == 1 else 0
-        try:
-            page = source.read(number)
-        except PageMissingError:
+        found = source.parse(number)
+        if found is None:
             return True
-        looked = p.parse_page(page, source.usable, begin)
-        if looked is None:
-            return True
-        kind = looked[0]
+        page, begin, (kind, cells, _, _) = found
         if kinds is None:
             # a table without rowids has a b-tree like an index
             kinds = _TABLE if kind in _TABLE else _INDEX
         if kind not in kinds or (kind in p.INTERIOR) != (depth < height):
             return True
-        keys = _rows(page, begin, kind, looked[1]) if kinds is _TABLE else []
+        keys = _rows(page, begin, kind, cells) if kinds is _TABLE else []
         if meet and keys and not low <= keys[0] <= keys[-1] <= high:
             return True
         if kind in p.INTERIOR:
@@ -118,14 +113,10 @@ def _height(source: Source, root: int) -> int:
     """Return how many pages are above a leaf of a b-tree, by its first one: in a sound one it is the same for all."""
     number, height = root, 0
     while height <= DEPTH:
-        begin = p.FILE_HEADER if number == 1 else 0
-        try:
-            page = source.read(number)
-        except PageMissingError:
+        found = source.parse(number)
+        if found is None or found[2][0] not in p.INTERIOR:
             break
-        looked = p.parse_page(page, source.usable, begin)
-        if looked is None or looked[0] not in p.INTERIOR:
-            break
+        page, begin, _ = found
         number, height = p.children(page, begin)[0], height + 1
     return height
 

@@ -27,15 +27,11 @@ class Chance:
         total = len(of)
         if total <= count:
             return of
-        return [of[part * total // count + self.below(_width(part, total, count))] for part in range(count)]
+        return [of[place - 1] for place in strata(self, total, count)]
 
 
 def strata(chance: Chance, total: int, count: int) -> list[int]:
-    """Return page numbers from 1 to `total`, ascending: one at random out of each of `count` equal parts."""
+    """Return numbers from 1 to `total`, ascending: one at random out of each of `count` equal parts."""
     below = chance.below
     bounds = [part * total // count for part in range(count + 1)]
     return [1 + begin + below(end - begin) for begin, end in zip(bounds, bounds[1:], strict=False)]  # noqa: RUF007 - it would import itertools
-
-
-def _width(part: int, total: int, count: int) -> int:
-    return (part + 1) * total // count - part * total // count

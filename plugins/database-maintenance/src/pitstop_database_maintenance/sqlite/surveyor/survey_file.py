@@ -15,16 +15,15 @@ from contextlib import ExitStack, contextmanager
 
 from pitstop_database_maintenance.sqlite.surveyor import file_access, log_ownership
 from pitstop_database_maintenance.sqlite.surveyor.file_access import RefusedError
-from pitstop_database_maintenance.sqlite.surveyor.files_beside import no_file_beside
 from pitstop_database_maintenance.sqlite.surveyor.format import btrees as all_trees
 from pitstop_database_maintenance.sqlite.surveyor.format import randomness
 from pitstop_database_maintenance.sqlite.surveyor.format.header import LENGTH, MAGIC, Header
 from pitstop_database_maintenance.sqlite.surveyor.format.journal import Journal, hot_journal
 from pitstop_database_maintenance.sqlite.surveyor.format.page_source import PageMissingError, Source
 from pitstop_database_maintenance.sqlite.surveyor.format.wal import Log, read_log, still_the_same
-from pitstop_database_maintenance.sqlite.surveyor.processes import checkpoint_blockers, lock_probe, proc
-from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import OpenFiles, find_displaced_files
-from pitstop_database_maintenance.sqlite.surveyor.processes.other_names import other_names
+from pitstop_database_maintenance.sqlite.surveyor.processes import checkpoint_blockers, proc
+from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import OpenFiles
+from pitstop_database_maintenance.sqlite.surveyor.processes.other_names import find_interferences
 from pitstop_database_maintenance.sqlite.surveyor.random_numbers import Chance
 from pitstop_database_maintenance.sqlite.surveyor.schema import extract
 from pitstop_database_maintenance.sqlite.surveyor.waste import full_scan, sampling
@@ -34,9 +33,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
-
-    from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import DisplacedFile
-    from pitstop_database_maintenance.sqlite.surveyor.processes.other_names import OtherName
 
 #: How often a file that is being written to is looked at, before the last look is taken as it is.
 ATTEMPTS = 3
@@ -95,7 +91,7 @@ class _Survey:
         Raises:
             RefusedError: nothing can be done with the file.
         """
-        wrong = no_file_beside(self.path)
+        wrong = file_access.find_intruder(self.path)
         if wrong:
             raise RefusedError(wrong)
         file = file_access.open_file(self.path, self.request["path"])
@@ -123,14 +119,10 @@ class _Survey:
         folder, name = os.path.split(self.path)
         self.answer.update(
             bytes=found.st_size, device=found.st_dev, inode=found.st_ino, modified=found.st_mtime_ns,
-            leftovers=file_access.leftovers(folder, name), links=found.st_nlink,
-            read_only=file_access.read_only(self.path, folder),
-            taken_away=[f"{found}; {found.advice}" for found in self._interferences()],
+            leftovers=file_access.list_leftovers(folder, name), links=found.st_nlink,
+            read_only=file_access.explain_read_only(self.path, folder),
+            taken_away=[f"{found}; {found.advice}" for found in find_interferences(self.path, _open_files)],
         )  # fmt: skip
-
-    def _interferences(self) -> Iterator[DisplacedFile | OtherName]:
-        yield from find_displaced_files(self.path, _open_files)
-        yield from other_names(self.path, _open_files)
 
     def _once(self, file: int, found: dict[str, Any]) -> str:
         """Look once; return what is wrong with the file, or nothing."""
@@ -317,7 +309,7 @@ class _Survey:
             if source.reads - begun > _ROW_PAGES:
                 found["notes"].append("there are many tables: the rows of some were not estimated")
                 return
-            self.rows[tree.name] = all_trees.estimated_rows(source, tree.root, chance, most)
+            self.rows[tree.name] = all_trees.estimate_rows(source, tree.root, chance, most)
 
 
 def _is_small_change(source: Source, trees: list[all_trees.Tree], count: int) -> bool:
@@ -376,10 +368,10 @@ def _not_a_database(error: ValueError) -> str:
 def _user(file: int) -> str:
     """Return who has a database open without an index of its log, for a note."""
     everything = proc.SHARED, proc.SHARED_LAST - proc.SHARED + 1
-    alone = lock_probe.holder(file, *everything, exclusive=True)
+    alone = proc.probe_lock(file, *everything, exclusive=True)
     if alone is not None:
         return f"{proc.process_text(alone)} has the database for itself alone"
-    user = lock_probe.holder(file, *everything)
+    user = proc.probe_lock(file, *everything)
     return "nobody has the database open" if user is None else f"{proc.process_text(user)} has the database open"
 
 

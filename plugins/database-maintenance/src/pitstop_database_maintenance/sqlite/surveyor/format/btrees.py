@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pitstop_database_maintenance.sqlite.surveyor.format import pages as p
-from pitstop_database_maintenance.sqlite.surveyor.format.page_source import PageMissingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,9 +42,7 @@ def trees(source: Source) -> tuple[list[Tree], bool]:
     """Return the b-trees that the schema names, the schema's own first, and whether these are all."""
     found = [Tree("table", "sqlite_schema", "sqlite_schema", 1)]
     budget = SCHEMA_PAGES
-    for number, page in leaves(source, 1):
-        begin = p.FILE_HEADER if number == 1 else 0
-        cells = int.from_bytes(page[begin + 3 : begin + 5], "big")
+    for page, begin, cells in _leaves(source, 1):
         for at in p.pointers(page, begin + 8, cells):
             tree = _row(page, at, source.header.encoding)
             if tree is not None:
@@ -56,26 +53,25 @@ def trees(source: Source) -> tuple[list[Tree], bool]:
     return found, True
 
 
-def leaves(source: Source, root: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the leaves of a b-tree, in the order of its keys. Damaged parts are left out."""
+def _leaves(source: Source, root: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the leaves of a b-tree, in the order of its keys, with where each begins and how many cells it has.
+
+    Damaged parts are left out.
+    """
     waiting, seen = [(root, 0)], 0
     while waiting:
         number, depth = waiting.pop()
         seen += 1
         if depth > DEPTH or seen > source.pages:
             return
-        try:
-            page = source.read(number)
-        except PageMissingError:
+        found = source.parse(number)
+        if found is None:
             continue
-        begin = p.FILE_HEADER if number == 1 else 0
-        looked = p.parse_page(page, source.usable, begin)
-        if looked is None:
-            continue
-        if looked[0] in p.INTERIOR:
+        page, begin, (kind, cells, _, _) = found
+        if kind in p.INTERIOR:
             waiting.extend((child, depth + 1) for child in reversed(p.children(page, begin)))
         else:
-            yield number, page
+            yield page, begin, cells
 
 
 def _row(page: bytes, at: int, encoding: str) -> Tree | None:
@@ -107,7 +103,7 @@ def _row(page: bytes, at: int, encoding: str) -> Tree | None:
     return Tree(said, texts[1], texts[2], number) if number > 0 else None
 
 
-def estimated_rows(source: Source, root: int, chance: Chance, most: int = A_LEVEL) -> tuple[float, float]:
+def estimate_rows(source: Source, root: int, chance: Chance, most: int = A_LEVEL) -> tuple[float, float]:
     """Return about how many rows a table has, and the standard error of that, from a sample of each of its levels.
 
     `most` pages of a level stand for all of them; a table of no more than that is counted.
@@ -120,15 +116,10 @@ def estimated_rows(source: Source, root: int, chance: Chance, most: int = A_LEVE
         counts: list[int] = []
         own = 0
         for number in chosen:
-            begin = p.FILE_HEADER if number == 1 else 0
-            try:
-                page = source.read(number)
-            except PageMissingError:
+            found = source.parse(number)
+            if found is None:
                 continue
-            looked = p.parse_page(page, source.usable, begin)
-            if looked is None:
-                continue
-            kind, cells, _, _ = looked
+            page, begin, (kind, cells, _, _) = found
             if kind in p.INTERIOR:
                 below.extend(p.children(page, begin))
                 counts.append(cells + 1)

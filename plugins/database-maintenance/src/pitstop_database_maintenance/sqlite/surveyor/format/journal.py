@@ -14,7 +14,7 @@ import os
 import time
 from struct import Struct
 
-from pitstop_database_maintenance.sqlite.surveyor.processes import lock_probe, proc
+from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def hot_journal(path: str, file: int) -> Journal | None:
         file: a descriptor of it.
     """
     first = _read_start(path)
-    if first is None or lock_probe.holder(file, proc.RESERVED) is not None:
+    if first is None or proc.probe_lock(file, proc.RESERVED) is not None:
         return None
     time.sleep(_AGAIN)
-    if _read_start(path) != first or lock_probe.holder(file, proc.RESERVED) is not None:
+    if _read_start(path) != first or proc.probe_lock(file, proc.RESERVED) is not None:
         return None
     journal = _read(f"{path}-journal")
     return None if journal is None or (journal.super_journal and not _is_there(path, journal)) else journal

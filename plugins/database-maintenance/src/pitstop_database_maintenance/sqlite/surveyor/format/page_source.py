@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+from pitstop_database_maintenance.sqlite.surveyor.format.pages import FILE_HEADER, parse_page
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     from pitstop_database_maintenance.sqlite.surveyor.format.header import Header
+    from pitstop_database_maintenance.sqlite.surveyor.format.pages import Page
 
 
 class PageMissingError(Exception):
@@ -57,3 +60,13 @@ class Source:
         if len(page) < self._size:
             raise PageMissingError(number)
         return page
+
+    def parse(self, number: int) -> tuple[bytes, int, Page] | None:
+        """Return a page of a b-tree, where in it that begins, and what it holds; None if it is none, or not there."""
+        begin = FILE_HEADER if number == 1 else 0
+        try:
+            page = self.read(number)
+        except PageMissingError:
+            return None
+        parsed = parse_page(page, self.usable, begin)
+        return None if parsed is None else (page, begin, parsed)

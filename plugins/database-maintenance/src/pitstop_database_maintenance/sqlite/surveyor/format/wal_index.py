@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from struct import unpack, unpack_from
 
-from pitstop_database_maintenance.sqlite.surveyor.processes import lock_probe, proc
+from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 
 _HEADER, _BLOCK = 136, 32768
 _FIRST_ENTRIES, _ENTRIES = 4062, 4096
@@ -56,7 +56,7 @@ def open_index(path: str) -> Index | None:
         return None
     head = _header(file)
     # where nobody can be asked, one that is there is taken for one in use
-    if head is None or (lock_probe.can_ask() and lock_probe.holder(file, proc.USER) is None):
+    if head is None or (proc.can_probe_locks() and proc.probe_lock(file, proc.USER) is None):
         os.close(file)
         return None
     return Index(file, head)

@@ -7,8 +7,6 @@ long as there is one nothing is written to it. The system tells which process ho
 
 from __future__ import annotations
 
-import os
-
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 
 TYPE_CHECKING = False
@@ -21,12 +19,9 @@ def find_blockers(path: str, log: Log) -> list[str]:
     frames = log.frames or 0
     if not log.indexed or not log.ahead or not frames:
         return []
-    try:
-        held = proc.locks(os.stat(f"{path}-shm")) or []
-    except OSError:
-        return []
+    index = proc.stat_if_there(f"{path}-shm")
     lowest: dict[int, int] = {}
-    for lock in held:
+    for lock in (index and proc.locks(index)) or ():
         for slot, byte in enumerate(proc.READERS):
             mark = log.marks[slot] if slot else 0
             if lock.covers(byte) and mark < frames:

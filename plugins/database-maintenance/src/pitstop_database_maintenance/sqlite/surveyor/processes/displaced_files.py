@@ -16,7 +16,13 @@ import threading
 import time
 
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
-from pitstop_database_maintenance.sqlite.surveyor.processes.proc import SHARED, SHARED_LAST, USER, OpenFile
+from pitstop_database_maintenance.sqlite.surveyor.processes.proc import (
+    SHARED,
+    SHARED_LAST,
+    USER,
+    OpenFile,
+    stat_if_there,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,15 +135,15 @@ def find_displaced_files(path: str, files: OpenFiles | None = None) -> list[Disp
 def _find_once(path: str, files: Listed) -> Iterator[DisplacedFile]:
     folder, name = os.path.split(path)
     held = {suffix: files.get(name + suffix, ()) for suffix in _FILES}
-    if not any(held.values()) and _stat(f"{path}-shm") is None:
+    if not any(held.values()) and stat_if_there(f"{path}-shm") is None:
         return  # which is so of most of many
-    now = {suffix: _stat(path + suffix) for suffix in _FILES}
+    now = {suffix: stat_if_there(path + suffix) for suffix in _FILES}
     if now[""] is None:
         return
     users = _users(now[""], SHARED, SHARED_LAST)
     for suffix, opened in held.items():
         for file in opened:
-            if (file.removed or now[suffix] is None or not file.is_same(now[suffix])) and file.found() is not None:
+            if (file.removed or now[suffix] is None or not file.is_same(now[suffix])) and file.stat() is not None:
                 counts = file.pid in users or _has_lock(file) if suffix else file.writable
                 if counts and (file.pid in users or os.path.dirname(file.name) == folder):
                     yield DisplacedFile(file.pid, suffix, "removed" if now[suffix] is None else "replaced")
@@ -185,12 +191,5 @@ def _users(found: os.stat_result, first: int, last: int | None = None) -> dict[i
 
 
 def _has_lock(file: OpenFile) -> bool:
-    found = file.found()
+    found = file.stat()
     return found is not None and any(lock.pid == file.pid for lock in proc.locks(found) or ())
-
-
-def _stat(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except OSError:
-        return None

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import os
 
-from pitstop_database_maintenance.sqlite.surveyor.processes import proc
+from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import find_displaced_files
+from pitstop_database_maintenance.sqlite.surveyor.processes.proc import process_text, stat_if_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import Listed, OpenFiles
+    from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import DisplacedFile, Listed, OpenFiles
     from pitstop_database_maintenance.sqlite.surveyor.processes.proc import OpenFile
 
 #: What the content of a database may depend on.
@@ -40,7 +41,7 @@ class OtherName:
 
     def __str__(self) -> str:
         if self.pid:
-            return f"{proc.process_text(self.pid)} has the file open under another of its names, {self.name}"
+            return f"{process_text(self.pid)} has the file open under another of its names, {self.name}"
         return f"{_BESIDE[self.suffix]} lies beside another name of the file, {self.name}"
 
     @property
@@ -52,7 +53,17 @@ class OtherName:
         )
 
 
-def other_names(path: str, files: OpenFiles) -> list[OtherName]:
+def find_interferences(path: str, files: OpenFiles) -> list[DisplacedFile | OtherName]:
+    """Return who works on a database with files that were taken away, and its `find_other_names`.
+
+    Args:
+        path: the database, links resolved.
+        files: the open files.
+    """
+    return [*find_displaced_files(path, files), *find_other_names(path, files)]
+
+
+def find_other_names(path: str, files: OpenFiles) -> list[OtherName]:
     """Return other names of a database under which it is used, or has a log or a journal, as far as can be seen.
 
     Args:
@@ -60,17 +71,17 @@ def other_names(path: str, files: OpenFiles) -> list[OtherName]:
         files: the open files.
     """
     folder, name = os.path.split(path)
-    found, place = _stat(path), _stat(folder)
+    found, place = stat_if_there(path), stat_if_there(folder)
     if found is None or place is None:
         return []
-    users = _users_elsewhere(name, found, place, files.read())
+    users = _find_users_elsewhere(name, found, place, files.read())
     if users:
         # a list that was kept may tell of a file that was closed since, and whose inode is another one's by now
-        users = _users_elsewhere(name, found, place, files.read_again())
-    return [*users, *(_with_contents_beside(folder, name, found) if found.st_nlink > 1 else ())]
+        users = _find_users_elsewhere(name, found, place, files.read_again())
+    return [*users, *(_find_contents(folder, name, found) if found.st_nlink > 1 else ())]
 
 
-def _users_elsewhere(name: str, found: os.stat_result, place: os.stat_result, files: Listed) -> list[OtherName]:
+def _find_users_elsewhere(name: str, found: os.stat_result, place: os.stat_result, files: Listed) -> list[OtherName]:
     lists = files.values() if found.st_nlink > 1 else [files.get(name, ())]
     named = {
         (file.pid, file.name): OtherName(file.name, pid=file.pid)
@@ -84,28 +95,24 @@ def _users_elsewhere(name: str, found: os.stat_result, place: os.stat_result, fi
 def _is_elsewhere(file: OpenFile, name: str, place: os.stat_result) -> bool:
     """Return whether a file was opened by another name: in another folder, whatever that is called for its process."""
     folder, own = os.path.split(file.name)
-    seen = [found for found in (_stat(folder), _stat(f"/proc/{file.pid}/root{folder}")) if found is not None]
+    seen = [
+        found for found in (stat_if_there(folder), stat_if_there(f"/proc/{file.pid}/root{folder}")) if found is not None
+    ]
     return bool(seen) and (own != name or not any(os.path.samestat(found, place) for found in seen))
 
 
-def _with_contents_beside(folder: str, name: str, found: os.stat_result) -> Iterator[OtherName]:
+def _find_contents(folder: str, name: str, found: os.stat_result) -> Iterator[OtherName]:
+    """Yield the other names in the same folder that have a log or a journal with anything in it."""
     try:
         entries = sorted(entry.name for entry in os.scandir(folder) if entry.inode() == found.st_ino)
     except OSError:
         return
     for other in entries:
         other_path = os.path.join(folder, other)
-        same = _stat(other_path)
+        same = stat_if_there(other_path)
         if other == name or same is None or not os.path.samestat(same, found):
             continue
         for suffix in _BESIDE:
-            beside = _stat(other_path + suffix)
+            beside = stat_if_there(other_path + suffix)
             if beside is not None and beside.st_size:
                 yield OtherName(other_path, suffix=suffix)
-
-
-def _stat(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except OSError:
-        return None

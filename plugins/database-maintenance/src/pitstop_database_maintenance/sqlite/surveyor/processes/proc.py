@@ -1,4 +1,4 @@
-"""Which processes have a file open, and which hold locks on it. The one reader of /proc here; it opens no database.
+"""Which processes have a file open, and which hold locks on it. The one that asks the system; it opens no database.
 
 On Linux only: elsewhere nobody is seen. The locks of all processes of a machine are for everybody to see; which files
 a process has open only for root and for its owner. Opening a database to ask would drop the locks of this process on
@@ -8,6 +8,8 @@ it (sqlite.org/howtocorrupt.html, 2.2). The child process of a survey uses this 
 from __future__ import annotations
 
 import os
+import sys
+from struct import pack, unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ _KERNEL_THREAD = 0x00200000
 _PIECE, _READINGS = 4096, 3
 #: What the last byte of a lock without an end counts for.
 _END = 1 << 62
+#: struct flock of 64-bit Linux: type, whence, start, length, process.
+_FLOCK = "hhqqi4x"
 
 
 class Lock:
@@ -68,16 +72,13 @@ class OpenFile:
         self.removed = name.endswith(_DELETED)
         self.name = name.removesuffix(_DELETED)
 
-    def found(self) -> os.stat_result | None:
+    def stat(self) -> os.stat_result | None:
         """Return the file; None if it was closed meanwhile. Followed by the system, not by its name."""
-        try:
-            return os.stat(f"{_PROC}/{self.pid}/fd/{self.handle}")
-        except OSError:
-            return None
+        return stat_if_there(f"{_PROC}/{self.pid}/fd/{self.handle}")
 
     def is_same(self, found: os.stat_result | None) -> bool:
         """Return whether it is this file."""
-        mine = self.found()
+        mine = self.stat()
         return mine is not None and found is not None and os.path.samestat(mine, found)
 
     @property
@@ -89,6 +90,14 @@ class OpenFile:
         except OSError:
             return False
         return flags & os.O_ACCMODE != os.O_RDONLY
+
+
+def stat_if_there(path: str) -> os.stat_result | None:
+    """Return a file; None if it is not there, or not ours to see."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def processes() -> Iterator[int]:
@@ -173,6 +182,36 @@ def name_process(pid: int, name: str) -> str:
     return f"process {pid} ({name})" if name else f"process {pid}"
 
 
+def can_probe_locks() -> bool:
+    """Return whether this system can be asked for a lock; see `probe_lock`."""
+    return sys.platform.startswith("linux")
+
+
+def probe_lock(file: int, first: int, length: int = 1, *, exclusive: bool = False) -> int | None:
+    """Return the process that holds a lock on one of these bytes, 0 if it cannot be told; None if nobody does.
+
+    No lock is taken: it is the system's own test (F_GETLK), which sees those of all processes, also of other users and
+    of other containers; of these it does not tell the number. A process does not see its own locks, and the child of a
+    survey has none. Linux only, else unknown.
+
+    Args:
+        file: a descriptor.
+        first, length: the bytes.
+        exclusive: whether only a lock counts that keeps all others out.
+    """
+    if not can_probe_locks():
+        return None
+    import fcntl
+
+    kind = fcntl.F_RDLCK if exclusive else fcntl.F_WRLCK
+    try:
+        answer = fcntl.fcntl(file, fcntl.F_GETLK, pack(_FLOCK, kind, os.SEEK_SET, first, length, 0))
+    except OSError:
+        return None
+    kind, _, _, _, pid = unpack(_FLOCK, answer)
+    return None if kind == fcntl.F_UNLCK else max(int(pid), 0)
+
+
 def locks(found: os.stat_result) -> list[Lock] | None:
     """Return the locks that are held on a file, this process's own included; None if the system has no list of them.
 
@@ -238,20 +277,16 @@ def lock_holders(path: str) -> list[tuple[int, str, str]]:
         "moves its log into the file", "reads it", "has it open".
     """
     doing: dict[int, int] = {}
-    for name, told in ((path, _DATABASE), (f"{path}-shm", _INDEX)):
-        try:
-            held = locks(os.stat(name)) or []
-        except OSError:
-            continue
-        for lock in held:
-            ranks = [rank for rank, first, last, alone in told if lock.covers(first, last) and lock.exclusive >= alone]
+    for name, meanings in ((path, _DATABASE), (f"{path}-shm", _INDEX)):
+        found = stat_if_there(name)
+        for lock in (found and locks(found)) or ():
+            ranks = [
+                rank for rank, first, last, alone in meanings if lock.covers(first, last) and lock.exclusive >= alone
+            ]
             if ranks:
                 doing[lock.pid] = min([*ranks, doing.get(lock.pid, len(_DOING))])
-    return [(pid, program(pid) if pid > 0 else "", _DOING[rank]) for pid, rank in sorted(doing.items(), key=_by_rank)]
-
-
-def _by_rank(entry: tuple[int, int]) -> tuple[int, int]:
-    return entry[1], entry[0]
+    ranked = sorted((rank, pid) for pid, rank in doing.items())
+    return [(pid, program(pid) if pid > 0 else "", _DOING[rank]) for rank, pid in ranked]
 
 
 _DOING = ("has it for itself alone", "is writing to it", "moves its log into the file", "reads it", "has it open")

@@ -13,6 +13,7 @@ import os
 from contextlib import contextmanager, suppress
 
 from pitstop_database_maintenance.sqlite.surveyor.format import pages as p
+from pitstop_database_maintenance.sqlite.surveyor.format.btrees import DEPTH
 from pitstop_database_maintenance.sqlite.surveyor.format.page_source import PageMissingError
 from pitstop_database_maintenance.sqlite.surveyor.temporary_folder import (
     own_name,
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from pitstop_database_maintenance.sqlite.surveyor.format.btrees import Tree
     from pitstop_database_maintenance.sqlite.surveyor.format.page_source import Source
 
-#: How many pages are copied at most, and how deep a b-tree can be (BTCURSOR_MAX_DEPTH in btree.c).
-PAGES, DEPTH = 20_000, 20
+#: How many pages are copied at most.
+PAGES = 20_000
 #: Tables of which everything is needed; of all others it is the way to the first row.
 _WHOLE = ("sqlite_schema", "sqlite_stat1", "sqlite_stat4", "sqlite_sequence")
 #: The same of full-text indexes: in how many pieces they are, and how they are set up; of the last one, only the row

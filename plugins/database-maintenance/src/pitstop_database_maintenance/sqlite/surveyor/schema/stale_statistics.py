@@ -1,6 +1,6 @@
 """What the planner's statistics say, and whether they still fit. Owns the rule for that, which is this:
 
-The rows that a table has now are estimated from a sample of each level of its b-tree (`trees.estimated_rows`), never
+The rows that a table has now are estimated from a sample of each level of its b-tree (`btrees.estimate_rows`), never
 counted. Statistics are stale if the rows differ by sqrt(1000 * rows) or more, which is SQL Server's own threshold since
 2016 and the rule of Ola Hallengren's IndexOptimize (@StatisticsModificationLevel), or by ten times, which is when
 `PRAGMA optimize` analyses again (sqlite.org/pragma.html#pragma_optimize); in the first case by more than the estimate

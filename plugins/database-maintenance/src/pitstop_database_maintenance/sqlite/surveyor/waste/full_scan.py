@@ -7,16 +7,13 @@ file. Free pages are never read: no b-tree leads to them.
 from __future__ import annotations
 
 from pitstop_database_maintenance.sqlite.surveyor.format import pages as p
-from pitstop_database_maintenance.sqlite.surveyor.format.page_source import PageMissingError
+from pitstop_database_maintenance.sqlite.surveyor.format.btrees import DEPTH
 from pitstop_database_maintenance.sqlite.surveyor.waste import packing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pitstop_database_maintenance.sqlite.surveyor.format.btrees import Tree
     from pitstop_database_maintenance.sqlite.surveyor.format.page_source import Source
-
-#: How deep a b-tree can be (BTCURSOR_MAX_DEPTH in btree.c).
-DEPTH = 20
 
 
 class Walked:
@@ -46,18 +43,13 @@ def scan_tree(source: Source, tree: Tree) -> Walked:
     waiting = [(tree.root, 0)]
     while waiting:
         number, depth = waiting.pop()
-        begin = p.FILE_HEADER if number == 1 else 0
-        looked = None
+        parsed = None
         if depth <= DEPTH and own_pages + found.damaged <= source.pages:
-            try:
-                page = source.read(number)
-                looked = p.parse_page(page, usable, begin)
-            except PageMissingError:
-                pass
-        if looked is None:
+            parsed = source.parse(number)
+        if parsed is None:
             found.damaged += 1
             continue
-        kind, cells, used, unused = looked
+        page, begin, (kind, cells, used, unused) = parsed
         own_pages += 1
         found.unused += unused
         interior = kind in p.INTERIOR
