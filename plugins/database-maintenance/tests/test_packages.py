@@ -10,8 +10,8 @@ import pytest
 
 PLUGIN = "pitstop_database_maintenance"
 #: Those that offer names of their modules.
-OFFERING = ["", ".reporting", ".reporting.html", ".reporting.text", ".sqlite"]
-PACKAGES = [*OFFERING, ".databases", ".fleet", ".maintenance", ".planning", ".worker"]
+OFFERING = ["", ".sqlite"]
+PACKAGES = [*OFFERING, ".databases", ".fleet", ".maintenance", ".planning", ".reporting", ".worker"]
 
 
 @pytest.mark.parametrize("package", [f"{PLUGIN}{name}" for name in OFFERING])

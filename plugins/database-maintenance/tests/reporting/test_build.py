@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop_database_maintenance.databases.description import Cell, Description
+from pitstop_database_maintenance.databases.description import Cell
 from pitstop_database_maintenance.history import History, PastStep
-from pitstop_database_maintenance.reporting.report_model import PageMap, find_last_maps, group_runs, make_report
-from pitstop_database_maintenance.sqlite.inspection.records import Inspection
+from pitstop_database_maintenance.reporting.report_model import PageMap, find_last_maps, group_runs, read_past
 
 KINDS = ("table", "index", "overflow", "free", "other")
 CELLS = st.lists(
@@ -117,9 +116,9 @@ def test_find_last_maps_leaves_out_kinds_that_it_does_not_know(history):
 
 
 @given(CELLS, st.integers(1, 100))
-def test_page_map_resized_keeps_kinds_and_bounds(cells, count):
+def test_page_map_resize_keeps_kinds_and_bounds(cells, count):
     """A resized map has the cells that were asked for, of kinds that are there, no emptier and no fuller."""
-    found = page_map(cells).resized(count)
+    found = page_map(cells).resize(count)
     assert len(found) == count
     assert {cell.kind for cell in found} <= {cell.kind for cell in cells}
     lowest, highest = min(c.unused for c in cells), max(c.unused for c in cells)
@@ -127,34 +126,29 @@ def test_page_map_resized_keeps_kinds_and_bounds(cells, count):
 
 
 @given(CELLS)
-def test_page_map_resized_to_its_own_size_is_itself(cells):
+def test_page_map_resize_to_its_own_size_is_itself(cells):
     """Nothing is lost where nothing has to be."""
-    assert page_map(cells).resized(len(cells)) == tuple(cells)
+    assert page_map(cells).resize(len(cells)) == tuple(cells)
 
 
-def test_page_map_resized_shows_what_most_of_a_part_is():
+def test_page_map_resize_shows_what_most_of_a_part_is():
     """Several cells become one of the kind that most of them are, as empty as those."""
     cells = [Cell(kind="free", unused=1.0), Cell(kind="index", unused=0.2), Cell(kind="index", unused=0.4)]
-    (found,) = page_map(cells).resized(1)
+    (found,) = page_map(cells).resize(1)
     assert found.kind == "index"
     assert found.unused == pytest.approx(0.3)
 
 
-def test_make_report_caps_runs_and_says_so(history):
+def test_read_past_caps_runs_and_says_so(history):
     """Only the newest runs are shown."""
     for number in range(40):
         history.history.add_step(step("vacuum", f"r{number}", at=float(number)))
-    report = make_report("sqlite:////d", Inspection(path="/d"), Description(), made_at=0.0, history=history)
-    assert len(report.runs) == 30
-    assert report.more_runs
-    assert report.runs[0].steps[0].run == "r39"
+    past = read_past(history)
+    assert len(past.runs) == 30
+    assert past.more_runs
+    assert past.runs[0].steps[0].run == "r39"
 
 
-def test_make_report_says_why_there_is_no_history(history):
-    """No history, and a history without this database, are two things."""
-    found = Inspection(path="/d")
-    assert (
-        make_report("d", found, Description(), made_at=0.0, history=None, no_history="it is broken").no_history
-        == "it is broken"
-    )
-    assert "no run on this database" in make_report("d", found, Description(), made_at=0.0, history=history).no_history
+def test_read_past_says_why_there_is_nothing(history):
+    """A history may not know this database."""
+    assert "no run on this database" in read_past(history).missing

@@ -15,9 +15,11 @@ from pitstop.contracts import Lookup
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Worth
 from pitstop_database_maintenance.databases.database import Database, Measure
 from pitstop_database_maintenance.databases.description import Description, Finding, ObjectSpace, Space
-from pitstop_database_maintenance.history import VARIABLE, DatabaseHistory, History, PastStep
+from pitstop_database_maintenance.history import VARIABLE, DatabaseHistory, History, PastStep, history_path
 from pitstop_database_maintenance.planning.plan import MaintenanceRequest
-from pitstop_database_maintenance.reporting import build_report, make_document, make_page
+from pitstop_database_maintenance.reporting.build import build_report
+from pitstop_database_maintenance.reporting.html.page import make_page
+from pitstop_database_maintenance.reporting.json_report import make_document
 
 URL = "acme://app:hunter2@host/shelf"
 
@@ -96,7 +98,8 @@ def acme(lookup: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def pages(lookup: Lookup, kind: type[Database]) -> tuple[str, dict[str, Any]]:
     """Return the page and the document of a database of a kind."""
     lookup.groups["pitstop.databases"]["acme"] = kind  # type: ignore[attr-defined]
-    report = build_report(URL, MaintenanceRequest(), lookup=lookup, at=10.0)
+    with History(history_path()) as history:
+        report = build_report(URL, MaintenanceRequest(), lookup=lookup, history=history, at=10.0)
     return make_page(report), make_document(report)
 
 
@@ -110,6 +113,19 @@ def test_report_on_a_kind_with_an_inspection_alone(acme: Any) -> None:
     assert "hunter2" not in json.dumps(document["plan"])
     assert [step["operation"] for run in document["runs"] for step in run["steps"]] == ["tidy"]
     assert "hunter2" not in page
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [(False, "no run is recorded on this machine"), (True, "the history of past runs cannot be opened")],
+)
+def test_report_says_why_there_is_no_history(acme: Any, tmp_path: Path, made: bool, why: str) -> None:
+    """None that was ever written, and one that cannot be opened, are two things."""
+    acme.groups["pitstop.databases"]["acme"] = AcmeDatabase
+    if not made:
+        history_path().unlink()
+    report = build_report(URL, MaintenanceRequest(), lookup=acme, history=None)
+    assert report.past.missing == why
 
 
 def test_report_on_a_kind_that_describes_more(acme: Any) -> None:

@@ -22,7 +22,8 @@ from pitstop_database_maintenance.planning.candidates import check_options
 from pitstop_database_maintenance.planning.plan import MaintenanceRequest
 from pitstop_database_maintenance.planning.planner import MaintenancePlanner, expand_env
 from pitstop_database_maintenance.planning.secrecy import hiding, replace_in, secrets_for
-from pitstop_database_maintenance.reporting.text import format_inspection, terminal_width
+from pitstop_database_maintenance.reporting.text.layout import terminal_width
+from pitstop_database_maintenance.reporting.text.plan import format_inspection
 
 #: From how many databases on two of them are looked at side by side.
 _SEVERAL = 20

@@ -105,7 +105,7 @@ def _fleet(urls: list[str], request: MaintenanceRequest, history: History | None
     with FleetSummary(files=len(urls), keep=values["as_json"]) as tally:
         tally.add_unchanged(url for url in urls if url not in looked_at)
         if not looked_at:
-            from pitstop_database_maintenance.reporting.text import print_summary
+            from pitstop_database_maintenance.reporting.text.outcome import print_summary
 
             print_summary(tally, as_json=values["as_json"])
             return COMPLETED

@@ -25,7 +25,8 @@ from pitstop_database_maintenance.planning.plan import MaintenancePlan, Maintena
 from pitstop_database_maintenance.planning.plan_file import check_target, write_plan
 from pitstop_database_maintenance.planning.planner import plan_databases
 from pitstop_database_maintenance.planning.secrecy import hiding, replace_in, secrets_for
-from pitstop_database_maintenance.reporting.text import format_plan, terminal_width
+from pitstop_database_maintenance.reporting.text.layout import terminal_width
+from pitstop_database_maintenance.reporting.text.plan import format_plan
 
 #: From how many databases on two of them are looked at side by side.
 _SEVERAL = 20

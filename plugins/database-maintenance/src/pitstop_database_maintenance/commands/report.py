@@ -38,16 +38,19 @@ def report(
     from pitstop.cli.formatting import print_json
     from pitstop.text import size_text
     from pitstop.text.escaping import one_line, printable
-    from pitstop_database_maintenance.commands.history_option import warn
+    from pitstop_database_maintenance.commands.history_option import found_history
     from pitstop_database_maintenance.databases.database import file_kind
     from pitstop_database_maintenance.databases.urls import parse
     from pitstop_database_maintenance.history import history_path
     from pitstop_database_maintenance.planning.plan import MaintenanceRequest
     from pitstop_database_maintenance.planning.planner import expand_env
     from pitstop_database_maintenance.planning.secrecy import hiding, replace_in, secrets_for
-    from pitstop_database_maintenance.reporting import build_report, make_document, make_page, write_verdict
     from pitstop_database_maintenance.reporting.atomic_write import check_target, write_report
-    from pitstop_database_maintenance.reporting.text import terminal_width
+    from pitstop_database_maintenance.reporting.build import build_report
+    from pitstop_database_maintenance.reporting.findings import write_verdict
+    from pitstop_database_maintenance.reporting.html.page import make_page
+    from pitstop_database_maintenance.reporting.json_report import make_document
+    from pitstop_database_maintenance.reporting.text.layout import terminal_width
 
     options: dict[str, Any] = {"on_connect": on_connect} if on_connect else {}
     request = MaintenanceRequest(exact=exact, seed=seed, options=options)
@@ -56,8 +59,8 @@ def report(
     in_use = [str(history_path()), *([path] if path else [])]
     check_target(target, kind=file_kind(registry), databases=in_use, force=force)
     secrets = secrets_for([database], request)
-    with hiding(secrets):
-        found = build_report(database, request, lookup=registry, warn=warn)
+    with hiding(secrets), found_history() as history:
+        found = build_report(database, request, lookup=registry, history=history)
     write_report(target, make_page(found), force=force)
     size = os.stat(target).st_size
     if as_json:
@@ -67,4 +70,4 @@ def report(
         for line in wrap(printable(" ".join(write_verdict(found))), terminal_width()):
             click.echo(line)
         click.echo(f"report: {one_line(target)} ({size_text(size)})")
-    return FAILED if found.plan is None or found.plan.failure else COMPLETED
+    return FAILED if found.plan.failure else COMPLETED

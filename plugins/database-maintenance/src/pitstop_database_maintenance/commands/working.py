@@ -31,7 +31,7 @@ from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome
 from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest
 from pitstop_database_maintenance.planning.planner import MaintenancePlanner, expand_env
 from pitstop_database_maintenance.planning.secrecy import hiding, secrets_for
-from pitstop_database_maintenance.reporting.text import print_databases, print_summary
+from pitstop_database_maintenance.reporting.text.outcome import print_databases, print_summary
 
 #: How many databases share the threads of one process in a fleet, so that one computes while others wait for the disk.
 _SIDE_BY_SIDE = 4

@@ -19,19 +19,17 @@ def collect_findings(report: Report) -> list[Finding]:
     """Return what was found, what is due first, what is fine last, each as sentences."""
     if report.refused:
         return []
-    found = [*_last_run(report), *(_raise_level(one, report) for one in report.description.findings), *_left(report)]
+    described = (_raise_level(one, report) for one in report.description.findings)
+    found = [*_list_unfinished(report), *described, *_list_deferred(report)]
     written = [evolve(one, title=capitalise(one.title), text=sentence(one.text)) for one in found]
     return sorted(written, key=lambda finding: list(Level).index(finding.level))
 
 
 def write_verdict(report: Report) -> tuple[str, str]:
     """Return the report in one line, and in one or two sentences more."""
-    if report.refused:
-        return "Nothing can be done with this database.", sentence(report.refused)
-    if report.plan is None:
-        return _describe_waste(report), sentence(report.no_plan)
-    if report.plan.refused:
-        return "Nothing can be done with this database.", sentence(report.plan.refused)
+    refused = report.refused or report.plan.refused
+    if refused:
+        return "Nothing can be done with this database.", sentence(refused)
     if report.plan.due:
         return _describe_gain(report), _describe_cost(report)
     left_out = [step.operation for step in report.plan.steps if step.assessment is not None and step.assessment.pays]
@@ -51,7 +49,6 @@ def _describe_waste(report: Report) -> str:
 
 
 def _describe_gain(report: Report) -> str:
-    assert report.plan is not None
     due = report.plan.due
     size = report.description.space.bytes if report.description.space else 0
     # what a checkpoint gives back is the log's, and no part of the file
@@ -64,7 +61,6 @@ def _describe_gain(report: Report) -> str:
 
 
 def _describe_cost(report: Report) -> str:
-    assert report.plan is not None
     predictions = [step.prediction for step in report.plan.due]
     known = [prediction.seconds for prediction in predictions if prediction.seconds is not None]
     about = "about" if len(known) == len(predictions) else "at least"
@@ -78,9 +74,9 @@ def _describe_wait(who: str, seconds: float) -> str:
     return f"{who} wait up to {time_text(seconds)} at a stretch" if seconds > 0 else f"{who} do not wait"
 
 
-def _last_run(report: Report) -> Iterator[Finding]:
+def _list_unfinished(report: Report) -> Iterator[Finding]:
     """Yield the steps of the last run that did not come to their end."""
-    for step in report.runs[0].steps if report.runs else ():
+    for step in report.past.runs[0].steps if report.past.runs else ():
         if step.outcome in UNFINISHED:
             level = Level.DUE if step.outcome == "failed" else Level.NOTABLE
             yield Finding(f"the last {step.operation} {_ENDED[step.outcome]}", step.summary, level=level)
@@ -88,14 +84,14 @@ def _last_run(report: Report) -> Iterator[Finding]:
 
 def _raise_level(finding: Finding, report: Report) -> Finding:
     """Return a finding as due if one of the operations that cure it pays, by the plan's own rules."""
-    pays = report.plan is not None and any(
+    pays = any(
         step.operation in finding.cures and (step.run or (step.assessment is not None and step.assessment.pays))
         for step in report.plan.steps
     )
     return evolve(finding, level=Level.DUE) if pays else finding
 
 
-def _left(report: Report) -> Iterator[Finding]:
-    for left in report.left:
+def _list_deferred(report: Report) -> Iterator[Finding]:
+    for left in report.past.left:
         text = f"{sentence(left.reason)} It was left on {moment_text(left.at)}; the next run goes on with it"
         yield Finding(f"an earlier run left {left.operation}", text)

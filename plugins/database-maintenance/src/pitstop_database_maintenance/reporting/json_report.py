@@ -26,14 +26,14 @@ def make_document(report: Report) -> dict[str, Any]:
         "summary": sentence,
         "findings": [_finding_to_json(finding) for finding in collect_findings(report)],
         "inspection": {key: value for key, value in _to_json(report.inspection).items() if key != "map"},
-        "plan": None if report.plan is None else report.plan.shown_document(),
-        "no_plan": report.no_plan,
-        "before": _map_to_json(report.before),
-        "after": _map_to_json(report.after),
-        "runs": [_run_to_json(run) for run in report.runs],
-        "more_runs": report.more_runs,
-        "no_history": report.no_history,
-        "left": _to_json(report.left),
+        "plan": report.plan.shown_document(),
+        "no_plan": "",  # a key of this form of the document, though there always is a plan
+        "before": _map_to_json(report.past.before),
+        "after": _map_to_json(report.past.after),
+        "runs": [_run_to_json(run) for run in report.past.runs],
+        "more_runs": report.past.more_runs,
+        "no_history": report.past.missing,
+        "left": _to_json(report.past.left),
         "checks": {kind: _to_json(list(checks.values())) for kind, checks in report.description.checks.items()},
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -48,9 +48,12 @@ class PageMap:
         counts = Counter(cell.kind for cell in self.cells)
         return {kind: count / len(self.cells) for kind, count in counts.items()}
 
-    def resized(self, count: int) -> tuple[Cell, ...]:
+    def resize(self, count: int) -> tuple[Cell, ...]:
         """Return so many cells of the same: each of the kind that most of its part of the file is of."""
-        return tuple(_merge(self.cells[first:last]) for first, last in _split(len(self.cells), count))
+        length = len(self.cells)
+        starts = [place * length // count for place in range(count + 1)]
+        parts = (self.cells[first : max(first + 1, last)] for first, last in pairwise(starts))
+        return tuple(_merge(part) for part in parts if part)
 
 
 @frozen(kw_only=True)
@@ -89,6 +92,26 @@ class Run:
 
 
 @frozen(kw_only=True)
+class Past:
+    """What past runs left of one database.
+
+    Args:
+        missing: why nothing is known of past runs; "" if something is.
+        runs: the newest first, at most `RUNS_SHOWN`.
+        more_runs: whether there are older ones.
+        before, after: the pages before and after the last run that looked at them; None if none did.
+        left: what earlier runs left for the next one.
+    """
+
+    missing: str = ""
+    runs: tuple[Run, ...] = ()
+    more_runs: bool = False
+    before: PageMap | None = None
+    after: PageMap | None = None
+    left: tuple[UnfinishedStep, ...] = ()
+
+
+@frozen(kw_only=True)
 class Report:
     """All that is said of one database.
 
@@ -97,29 +120,18 @@ class Report:
         made_at: when, in seconds since 1970, UTC.
         inspection: the present state, the record of its kind of database.
         description: the same in words and figures.
-        refused: why nothing can be done with the database at all; "" if something can.
-        plan: what is due now; None if nothing can be planned, and `no_plan` says why.
-        no_plan: why there is no plan.
-        no_history: why nothing is known of past runs; "" if something is.
-        before, after: the pages before and after the last run that looked at them; None if none did.
-        runs: past runs, the newest first, at most `RUNS_SHOWN`.
-        more_runs: whether there are older ones.
-        left: what earlier runs left for the next one.
+        plan: what is due now.
+        past: what past runs left.
+        refused: why the database could not be looked at; "" if it could.
     """
 
     database: str
     made_at: float
     inspection: Any
     description: Description
+    plan: DatabasePlan
+    past: Past
     refused: str = ""
-    plan: DatabasePlan | None = None
-    no_plan: str = ""
-    no_history: str = ""
-    before: PageMap | None = None
-    after: PageMap | None = None
-    runs: tuple[Run, ...] = ()
-    more_runs: bool = False
-    left: tuple[UnfinishedStep, ...] = ()
 
     @property
     def now(self) -> PageMap | None:
@@ -132,58 +144,17 @@ class Report:
         )
 
 
-def make_report(
-    database: str,
-    inspection: Any,
-    description: Description,
-    *,
-    made_at: float,
-    history: DatabaseHistory | None,
-    refused: str = "",
-    no_history: str = "",
-    plan: DatabasePlan | None = None,
-    no_plan: str = "",
-) -> Report:
-    """Return what is to be said of one database.
-
-    Args:
-        database: the URL.
-        inspection: what was found, with a map if there is to be one.
-        description: the same in words and figures.
-        made_at: when, in seconds since 1970, UTC.
-        refused: why nothing can be done with the database at all; "" if something can.
-        history: what past runs left; None if there is none to be had, and `no_history` says why.
-        no_history: why.
-        plan: what is due now, or None, and `no_plan` says why.
-        no_plan: why.
-    """
-    if history is None:
-        return Report(
-            database=database,
-            made_at=made_at,
-            inspection=inspection,
-            description=description,
-            refused=refused,
-            plan=plan,
-            no_plan=no_plan,
-            no_history=no_history or "there is no history",
-        )
+def read_past(history: DatabaseHistory) -> Past:
+    """Return what past runs left of a database."""
     steps = history.steps(limit=STEPS_READ + 1, unfinished=True)
     runs = group_runs(steps[:STEPS_READ])
     before, after = find_last_maps(history)
-    return Report(
-        database=database,
-        made_at=made_at,
-        inspection=inspection,
-        description=description,
-        refused=refused,
-        plan=plan,
-        no_plan=no_plan,
-        no_history="" if runs else "no run on this database is recorded on this machine",
-        before=before,
-        after=after,
+    return Past(
+        missing="" if runs else "no run on this database is recorded on this machine",
         runs=tuple(runs[:RUNS_SHOWN]),
         more_runs=len(runs) > RUNS_SHOWN or len(steps) > STEPS_READ,
+        before=before,
+        after=after,
         left=tuple(history.deferred_steps()),
     )
 
@@ -204,15 +175,18 @@ def find_last_maps(history: DatabaseHistory) -> tuple[PageMap | None, PageMap | 
 
     If none did, those of the last run that looked at both; if none looked twice, the last that were looked at.
     """
-    documents = [kept.data for kept in history.snapshots(MAP) if isinstance(kept.data, Mapping)]
-    runs = list(dict.fromkeys(str(document.get("run", "")) for document in documents))
-    pairs = [
-        (_first_map(documents, run=run, when="before"), _first_map(documents, run=run, when="after")) for run in runs
-    ]
+    runs: dict[str, dict[str, PageMap]] = {}
+    for kept in history.snapshots(MAP):
+        if isinstance(kept.data, Mapping):
+            run = runs.setdefault(str(kept.data.get("run", "")), {})
+            when, found = str(kept.data.get("when")), _parse_map(kept.data)
+            if found is not None:
+                run.setdefault(when, found)
+    pairs = [(run.get("before"), run.get("after")) for run in runs.values()]
     for wanted in (_has_changed, all, any):
-        found = next((pair for pair in pairs if wanted(pair)), None)
-        if found is not None:
-            return found
+        for pair in pairs:
+            if wanted(pair):
+                return pair
     return None, None
 
 
@@ -235,15 +209,8 @@ def _has_changed(pair: tuple[PageMap | None, PageMap | None]) -> bool:
     return (before.bytes, before.free_bytes) != (after.bytes, after.free_bytes)
 
 
-def _first_map(documents: list[Mapping[str, Any]], *, run: str, when: str) -> PageMap | None:
-    maps = (_parse_map(document, run=run, when=when) for document in documents)
-    return next((found for found in maps if found is not None), None)
-
-
-def _parse_map(document: Mapping[str, Any], *, run: str, when: str) -> PageMap | None:
-    """Return what was kept, or None if it is another's, or not of the form that this version keeps."""
-    if str(document.get("run", "")) != run or document.get("when") != when:
-        return None
+def _parse_map(document: Mapping[str, Any]) -> PageMap | None:
+    """Return what was kept, or None if it is not of the form that this version keeps."""
     try:
         datetime.fromtimestamp(document["at"], UTC)
         return PageMap(
@@ -256,17 +223,10 @@ def _parse_map(document: Mapping[str, Any], *, run: str, when: str) -> PageMap |
                 for kind, unused in document["cells"]
                 if kind in _KINDS
             ),
-            run=run,
+            run=str(document.get("run", "")),
         )
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
-
-
-def _split(length: int, count: int) -> list[tuple[int, int]]:
-    """Return where each of `count` parts of so many cells begins and ends; every part holds one at least."""
-    if not length:
-        return []
-    return [(first := at * length // count, max(first + 1, (at + 1) * length // count)) for at in range(count)]
 
 
 def _merge(cells: tuple[Cell, ...]) -> Cell:

@@ -15,7 +15,7 @@ from pitstop_database_maintenance.history import CheckRecord, History, PastStep,
 from pitstop_database_maintenance.planning.plan import DatabasePlan, PlannedStep
 from pitstop_database_maintenance.reporting.html import current_state, page_maps, past_runs
 from pitstop_database_maintenance.reporting.html.page import make_page, read_style
-from pitstop_database_maintenance.reporting.report_model import make_report
+from pitstop_database_maintenance.reporting.report_model import Past, Report, read_past
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, inspected_state
 from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
 from pitstop_database_maintenance.sqlite.describe import description
@@ -128,11 +128,18 @@ def history():
         yield found
 
 
-def report(history=None, inspection=None, **changes):
+def report(history=None, inspection=None, *, plan=None, missing="", url="sqlite:////srv/app.db"):
     own = None if history is None else history.of("d")
     found = inspection or inspected()
-    said = {"refused": found.refused, **changes}
-    return make_report("sqlite:////srv/app.db", found, description(found, own), made_at=NOW, history=own, **said)
+    return Report(
+        database=url,
+        made_at=NOW,
+        inspection=found,
+        description=description(found, own),
+        plan=plan or planned(),
+        past=Past(missing=missing) if own is None else read_past(own),
+        refused=found.refused,
+    )
 
 
 def read(*arguments, **named):
@@ -189,7 +196,7 @@ def test_page_links_to_nothing_but_https():
 
 def test_page_without_history_says_so_and_shows_the_present_state():
     """Who has never run maintenance sees the pages as they are now, and why there is nothing else."""
-    found = read(no_history="no run is recorded on this machine")
+    found = read(missing="no run is recorded on this machine")
     assert "No run is recorded on this machine. What you see is the present state." in found.text
     assert "No run has left a picture of the pages before and after it yet." in found.text
     assert [svg["class"] for svg in found.all("svg")].count("map") == 1 + 5  # and the legend's
@@ -402,9 +409,7 @@ def test_page_holds_no_name_unescaped(name, other, kind):
         text = {"summary": name.encode("utf-8", "replace").decode(), "run": "r", "outcome": "changed"}
         history.add_step(step(-9, "vacuum", **text, data={"stopped_by": "time limit"}))
         own = planned(vacuum(reason=name, rule=name, source=f"https://{other}"), notes=(other,))
-        said = description(found, history.of("d"))
-        url = "sqlite:////srv/app%80.db"
-        made = make_page(make_report(url, found, said, made_at=NOW, history=history.of("d"), plan=own))
+        made = make_page(report(history, found, plan=own, url="sqlite:////srv/app%80.db"))
     made.encode("utf-8")
     read_back = Page(made)
     assert "script" not in read_back.tags

@@ -50,10 +50,8 @@ def _show_finding(finding: Finding) -> Markup:
 
 def show_plan(report: Report) -> Content:
     """Return the plan that would run now, with its reasons."""
-    if report.refused:
-        return None
-    if report.plan is None:
-        return section("due", "What is due", note(f"There is no plan: {report.no_plan}.")) if report.no_plan else None
+    if report.refused or report.plan.refused:
+        return None  # which the headline says
     due = report.plan.due
     rest = [step for step in report.plan.steps if not step.run]
     return section(

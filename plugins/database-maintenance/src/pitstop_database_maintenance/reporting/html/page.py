@@ -73,9 +73,9 @@ def _show_figures(report: Report) -> Content:
 
 
 def _last_run(report: Report) -> tuple[str, Content, Content]:
-    if not report.runs:
+    if not report.past.runs:
         return "Last run", "none known", None
-    last = report.runs[0]
+    last = report.past.runs[0]
     return "Last run", moment(last.at), count_noun(len(last.steps), "step")
 
 

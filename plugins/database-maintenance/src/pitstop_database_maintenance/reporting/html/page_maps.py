@@ -29,9 +29,9 @@ KINDS: Final[tuple[tuple[PageKind, str], ...]] = (
 def show_page_maps(report: Report) -> Content:
     """Return the pages before and after the last maintenance, and now."""
     now = report.now
-    shown = [("Before", report.before), ("After", report.after), ("Now", now)]
-    if now is not None and report.after is not None and _is_same(now, report.after):
-        shown = [("Before", report.before), ("After, and unchanged since", report.after)]
+    shown = [("Before", report.past.before), ("After", report.past.after), ("Now", now)]
+    if now is not None and report.past.after is not None and _is_same(now, report.past.after):
+        shown = [("Before", report.past.before), ("After, and unchanged since", report.past.after)]
     maps = [(title, found) for title, found in shown if found is not None and found.cells]
     if not maps:
         return None
@@ -71,7 +71,7 @@ def _show_map(title: str, found: PageMap, *, largest: int, places: int) -> Marku
         element("span", f"{size_text(found.bytes)}{waste}, {size_text(found.free_bytes)} in free pages"),
     ]
     picture = _draw_cells(
-        found.resized(count), places=places, columns=columns, title=f"{title}: {size_text(found.bytes)}{waste}; {kinds}"
+        found.resize(count), places=places, columns=columns, title=f"{title}: {size_text(found.bytes)}{waste}; {kinds}"
     )
     return element("figure", element("figcaption", caption), picture)
 

@@ -30,7 +30,7 @@ _OUTCOMES: Final = {"changed": "fine", "unchanged": "quiet", "skipped": "look", 
 
 def show_predictions(report: Report) -> Content:
     """Return, of the last steps, what was predicted and what was."""
-    steps = [step for run in report.runs for step in reversed(run.steps) if _is_comparable(step)]
+    steps = [step for run in report.past.runs for step in reversed(run.steps) if _is_comparable(step)]
     if not steps:
         return None
     columns = (
@@ -88,11 +88,11 @@ def _format_bytes(size: float) -> str:
 
 def show_runs(report: Report) -> Content:
     """Return how the size went over time, and the runs, the newest first."""
-    if report.refused and not report.runs:
+    if report.refused and not report.past.runs:
         return None
-    if not report.runs:
+    if not report.past.runs:
         return section(
-            "runs", "Past runs", element("p", sentence(report.no_history), " What you see is the present state.")
+            "runs", "Past runs", element("p", sentence(report.past.missing), " What you see is the present state.")
         )
     columns = (
         Column("When", "name"),
@@ -102,19 +102,19 @@ def show_runs(report: Report) -> Content:
         Column("Took", "number"),
         Column("Writers waited", "number"),
     )
-    shown = len(report.runs)
+    shown = len(report.past.runs)
     return section(
         "runs",
         "Past runs",
         _show_sizes(report),
-        table("Runs on this database, the newest first", columns, map(_run_row, report.runs), kind="wide"),
-        note(f"The newest {count_noun(shown, 'run')}; there are older ones.") if report.more_runs else None,
+        table("Runs on this database, the newest first", columns, map(_run_row, report.past.runs), kind="wide"),
+        note(f"The newest {count_noun(shown, 'run')}; there are older ones.") if report.past.more_runs else None,
     )
 
 
 def _show_sizes(report: Report) -> Content:
     points: list[Point] = []
-    for run in reversed(report.runs):
+    for run in reversed(report.past.runs):
         names = ", ".join(step.operation for step in run.steps)
         for size, words, done in ((run.before, "before", False), (run.after, "after", True)):
             if size is not None and (done or size != run.after):
