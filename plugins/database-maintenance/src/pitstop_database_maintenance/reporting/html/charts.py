@@ -15,6 +15,13 @@ from attrs import frozen
 from pitstop.text import size_text
 from pitstop_database_maintenance.reporting.html.elements import Markup, element
 
+#: What the pictures of a page refer to; it stands once in the page and shows nothing itself.
+PATTERNS: Final = Markup(
+    '<svg class="patterns" aria-hidden="true" width="0" height="0"><defs>'
+    '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse">'
+    '<rect class="pale" width="6" height="6"></rect><path class="stripes" d="M-1 1l2 -2M0 6l6 -6M5 7l2 -2"></path>'
+    "</pattern></defs></svg>"
+)
 #: How far what really was may exceed what was predicted before its bar is cut off.
 _MOST: Final = 2.5
 
@@ -50,21 +57,6 @@ def draw_key(name: str) -> Markup:
     return element("svg", rect, class_="key", aria_hidden="true")
 
 
-def define_patterns() -> Markup:
-    """Return what the pictures of a page refer to; it stands once in the page and shows nothing itself."""
-    stripes = element("path", class_="stripes", d="M-1 1l2 -2M0 6l6 -6M5 7l2 -2")
-    hatch = element(
-        "pattern",
-        element("rect", class_="pale", width="6", height="6"),
-        stripes,
-        id="hatch",
-        width="6",
-        height="6",
-        patternUnits="userSpaceOnUse",
-    )
-    return element("svg", element("defs", hatch), class_="patterns", aria_hidden="true", width="0", height="0")
-
-
 def draw_comparison(actual: float, predicted: float, *, title: str) -> Markup:
     """Return a bar of what was, with a mark where it was predicted to end: the mark is always at the same place.
 
@@ -98,29 +90,14 @@ def draw_sizes(points: Sequence[Point], *, title: str, ends: tuple[Markup, Marku
     top = _round_up(max(point.bytes for point in points))
     first, span = points[0].at, max(points[-1].at - points[0].at, 1e-9)
     places = [((point.at - first) / span, 1 - point.bytes / top) for point in points]
-    lines = [
-        element(
-            "line",
-            class_="size",
-            x1=_percent(x),
-            y1=_percent(y),
-            x2=_percent(next_x),
-            y2=_percent(next_y),
+    lines = [_draw_line("size", start, end) for start, end in pairwise(places)]
+    grid = [_draw_line("grid", (0, y), (1, y)) for y in (0, 0.5, 1)]
+    dots = []
+    for point, (x, y) in zip(points, places, strict=True):
+        kind = "after" if point.after_run else "found"
+        dots.append(
+            element("circle", element("title", point.label), class_=kind, cx=_percent(x), cy=_percent(y), r="3.5")
         )
-        for (x, y), (next_x, next_y) in pairwise(places)
-    ]
-    dots = [
-        element(
-            "circle",
-            element("title", point.label),
-            class_="after" if point.after_run else "found",
-            cx=_percent(x),
-            cy=_percent(y),
-            r="3.5",
-        )
-        for point, (x, y) in zip(points, places, strict=True)
-    ]
-    grid = [element("line", class_="grid", x1="0", x2="100%", y1=_percent(y), y2=_percent(y)) for y in (0, 0.5, 1)]
     scale = [element("span", size_text(top * share)) for share in (1, 0.5, 0)]
     return element(
         "div",
@@ -131,11 +108,14 @@ def draw_sizes(points: Sequence[Point], *, title: str, ends: tuple[Markup, Marku
     )
 
 
+def _draw_line(kind: str, start: tuple[float, float], end: tuple[float, float]) -> Markup:
+    (x1, y1), (x2, y2) = start, end
+    return element("line", class_=kind, x1=_percent(x1), y1=_percent(y1), x2=_percent(x2), y2=_percent(y2))
+
+
 def _round_up(size: int) -> float:
     """Return the next round number: 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten."""
-    power = 1.0
-    while power * 10 <= size:
-        power *= 10
+    power = 10.0 ** (len(str(max(size, 1))) - 1)
     return next(power * factor for factor in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if power * factor >= size)
 
 

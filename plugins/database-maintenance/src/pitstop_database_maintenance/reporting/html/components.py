@@ -23,6 +23,11 @@ class Column:
     heading: str
     kind: Literal["name", "number", "measure", "text"] = "text"
 
+    @classmethod
+    def several(cls, kind: Literal["number", "measure"], *headings: str) -> tuple[Column, ...]:
+        """Return columns of one kind."""
+        return tuple(cls(heading, kind) for heading in headings)
+
 
 def section(anchor: str, heading: str, *content: Content) -> Markup:
     """Return a section of the page under its heading."""
@@ -96,18 +101,10 @@ def badge(text: str, kind: str) -> Markup:
 
 
 def _cells(columns: Sequence[Column], row: Sequence[Content]) -> list[Markup]:
-    first, *others = zip(columns, row, strict=True)
-    return [
-        element("th", first[1], class_=first[0].kind, scope="row", role="rowheader"),
-        *(
-            element(
-                "td",
-                # one element, so that a narrow page has the heading on one side and all of this on the other
-                element("div", NOTHING if content is None or content == "" else content),
-                class_=column.kind,
-                data_label=column.heading,
-                role="cell",
-            )
-            for column, content in others
-        ),
-    ]
+    (head, name), *others = zip(columns, row, strict=True)
+    cells = [element("th", name, class_=head.kind, scope="row", role="rowheader")]
+    for column, content in others:
+        # one element, so that a narrow page has the heading on one side and all of this on the other
+        shown = element("div", NOTHING if content is None or content == "" else content)
+        cells.append(element("td", shown, class_=column.kind, data_label=column.heading, role="cell"))
+    return cells

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pitstop.text import capitalise, share_text, size_text, time_text
-from pitstop_database_maintenance.databases.description import Fact, Finding, Level, ObjectSpace, Space
+from pitstop_database_maintenance.databases.description import Finding, Level, ObjectSpace, Space
 from pitstop_database_maintenance.reporting.findings import collect_findings
 from pitstop_database_maintenance.reporting.html.charts import draw_bar, draw_key
 from pitstop_database_maintenance.reporting.html.components import (
@@ -64,15 +64,8 @@ def show_plan(report: Report) -> Content:
 
 
 def _show_plan_table(steps: tuple[PlannedStep, ...]) -> Markup:
-    columns = (
-        Column("Step", "name"),
-        Column("Gives back", "number"),
-        Column("Takes", "number"),
-        Column("Writers wait", "number"),
-        Column("Readers wait", "number"),
-        Column("Disk meanwhile", "number"),
-        Column("Why"),
-    )
+    figures = Column.several("number", "Gives back", "Takes", "Writers wait", "Readers wait", "Disk meanwhile")
+    columns = (Column("Step", "name"), *figures, Column("Why"))
     return table("The steps that are due, in the order in which they run", columns, map(_plan_row, steps), kind="wide")
 
 
@@ -121,13 +114,8 @@ def show_space(report: Report) -> Content:
         return section("objects", "Where the space is", whole, note(text))
     shown, others = space.objects[:OBJECTS_SHOWN], space.objects[OBJECTS_SHOWN:]
     widest = max(entry.pages for entry in space.objects)
-    columns = (
-        Column("Table or index", "name"),
-        Column("Pages", "number"),
-        Column("Size", "number"),
-        Column("Unused", "number"),
-        Column("Filling", "text"),
-    )
+    figures = Column.several("number", "Pages", "Size", "Unused")
+    columns = (Column("Table or index", "name"), *figures, Column("Filling"))
     more = sum(entry.unused for entry in others)
     return section(
         "objects",
@@ -186,19 +174,12 @@ def _object_row(entry: ObjectSpace, widest: int) -> list[Content]:
 
 def show_facts(report: Report) -> Content:
     """Return what else is known of the database, group by group."""
-    groups: dict[str, list[Fact]] = {}
+    groups: dict[str, list[tuple[str, Content]]] = {}
     for fact in report.description.facts:
-        groups.setdefault(fact.group, []).append(fact)
+        groups.setdefault(fact.group, []).append((capitalise(fact.heading), element("bdi", fact.text)))
     if not groups:
         return None
-    shown = [
-        element(
-            "div",
-            element("h3", title) if title else None,
-            facts((capitalise(fact.heading), element("bdi", fact.text)) for fact in group),
-        )
-        for title, group in groups.items()
-    ]
+    shown = [element("div", element("h3", title) if title else None, facts(group)) for title, group in groups.items()]
     notes = [element("li", line) for line in report.description.notes]
     return section(
         "facts",

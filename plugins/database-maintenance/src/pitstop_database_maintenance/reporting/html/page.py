@@ -10,7 +10,7 @@ from pitstop.text import count_noun, local_time
 from pitstop_database_maintenance.databases.urls import label, parse
 from pitstop_database_maintenance.reporting.findings import write_verdict
 from pitstop_database_maintenance.reporting.html import current_state, page_maps, past_runs
-from pitstop_database_maintenance.reporting.html.charts import define_patterns
+from pitstop_database_maintenance.reporting.html.charts import PATTERNS
 from pitstop_database_maintenance.reporting.html.components import moment
 from pitstop_database_maintenance.reporting.html.elements import Content, Markup, alone, element
 from pitstop_database_maintenance.reporting.report_model import Report
@@ -22,12 +22,11 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'
 def make_page(report: Report) -> str:
     """Return the report as one HTML document."""
     name = label(report.database)
+    named = {"viewport": "width=device-width, initial-scale=1", "color-scheme": "light dark", "generator": _generator()}
     head = (
         alone("meta", charset="utf-8"),
         alone("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        alone("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        alone("meta", name="color-scheme", content="light dark"),
-        alone("meta", name="generator", content=_generator()),
+        [alone("meta", name=key, content=content) for key, content in named.items()],
         element("title", f"{name}: database report"),
         element("style", Markup(read_style())),
     )
@@ -40,7 +39,7 @@ def make_page(report: Report) -> str:
         past_runs.show_runs(report),
         current_state.show_facts(report),
     )
-    body = element("body", define_patterns(), _header(report, name), element("main", sections), _footer(report))
+    body = element("body", PATTERNS, _header(report, name), element("main", sections), _footer(report))
     return f"<!doctype html>\n{element('html', element('head', head), body, lang='en')}\n"
 
 

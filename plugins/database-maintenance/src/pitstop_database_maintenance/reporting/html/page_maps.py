@@ -28,10 +28,10 @@ KINDS: Final[tuple[tuple[PageKind, str], ...]] = (
 
 def show_page_maps(report: Report) -> Content:
     """Return the pages before and after the last maintenance, and now."""
-    now = report.now
-    shown = [("Before", report.past.before), ("After", report.past.after), ("Now", now)]
-    if now is not None and report.past.after is not None and _is_same(now, report.past.after):
-        shown = [("Before", report.past.before), ("After, and unchanged since", report.past.after)]
+    now, before, after = report.now, report.past.before, report.past.after
+    shown = [("Before", before), ("After", after), ("Now", now)]
+    if now is not None and after is not None and (now.bytes, now.cells) == (after.bytes, after.cells):
+        shown = [("Before", before), ("After, and unchanged since", after)]
     maps = [(title, found) for title, found in shown if found is not None and found.cells]
     if not maps:
         return None
@@ -52,10 +52,6 @@ def show_page_maps(report: Report) -> Content:
         _show_legend(maps, gone=gone),
         note("No run has left a picture of the pages before and after it yet.") if len(maps) == 1 else None,
     )
-
-
-def _is_same(one: PageMap, other: PageMap) -> bool:
-    return one.bytes == other.bytes and one.cells == other.cells
 
 
 def _show_map(title: str, found: PageMap, *, largest: int, places: int) -> Markup:
@@ -81,19 +77,15 @@ def _show_legend(maps: list[tuple[str, PageMap]], *, gone: bool) -> Markup:
     shares = [found.shares() for _, found in maps]
     columns = [Column("Pages", "name"), *(Column(title.partition(",")[0], "number") for title, _ in maps)]
     rows: list[list[Content]] = [
-        [_label_picture(_draw_swatch(kind), label), *(share_text(share.get(kind, 0.0)) for share in shares)]
+        [_draw_swatch(kind, label), *(share_text(share.get(kind, 0.0)) for share in shares)]
         for kind, label in KINDS
         if any(kind in share for share in shares)
     ]
     if gone:
         largest = max(found.bytes for _, found in maps)
         back = [size_text(largest - found.bytes) if found.bytes < largest else None for _, found in maps]
-        rows.append([_label_picture(_draw_swatch("gone"), "not in the file"), *back])
+        rows.append([_draw_swatch("gone", "not in the file"), *back])
     return table("What the squares mean, and their share of the pages", columns, rows, kind="legend-table")
-
-
-def _label_picture(picture: Markup, label: str) -> Markup:
-    return element("span", picture, element("span", label), class_="with-swatch")
 
 
 def _draw_cells(cells: Sequence[Cell], *, places: int, columns: int, title: str) -> Markup:
@@ -117,7 +109,8 @@ def _draw_cells(cells: Sequence[Cell], *, places: int, columns: int, title: str)
         used = round(_SIDE * (1 - cell.unused), 1)
         if used:
             layers.setdefault(f"page-{cell.kind}", []).append(f"M{x} {y + _SIDE}v-{used:g}h{_SIDE}v{used:g}z")
-    gone = [_draw_dot(place, columns) for place in range(len(cells), places)]
+    corners = ((place % columns * _STEP + 3.5, place // columns * _STEP + 3.5) for place in range(len(cells), places))
+    gone = [f"M{x:g} {y:g}h2v2h-2z" for x, y in corners]
     rows = -(-places // columns)
     return element(
         "svg",
@@ -130,17 +123,9 @@ def _draw_cells(cells: Sequence[Cell], *, places: int, columns: int, title: str)
     )
 
 
-def _draw_swatch(kind: PageKind | Literal["gone"]) -> Markup:
-    """Return one cell for a legend, two thirds used."""
+def _draw_swatch(kind: PageKind | Literal["gone"], label: str) -> Markup:
+    """Return one cell for a legend, two thirds used, and what it means."""
     cells = [] if kind == "gone" else [Cell(kind=kind, unused=0.33)]
-    return element(
-        "span",
-        _draw_cells(cells, places=1, columns=1, title=kind),
-        class_="swatch",
-        aria_hidden="true",
-    )
-
-
-def _draw_dot(place: int, columns: int) -> str:
-    x, y = place % columns * _STEP, place // columns * _STEP
-    return f"M{x + 3.5:g} {y + 3.5:g}h2v2h-2z"
+    picture = _draw_cells(cells, places=1, columns=1, title=kind)
+    swatch = element("span", picture, class_="swatch", aria_hidden="true")
+    return element("span", swatch, element("span", label), class_="with-swatch")

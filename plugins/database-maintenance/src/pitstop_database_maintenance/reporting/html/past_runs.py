@@ -33,13 +33,8 @@ def show_predictions(report: Report) -> Content:
     steps = [step for run in report.past.runs for step in reversed(run.steps) if _is_comparable(step)]
     if not steps:
         return None
-    columns = (
-        Column("Step", "name"),
-        Column("Time", "measure"),
-        Column("Given back", "measure"),
-        Column("Writers waited", "measure"),
-        Column("Readers waited", "measure"),
-    )
+    figures = Column.several("measure", "Time", "Given back", "Writers waited", "Readers waited")
+    columns = (Column("Step", "name"), *figures)
     return section(
         "predictions",
         "Predicted and actual",
@@ -94,14 +89,8 @@ def show_runs(report: Report) -> Content:
         return section(
             "runs", "Past runs", element("p", sentence(report.past.missing), " What you see is the present state.")
         )
-    columns = (
-        Column("When", "name"),
-        Column("Steps"),
-        Column("Size", "number"),
-        Column("Given back", "number"),
-        Column("Took", "number"),
-        Column("Writers waited", "number"),
-    )
+    figures = Column.several("number", "Size", "Given back", "Took", "Writers waited")
+    columns = (Column("When", "name"), Column("Steps"), *figures)
     shown = len(report.past.runs)
     return section(
         "runs",
