@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Final
 
 import click
-from attrs import frozen
 
 from pitstop.text.escaping import printable
 
@@ -58,62 +57,55 @@ def wrap(text: str, width: int, *, first: str = "", indent: int | None = None, c
     return styled + [click.style(line, fg=colour) if colour else line for line in lines[1:]]
 
 
-@frozen(kw_only=True)
 class Table:
     """A table as far as a terminal has room for it.
 
     Args:
         headings: of the columns.
-        kept: which of them are shown.
-        widths: of all columns.
+        rows: the cells.
+        width: of the terminal.
+        spare: the columns that may give way, the first to go first. A column without a cell is not shown either.
         words: what to call a column that there is no room for; by default its heading.
     """
 
-    headings: tuple[str, ...]
-    kept: tuple[int, ...]
-    widths: tuple[int, ...]
-    words: Mapping[int, str] = MappingProxyType({})
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         headings: Sequence[str],
         rows: Sequence[Sequence[str]],
         width: int,
         *,
         spare: Sequence[int],
         words: Mapping[int, str] = MappingProxyType({}),
-    ) -> Table:
-        """Return the table for rows.
-
-        Args:
-            headings: of the columns.
-            rows: the cells.
-            width: of the terminal.
-            spare: the columns that may give way, the first to go first. A column without a cell is not shown either.
-            words: what to call a column that there is no room for; by default its heading.
-        """
-        widths = tuple(max(len(row[column]) for row in (headings, *rows)) for column in range(len(headings)))
-        kept = [column for column in range(len(headings)) if column == 0 or any(row[column] for row in rows)]
+    ) -> None:
+        self._headings, self._rows, self._width, self._words = headings, rows, width, words
+        self._widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+        self._shown = [at for at in range(len(headings)) if at == 0 or any(row[at] for row in rows)]
         for column in spare:
-            if sum(len(_MARGIN) + widths[c] for c in kept) > width and column in kept:
-                kept.remove(column)
-        return cls(headings=tuple(headings), kept=tuple(kept), widths=widths, words=words)
+            if sum(len(_MARGIN) + self._widths[at] for at in self._shown) > width and column in self._shown:
+                self._shown.remove(column)
 
-    def heading(self) -> str:
+    def format_heading(self) -> str:
         """Return the first line."""
-        return self.line(self.headings)
+        return click.style(self.format_row(self._headings), dim=True)
 
-    def line(self, row: Sequence[str], colours: dict[int, str | None] | None = None) -> str:
+    def format_row(self, row: Sequence[str], colours: Mapping[int, str | None] = MappingProxyType({})) -> str:
         """Return a row as a line, some of its columns in a colour."""
         cells = []
-        for column in self.kept:
-            cell = f"{row[column]:<{self.widths[column]}}"
-            cells.append(click.style(cell, fg=colours[column]) if colours and column in colours else cell)
+        for column in self._shown:
+            cell = f"{row[column]:<{self._widths[column]}}"
+            cells.append(click.style(cell, fg=colours[column]) if column in colours else cell)
         return (_MARGIN + _MARGIN.join(cells)).rstrip()
 
-    def without_room(self, row: Sequence[str]) -> Iterator[str]:
+    def list_hidden(self, row: Sequence[str]) -> Iterator[str]:
         """Yield in words what a row has in the columns that gave way, such as "took 1.2 s"."""
-        for column, heading in enumerate(self.headings):
-            if column not in self.kept and row[column] and heading:
-                yield f"{self.words.get(column, heading.lower())} {row[column]}"
+        for column, heading in enumerate(self._headings):
+            if column not in self._shown and row[column] and heading:
+                yield f"{self._words.get(column, heading.lower())} {row[column]}"
+
+    def format(self) -> Iterator[str]:
+        """Return all of it; what a row has no room for is below it in words."""
+        yield self.format_heading()
+        for row in self._rows:
+            yield self.format_row(row)
+            for text in self.list_hidden(row):
+                yield from wrap(text, self._width, first=_MARGIN + _MARGIN)

@@ -77,8 +77,7 @@ def print_summary(
     head = {**(jobs or {"job": None, "jobs": []}), "summary": tally.to_document()}
     click.echo(json_text(json.dumps(head, indent=2, ensure_ascii=False))[:-2] + ',\n  "databases": [')
     kept = (json.dumps(outcome.to_document(), ensure_ascii=False) for outcome in outcomes or ())
-    documents = tally.documents() if outcomes is None else kept
-    texts = map(json_text, documents)
+    texts = map(json_text, tally.documents() if outcomes is None else kept)
     between = "    "
     # each call writes, and a fleet has thousands
     while some := list(islice(texts, _AT_ONCE)):
@@ -117,7 +116,8 @@ def _format_headline(outcome: DatabaseOutcome, width: int) -> Iterator[str]:
     parts = []
     before, after = outcome.before, outcome.after
     if before is not None and after is not None:
-        parts.append(f"{_format_state(before)} -> {_format_state(after)}" if outcome.planned else _format_state(before))
+        left = f" -> {_format_state(after)}" if outcome.planned else ""
+        parts.append(f"{_format_state(before)}{left}")
     if outcome.given_back:
         parts.append(change_text(outcome.given_back))
     if outcome.planned and after is not None and after.pending:
@@ -153,11 +153,11 @@ def _format_steps(steps: Sequence[StepOutcome], width: int) -> Iterator[str]:
     # what there is no room for is told in words; that all completed is in the headline
     completed = all(step.end is StepStatus.COMPLETED for step in steps)
     spare = (_LOG, _READERS, *((_END,) if completed else ()), *_FIGURES)
-    table = Table.of(_HEADINGS, rows, width, spare=spare, words={_READERS: "readers waited"})
-    yield click.style(table.heading(), dim=True)
+    table = Table(_HEADINGS, rows, width, spare=spare, words={_READERS: "readers waited"})
+    yield table.format_heading()
     for step, row in zip(steps, rows, strict=True):
-        yield table.line(row, {_END: COLOURS[step.end]})
-        for text, colour in _describe_step(step, list(table.without_room(row))):
+        yield table.format_row(row, {_END: COLOURS[step.end]})
+        for text, colour in _describe_step(step, list(table.list_hidden(row))):
             yield from wrap(text, width, first="    ", colour=colour)
     longer = [step for step in steps if (step.writer_stall or 0.0) > (step.seconds or 0.0) > 0.0]
     if longer:

@@ -77,9 +77,9 @@ def format_plan(plan: MaintenancePlan, width: int, *, verbose: bool = False) -> 
             yield from _format_database(database, width, verbose=verbose)
     else:
         yield from _format_table([database for database in plan.databases if database.due], width)
-        for database in [database for database in plan.databases if database.failure or database.barred][:_SHOWN]:
-            wrong = database.failure or database.barred
-            yield from wrap(wrong, width, first=f"{one_line(display_name(database.database))}  ", indent=2)
+        wrong = [(database.failure or database.barred, database.database) for database in plan.databases]
+        for text, url in [(text, url) for text, url in wrong if text][:_SHOWN]:
+            yield from wrap(text, width, first=f"{one_line(display_name(url))}  ", indent=2)
     yield from _format_totals(plan, width)
 
 
@@ -133,11 +133,11 @@ def _format_due(steps: Sequence[PlannedStep], width: int, *, verbose: bool) -> I
         yield "  nothing is to be done"
         return
     rows = [(one_line(step.operation), *_format_costs(step)) for step in steps]
-    table = Table.of(("PLANNED", *_HEADINGS), rows, width, spare=(4, 3, 2, 1))
-    yield click.style(table.heading(), dim=True)
+    table = Table(("PLANNED", *_HEADINGS), rows, width, spare=(4, 3, 2, 1))
+    yield table.format_heading()
     for step, row in zip(steps, rows, strict=True):
-        yield click.style(table.line(row), fg="green")
-        for text in table.without_room(row):
+        yield click.style(table.format_row(row), fg="green")
+        for text in table.list_hidden(row):
             yield from wrap(text, width, first="    ")
         yield from wrap(step.why, width, first="    ", indent=4)
         needs = ", ".join(f"{size_text(size)} in {folder}" for folder, size in step.prediction.disk.items())
@@ -155,12 +155,7 @@ def _format_table(databases: Sequence[DatabasePlan], width: int) -> Iterator[str
             rows.append((name, one_line(step.operation), *_format_costs(step)))
             name = ""
     if rows:
-        table = Table.of(("DATABASE", "PLANNED", *_HEADINGS), rows, width, spare=(5, 4, 3, 2))
-        yield click.style(table.heading(), dim=True)
-        for row in rows:
-            yield table.line(row)
-            for text in table.without_room(row):
-                yield from wrap(text, width, first="    ")
+        yield from Table(("DATABASE", "PLANNED", *_HEADINGS), rows, width, spare=(5, 4, 3, 2)).format()
     if len(databases) > _SHOWN:
         yield f"  and {len(databases) - _SHOWN} more; --json lists all"
 

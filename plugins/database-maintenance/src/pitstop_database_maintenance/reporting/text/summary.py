@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import click
@@ -24,19 +25,17 @@ from pitstop_database_maintenance.reporting.text.layout import Table, wrap
 def format_summary(tally: FleetSummary, width: int) -> Iterator[str]:
     """Return what came of many databases: the sums, what each operation did, the first few by name."""
     yield click.style(f"{count_noun(tally.files, 'database')}  in {time_text(tally.seconds)}", bold=True)
+    ends = Counter(tally.ends)
+    given_back = change_text(tally.given_back) if tally.given_back else ""
     rows = [
         ("not looked at again", tally.unchanged, "nothing was due, and nothing has changed since"),
         ("looked at", tally.looked_at, ""),
-        ("nothing due", tally.ends.get(StepStatus.NOT_PLANNED, 0), ""),
-        (
-            "maintained",
-            tally.ends.get(StepStatus.COMPLETED, 0),
-            change_text(tally.given_back) if tally.given_back else "",
-        ),
+        ("nothing due", ends[StepStatus.NOT_PLANNED], ""),
+        ("maintained", ends[StepStatus.COMPLETED], given_back),
         ("something left out", tally.incomplete, "due, and not done: see below"),
-        ("skipped", tally.ends.get(StepStatus.SKIPPED, 0), ""),
-        ("left for the next run", tally.ends.get(StepStatus.TIME_LIMIT, 0), "the time limit was reached"),
-        ("cancelled", tally.ends.get(StepStatus.CANCELLED, 0), ""),
+        ("skipped", ends[StepStatus.SKIPPED], ""),
+        ("left for the next run", ends[StepStatus.TIME_LIMIT], "the time limit was reached"),
+        ("cancelled", ends[StepStatus.CANCELLED], ""),
         ("failed", tally.failed, ""),
         ("not reached", tally.not_reached, ""),
     ]
@@ -63,14 +62,8 @@ def _format_operations(tally: FleetSummary, width: int) -> Iterator[str]:
         )
         for name, sums in sorted(tally.operations.items())
     ]
-    headings = ("STEP", "ON", "GIVEN BACK", "TOOK", "WRITERS WAITED")
-    table = Table.of(headings, rows, width, spare=(4, 3, 2))
     yield ""
-    yield click.style(table.heading(), dim=True)
-    for row in rows:
-        yield table.line(row)
-        for text in table.without_room(row):
-            yield from wrap(text, width, first="    ")
+    yield from Table(("STEP", "ON", "GIVEN BACK", "TOOK", "WRITERS WAITED"), rows, width, spare=(4, 3, 2)).format()
     text = "in brackets what was predicted; TOOK is of all together, WRITERS WAITED the longest"
     yield from (click.style(line, dim=True) for line in wrap(text, width, first="  "))
 
