@@ -80,7 +80,7 @@ def test_an_isolated_child_sees_the_standard_library_only() -> None:
 
 def test_an_isolated_function_finds_its_own_package_too() -> None:
     """As this process found it."""
-    with ChildProcess(call("pitstop.text.counts:count_noun", "x", isolated=True)) as child:
+    with ChildProcess(call("pitstop.text:count_noun", "x", isolated=True)) as child:
         assert child.receive(timeout=PATIENCE) is None
         assert child.last_words().startswith("TypeError: count_noun() missing")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop.cli import formatting
+from pitstop.cli import printing
 
 #: a plugin whose module leaves a mark when it is imported
 MARKED = "import pathlib, os\npathlib.Path(os.environ['MARK']).touch()\n"
@@ -80,7 +80,7 @@ def test_listings_write_json_that_is_read_as_it_was(value):
     for document in ([value, value], {"a": [value], "b": []}, []):
         written = io.StringIO()
         with redirect_stdout(written):
-            formatting.print_json_lines(document)
+            printing.print_json_lines(document)
         assert json.loads(written.getvalue()) == document
 
 

@@ -82,7 +82,7 @@ def _run_command(given: list[str]) -> int:
     import click
 
     from pitstop.cli.app import app
-    from pitstop.cli.formatting import help_width
+    from pitstop.cli.printing import help_width
 
     if instruction := os.environ.get("_PITSTOP_COMPLETE"):
         from pitstop.cli.completion import complete

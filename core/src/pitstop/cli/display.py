@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import click
 
-from pitstop.cli import formatting
+from pitstop.cli import printing
 from pitstop.cli.job_text import ProgressRate, progress_text, summary
 from pitstop.cli.waits import Wait, own_wait, wait_document, wait_text, waits_of
 from pitstop.contracts import JobQuery, JobStore
@@ -287,7 +287,7 @@ def _row(
     from rich.text import Text
 
     name = Text("  " * depth + one_line(record.job.name), style="bold" if record.job.is_parent else "")
-    style = formatting.COLOURS[record.status.value]
+    style = printing.COLOURS[record.status.value]
     running_leaf = record.status is JobStatus.RUNNING and not record.job.is_parent
     state: RenderableType = Text(record.status.value, style=style)
     if running_leaf:

@@ -10,7 +10,7 @@ import attrs
 import click
 from attrs import frozen
 
-from pitstop.cli import formatting, say
+from pitstop.cli import printing, say
 from pitstop.cli.waits import Wait, own_wait, wait_document, wait_text
 from pitstop.jobs import JobRecord, JobStatus, Progress, StatusChange
 from pitstop.secrets.masking import mask, mask_value
@@ -76,7 +76,7 @@ def _lines_of(
             yield f"{indent}  {click.style('warning:', fg='yellow')} {one_line(warning, at_most=LONGEST_LINE)}"
     if record.error is not None and record.status is not JobStatus.COMPLETED:
         for line in printable(record.error.message).splitlines():
-            yield f"{indent}  {click.style(line, fg=formatting.COLOURS[record.status.value])}"
+            yield f"{indent}  {click.style(line, fg=printing.COLOURS[record.status.value])}"
     for child in children.pop(record.id, ()):  # each is shown once, whatever the store says
         yield from _lines_of(child, children, waits, depth=depth + 1, width=width)
 
@@ -88,7 +88,7 @@ def _notes(record: JobRecord) -> Sequence[object]:
 
 def _headline(record: JobRecord, wait: Wait | None, *, width: int) -> str:
     name = _name(record) if record.job.is_parent else _name(record).ljust(width)
-    shown = formatting.status(record.status.value) + " " * max(0, 9 - len(record.status.value))
+    shown = printing.colour_status(record.status.value) + " " * max(0, 9 - len(record.status.value))
     return "  ".join(part for part in (name, shown, summary(record, wait), time_text(record.seconds)) if part)
 
 
@@ -233,7 +233,7 @@ def change_line(change: StatusChange, name: str) -> str:
     """Return a change of status as a line: time, name, what it became, by whom and why."""
     by = f"by {change.owner}" if change.owner and change.new is JobStatus.RUNNING else ""
     attempt = f"attempt {change.attempt}" if change.attempt else ""
-    shown = formatting.status(change.new.value) + " " * (9 - len(change.new.value))
+    shown = printing.colour_status(change.new.value) + " " * (9 - len(change.new.value))
     said = one_line(", ".join(part for part in (attempt, by, mask(change.reason)) if part))
     at = datetime.fromtimestamp(change.at, UTC).astimezone()
     return (

@@ -21,7 +21,7 @@ import click
 from attrs import frozen
 
 from pitstop import logs
-from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, formatting, say, silence
+from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, printing, say, silence
 from pitstop.cli.display import Display, LiveDisplay, PlainDisplay, QuietDisplay
 from pitstop.cli.job_text import record_document, tree_lines
 from pitstop.contracts import Runner
@@ -209,7 +209,7 @@ def _show_outcome(
     run: RunResult, orchestrator: Orchestrator, settings: Settings, show: Callable[[RunResult], None] | None
 ) -> None:
     if settings.as_json:
-        formatting.print_json({"job": record_document(run.record), "jobs": [record_document(job) for job in run.jobs]})
+        printing.print_json({"job": record_document(run.record), "jobs": [record_document(job) for job in run.jobs]})
     else:
         (show or show_run)(run)
         say_where(run.record, orchestrator, settings)

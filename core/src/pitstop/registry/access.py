@@ -84,6 +84,3 @@ class Selection:
             for name, written in names.given.items()
             if name not in known
         ]
-
-
-__all__ = ["OWN", "Selection"]

@@ -1,6 +1,6 @@
-"""Who offers which name, and which one a name means: conflicts, blocked distributions, things added by hand.
+"""Who offers which name, and which one a name means: conflicts, blocked distributions, entries added by hand.
 
-Knows declarations only. Loads nothing; what `Registry` answers about names it answers from here.
+Knows declarations only. Loads nothing: that is what `Registry` adds.
 """
 
 from __future__ import annotations
@@ -83,14 +83,26 @@ class Catalog:
         self._lock = RLock()
         self._current: _Declarations | None = None
         self._added: dict[tuple[str, str], EntryPoint] = {}
+        self._changes = 0
 
     def refresh(self) -> None:
-        """Read the declarations and the environment's lists again."""
+        """Read the declarations again, and the environment's lists. What has been loaded stays as it was imported."""
+        import importlib
+
+        importlib.invalidate_caches()
         with self._lock:
-            self._current = _Declarations(Selection(self._allow, self._block), self._path)
+            self._current = self._read()
+            self._changes += 1
 
     def entries(self, group: str | None = None) -> list[EntryPoint]:
-        """Return what may be used, of one group or of all, sorted by group, name and distribution."""
+        """Return what may be used, sorted by group, name and distribution; nothing is imported.
+
+        Args:
+            group: only what this group offers.
+
+        Returns:
+            Entries; those added by hand have the distribution "".
+        """
         found = [
             entry
             for offered, names in self._declarations().offers.items()
@@ -101,34 +113,50 @@ class Catalog:
         found += [entry for entry in list(self._added.values()) if group in (None, entry.group)]
         return sorted(found, key=lambda entry: (entry.group, entry.name, entry.distribution))
 
+    @property
     def blocked(self) -> list[tuple[EntryPoint, str]]:
-        """Return what may not be used, sorted, each with the rule against it."""
+        """What may not be used, sorted, each with the rule against it, such as "PITSTOP_BLOCK=bad-plug"."""
         return list(self._declarations().blocked)
 
     def distributions(self) -> list[tuple[Distribution, str | None]]:
-        """Return the distributions, sorted, each with the rule against it, if there is one."""
+        """Return who offers anything, or tries to, sorted, each with the rule against it, if there is one."""
         return list(self._declarations().distributions)
 
     def names(self, group: str) -> list[str]:
-        """Return the names of a group, sorted."""
+        """Return the names that a group offers, sorted; nothing is imported."""
         added = [name for of, name in list(self._added) if of == group]
         return sorted({*self._declarations().offers.get(group, ()), *added})
 
+    def worker_types(self) -> list[str]:
+        """Return the job types that have a worker, sorted; nothing is imported."""
+        return self.names(WORKERS)
+
+    def operation_names(self, worker_type: str) -> list[str]:
+        """Return the names of the operations of a worker type, sorted; nothing is imported."""
+        return self.names(OPERATIONS + worker_type)
+
+    def planner_names(self) -> list[str]:
+        """Return the actions that have a planner, sorted; nothing is imported."""
+        return self.names(PLANNERS)
+
     def has(self, group: str, name: str) -> bool:
-        """Whether a group offers a name."""
+        """Whether a group offers a name; nothing is imported."""
         return (group, name) in self._added or name in self._declarations().offers.get(group, ())
 
+    @property
     def problems(self) -> list[Problem]:
-        """Return what is wrong with the declarations, with the names and with the lists, in no order."""
+        """What is wrong with the declarations, with the names and with the lists, sorted."""
         declared = self._declarations()
-        return [
-            *declared.problems,
-            *declared.selection.problems([distribution.name for distribution, _ in declared.distributions]),
-            *self._find_conflicts(declared),
-        ]
+        return sorted(
+            [
+                *declared.problems,
+                *declared.selection.problems([distribution.name for distribution, _ in declared.distributions]),
+                *self._find_conflicts(declared),
+            ]
+        )
 
-    def find(self, group: str, name: str) -> EntryPoint:
-        """Return the one entry that a name, or a "distribution/name", means.
+    def entry(self, group: str, name: str) -> EntryPoint:
+        """Return who offers a name, or a "distribution/name"; nothing is imported.
 
         Raises:
             UnknownNameError, ConflictError, BlockedError: there is not exactly one.
@@ -143,25 +171,26 @@ class Catalog:
             raise ConflictError(kind=group_noun(group), name=name, offers=tuple(offer.title for offer in offers))
         raise self._missing_error(group, name)
 
-    def add(self, entry: EntryPoint) -> None:
-        """Add an entry by hand; it counts before all others of its name."""
+    def add_entry(self, entry: EntryPoint) -> None:
+        """Add by hand what an entry names, imported only when it is asked for, as that of a distribution is."""
         with self._lock:
             self._added[entry.group, entry.name] = entry
+            self._changes += 1
 
-    def added(self) -> list[EntryPoint]:
-        """Return what was added by hand, in the order in which it was."""
-        with self._lock:
-            return list(self._added.values())
+    @property
+    def changes(self) -> int:
+        """How often something was added, removed or read again: while it stays the same, so do the answers."""
+        return self._changes
 
     @property
     def arguments(self) -> dict[str, list[str] | None]:
-        """The arguments that it was made with, as lists."""
+        """What it was made with, as plain JSON: one made with the same, elsewhere, finds the same distributions."""
         allow, block = (
             names.replace(",", " ").split() if isinstance(names, str) else names for names in (self._allow, self._block)
         )
         return {"allow": allow, "block": block, "path": None if self._path is None else list(self._path)}
 
-    def remove(self, group: str, name: str) -> EntryPoint:
+    def _remove_entry(self, group: str, name: str) -> EntryPoint:
         """Take back what was added by hand, and return it.
 
         Raises:
@@ -169,18 +198,18 @@ class Catalog:
         """
         with self._lock:
             entry = self._added.pop((group, name), None)
+            self._changes += entry is not None
         if entry is not None:
             return entry
+        is_declared = bool(self._declarations().find_offers(group, name))
         raise UnknownNameError(
             kind=f"added {group_noun(group)}",
             name=name,
             known=tuple(sorted(other for of, other in list(self._added) if of == group)),
-            hint="what a distribution offers can only be blocked"
-            if self._declarations().find_offers(group, name)
-            else "",
+            hint="what a distribution offers can only be blocked" if is_declared else "",
         )
 
-    def refuse_taken(self, where: str, group: str, name: str) -> None:
+    def _refuse_taken(self, where: str, group: str, name: str) -> None:
         """Refuse a name that somebody offers already, by hand or in a distribution.
 
         Raises:
@@ -193,12 +222,13 @@ class Catalog:
             problem = f"the name is taken by {by}; give replace=True to use this one instead"
             raise InvalidValueError(where=where, name=name, problem=problem)
 
+    def _read(self) -> _Declarations:
+        return _Declarations(Selection(self._allow, self._block), self._path)
+
     def _declarations(self) -> _Declarations:
         if self._current is None:
             with self._lock:
-                if self._current is None:
-                    self.refresh()
-        assert self._current is not None
+                self._current = self._current or self._read()
         return self._current
 
     def _find_in_distribution(self, group: str, name: str) -> list[EntryPoint]:
@@ -251,18 +281,3 @@ def group_noun(group: str) -> str:
         return "operation"
     # a group that only a plugin knows has a plural for its name too, such as pitstop.databases
     return "action" if group == PLANNERS else group.removeprefix(PREFIX).rpartition(".")[2].removesuffix("s")
-
-
-__all__ = [
-    "CHECKS",
-    "COMMANDS",
-    "HOOKS",
-    "OPERATIONS",
-    "PLANNERS",
-    "RUNNERS",
-    "STORES",
-    "TEMPLATES",
-    "WORKERS",
-    "Catalog",
-    "group_noun",
-]

@@ -334,6 +334,3 @@ def _version_key(version: str) -> tuple[tuple[int, int], ...]:
     words = "".join(letter if letter.isalnum() else " " for letter in spaced).split()
     ranks = [(3, int(word)) if word.isdecimal() else (_WORDS.get(word, 1), 0) for word in words]
     return ((3, int(epoch) if bang and epoch.isdecimal() else 0), *ranks, (0, 0))
-
-
-__all__ = ["Discovery", "EntryPoint", "Problem", "discover", "read_headers"]

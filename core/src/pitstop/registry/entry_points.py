@@ -7,7 +7,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, ClassVar, dataclass_transform
+else:
+    from pitstop.errors import dataclass_transform
 
 #: Only groups that begin with this are Pitstop's; a plugin may have second-level groups of its own below it.
 PREFIX = "pitstop."
@@ -17,17 +19,27 @@ PROBLEM, NOTE = "problem", "note"
 _LONG = 500
 
 
+@dataclass_transform(kw_only_default=True)
 class _Record:
-    """A plain record whose fields are its slots."""
+    """A plain record: what a subclass annotates are its fields, in their order. Costs no import, as attrs does."""
 
-    __slots__: tuple[str, ...] = ()
+    _fields: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        # not inspect.get_annotations: the import of inspect costs more than all of discovery
+        cls._fields = tuple(cls.__annotations__)
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **fields):
+            self.__dict__.update(fields)
 
     def as_dict(self) -> dict[str, str]:
         """Return the fields and their values, for JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self._fields}
 
     def _values(self) -> tuple[Any, ...]:
-        return tuple([getattr(self, name) for name in self.__slots__])
+        return tuple([getattr(self, name) for name in self._fields])
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other._values() == self._values()
@@ -36,7 +48,7 @@ class _Record:
         return hash(self._values())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._fields)})"
 
 
 class EntryPoint(_Record):
@@ -51,17 +63,12 @@ class EntryPoint(_Record):
         location: the entry of `sys.path` where the distribution was found, or the finder that knows it.
     """
 
-    __slots__ = ("group", "name", "target", "distribution", "version", "location")  # noqa: RUF023 in reading order
-
-    def __init__(
-        self, *, group: str, name: str, target: str, distribution: str = "", version: str = "", location: str = ""
-    ) -> None:
-        self.group = group
-        self.name = name
-        self.target = target
-        self.distribution = distribution
-        self.version = version
-        self.location = location
+    group: str
+    name: str
+    target: str
+    distribution: str = ""
+    version: str = ""
+    location: str = ""
 
     __eq__ = _Record.__eq__
 
@@ -79,6 +86,19 @@ class EntryPoint(_Record):
         """Who offers it and where it is, such as "acme-freeze 0.1 (acme_freeze:freeze)"."""
         return f"{self.origin or 'this program'} ({self.target})"
 
+    def problem(self, cause: str, hint: str, severity: str = PROBLEM) -> Problem:
+        """Return a problem of this entry."""
+        return Problem(
+            distribution=self.distribution,
+            version=self.version,
+            where=self.target,
+            group=self.group,
+            name=self.name,
+            cause=cause,
+            hint=hint,
+            severity=severity,
+        )
+
 
 class Problem(_Record):
     """Something that is wrong with what is installed. It costs only the thing that it names.
@@ -86,37 +106,23 @@ class Problem(_Record):
     Args:
         distribution: whose fault it is; "" if no distribution is known.
         version: of the distribution.
-        where: the file, folder or "module:attribute" at fault.
         group: the entry-point group that it concerns; "" if it concerns the whole distribution.
         name: the name within the group; "" if there is none.
+        where: the file, folder or "module:attribute" at fault.
         cause: what is wrong.
         hint: the next step.
         severity: `PROBLEM`, or `NOTE` for what costs nothing that could be used.
     """
 
     # in sorting order
-    __slots__ = ("distribution", "version", "group", "name", "where", "cause", "hint", "severity")  # noqa: RUF023
-
-    def __init__(
-        self,
-        *,
-        cause: str,
-        hint: str,
-        distribution: str = "",
-        version: str = "",
-        where: str = "",
-        group: str = "",
-        name: str = "",
-        severity: str = PROBLEM,
-    ) -> None:
-        self.distribution = distribution
-        self.version = version
-        self.group = group
-        self.name = name
-        self.where = where
-        self.cause = cause
-        self.hint = hint
-        self.severity = severity
+    distribution: str = ""
+    version: str = ""
+    group: str = ""
+    name: str = ""
+    where: str = ""
+    cause: str
+    hint: str
+    severity: str = PROBLEM
 
     def __str__(self) -> str:
         who = f"{self.distribution} {self.version}".rstrip()
@@ -133,7 +139,7 @@ class Problem(_Record):
         return self._values() < other._values()
 
 
-class Distribution:
+class Distribution(_Record):
     """An installed distribution that declares something for Pitstop, or tries to.
 
     Args:
@@ -143,22 +149,11 @@ class Distribution:
         headers: what its metadata say, as pairs of key and value, where they do not lie beside that file.
     """
 
-    __slots__ = ("headers", "location", "name", "version", "where")
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        version: str,
-        location: str,
-        where: str,
-        headers: tuple[tuple[str, str], ...] | None = None,
-    ) -> None:
-        self.name = name
-        self.version = version
-        self.location = location
-        self.where = where
-        self.headers = headers
+    name: str
+    version: str
+    location: str
+    where: str
+    headers: tuple[tuple[str, str], ...] | None = None
 
     def problem(
         self, cause: str, *, group: str = "", name: str = "", hint: str = "", severity: str = PROBLEM
@@ -297,16 +292,3 @@ def _is_undecodable(text: str) -> bool:
 
 def _show(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-__all__ = [
-    "NOTE",
-    "PREFIX",
-    "PROBLEM",
-    "Distribution",
-    "EntryPoint",
-    "Problem",
-    "describe_error",
-    "normalise",
-    "parse_entry_points",
-]

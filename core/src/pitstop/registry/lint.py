@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pitstop.registry.catalog import CHECKS, COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, TEMPLATES, WORKERS
-from pitstop.registry.entry_points import NOTE, PREFIX, PROBLEM, EntryPoint, Problem
+from pitstop.registry.entry_points import NOTE, PREFIX, EntryPoint, Problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,20 +13,6 @@ _KNOWN = (WORKERS, PLANNERS, HOOKS, RUNNERS, STORES, COMMANDS, TEMPLATES, CHECKS
 _OPERATIONS = OPERATIONS.removeprefix(PREFIX).rstrip(".")
 #: How close a group must be to a known one to be told to be wrong: a letter or two off, and no word of its own.
 _CLOSE = 0.85
-
-
-def entry_problem(entry: EntryPoint, cause: str, hint: str, severity: str = PROBLEM) -> Problem:
-    """Return a problem that names an entry and its distribution."""
-    return Problem(
-        distribution=entry.distribution,
-        version=entry.version,
-        where=entry.target,
-        group=entry.group,
-        name=entry.name,
-        cause=cause,
-        hint=hint,
-        severity=severity,
-    )
 
 
 def find_unused_entry_points(
@@ -45,15 +31,15 @@ def find_unused_entry_points(
     suspects = _find_misspelt_groups(entries)
     for entry in entries:
         if entry.group in suspects:
-            yield entry_problem(entry, f"nothing reads the group {entry.group!r}", suspects[entry.group])
+            yield entry.problem(f"nothing reads the group {entry.group!r}", suspects[entry.group])
         elif entry.group.startswith(OPERATIONS):
             worker_type = entry.group.removeprefix(OPERATIONS)
             if worker_type in off and worker_type not in worker_types:
                 cause = f"the worker type {worker_type!r} is switched off by {off[worker_type]}"
-                yield entry_problem(entry, cause, "nothing, if that is meant", NOTE)
+                yield entry.problem(cause, "nothing, if that is meant", NOTE)
             elif worker_type not in worker_types:
                 hint = suggest(worker_type, worker_types) or "install the package that does"
-                yield entry_problem(entry, f"no installed plugin offers the worker type {worker_type!r}", hint)
+                yield entry.problem(f"no installed plugin offers the worker type {worker_type!r}", hint)
 
 
 def _find_misspelt_groups(entries: Iterable[EntryPoint]) -> dict[str, str]:

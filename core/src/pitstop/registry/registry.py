@@ -1,55 +1,40 @@
 """`Registry`: workers, operations, planners and the rest by name, loaded when they are asked for, or added by hand.
 
-Owns what has been loaded and what failed to load. How declarations are read is in `discovery`, which entry a name
-means in `catalog`, how an entry becomes a thing in `loading`. Listing imports no plugin and nothing heavy.
+How declarations are read is in `discovery`, which entry a name means in `catalog`, how an entry is loaded in `loading`,
+what is made of it in `building`. Listing imports no plugin and nothing heavy.
 """
 
 from __future__ import annotations
 
-from _thread import RLock
-
 from pitstop.callables import call_fault
 from pitstop.errors import InvalidValueError, PluginError
 from pitstop.errors.hints import telling
-from pitstop.registry.catalog import (
-    CHECKS,
-    COMMANDS,
-    HOOKS,
-    OPERATIONS,
-    PLANNERS,
-    RUNNERS,
-    STORES,
-    TEMPLATES,
-    WORKERS,
-    Catalog,
-    group_noun,
-)
-from pitstop.registry.entry_points import Distribution, EntryPoint, Problem
-from pitstop.registry.lint import entry_problem, find_unused_entry_points
-from pitstop.registry.loading import (
-    LazyPlugin,
-    PluginTypeError,
+from pitstop.registry.building import (
     build_operation,
     build_worker,
-    check_callable,
-    check_runner,
     describe_target,
+    find_builder,
     give_lookup,
+    hook_plugin_name,
     instantiate_worker,
+    keep_loaded,
     planner_with_lookup,
 )
-from pitstop.secrets.masking import mask
+from pitstop.registry.catalog import CHECKS, COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, WORKERS, Catalog
+from pitstop.registry.entry_points import EntryPoint, Problem
+from pitstop.registry.lint import find_unused_entry_points
+from pitstop.registry.loading import Loader, PluginTypeError, plugin_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from pitstop.contracts import JobStore, Planner, Runner, Worker
     from pitstop.operations import Operation
 
 
-class Registry:
+class Registry(Catalog):
     """Finds workers, operations, planners, runners, stores and commands by name, and loads one when it is asked for.
 
     The declarations are read once, at the first question. A name that two distributions offer must be asked for as
@@ -69,63 +54,13 @@ class Registry:
         block: Iterable[str] | None = None,
         path: Sequence[str] | None = None,
     ) -> None:
-        self._catalog = Catalog(allow=allow, block=block, path=path)
-        self._lock = RLock()
-        self._plugins: dict[EntryPoint, LazyPlugin] = {}
-        self._failures: dict[EntryPoint, Problem] = {}
-        self._changes = 0
-        self._cache: dict[tuple[str, str], tuple[int, Any]] = {}
-
-    # -- what there is ------------------------------------------------------------------------------------------------
+        super().__init__(allow=allow, block=block, path=path)
+        self._loader = Loader()
 
     def refresh(self) -> None:
         """Read the declarations again, and the environment's lists. What has been loaded stays as it was imported."""
-        import importlib
-
-        importlib.invalidate_caches()
-        self._catalog.refresh()
-        self._failures.clear()
-        self._changes += 1
-
-    def entries(self, group: str | None = None) -> list[EntryPoint]:
-        """Return what may be used, sorted by group, name and distribution; nothing is imported.
-
-        Args:
-            group: only what this group offers.
-
-        Returns:
-            Entries; those added by hand have the distribution "".
-        """
-        return self._catalog.entries(group)
-
-    @property
-    def blocked(self) -> list[tuple[EntryPoint, str]]:
-        """What may not be used, sorted, each with the rule against it, such as "PITSTOP_BLOCK=bad-plug"."""
-        return self._catalog.blocked()
-
-    def names(self, group: str) -> list[str]:
-        """Return the names that a group offers, sorted; nothing is imported."""
-        return self._catalog.names(group)
-
-    def worker_types(self) -> list[str]:
-        """Return the job types that have a worker, sorted; nothing is imported."""
-        return self.names(WORKERS)
-
-    def operation_names(self, worker_type: str) -> list[str]:
-        """Return the names of the operations of a worker type, sorted; nothing is imported."""
-        return self.names(OPERATIONS + worker_type)
-
-    def planner_names(self) -> list[str]:
-        """Return the actions that have a planner, sorted; nothing is imported."""
-        return self.names(PLANNERS)
-
-    def has(self, group: str, name: str) -> bool:
-        """Whether a group offers a name; nothing is imported."""
-        return self._catalog.has(group, name)
-
-    def distributions(self) -> list[tuple[Distribution, str | None]]:
-        """Return who offers anything, or tries to, sorted, each with the rule against it, if there is one."""
-        return self._catalog.distributions()
+        super().refresh()
+        self._loader.failures.clear()
 
     # -- one of them --------------------------------------------------------------------------------------------------
 
@@ -145,29 +80,15 @@ class Registry:
             BlockedError: only distributions that are switched off offer it.
             PluginError: it cannot be imported; the next call tries again.
         """
-        return self._load(self._catalog.find(group, name))
-
-    def entry(self, group: str, name: str) -> EntryPoint:
-        """Return who offers a name, or a "distribution/name"; nothing is imported.
-
-        Raises:
-            UnknownNameError, ConflictError, BlockedError: there is not exactly one.
-        """
-        return self._catalog.find(group, name)
+        entry = self.entry(group, name)
+        # where nothing is built, what was loaded is the whole
+        return self._loader.load(entry, keep_loaded if self._builder(group) is keep_loaded else None)
 
     def fault(self, group: str, name: str, cause: str) -> PluginError:
         """Return the error that says what is wrong with something that was loaded and then did not do what it must."""
-        entry = self._catalog.find(group, name)
-        return PluginError(
-            kind=group_noun(group),
-            name=name,
-            distribution=entry.distribution,
-            version=entry.version,
-            target=entry.target,
-            cause=cause,
-            once_loaded=True,
-            hint=telling(entry.distribution) if entry.distribution else "",
-        )
+        entry = self.entry(group, name)
+        hint = telling(entry.distribution) if entry.distribution else ""
+        return plugin_error(entry, cause, hint=hint, once_loaded=True)
 
     def worker(self, worker_type: str) -> Worker:
         """Return the worker of a job type: one instance for every call, made without arguments.
@@ -175,7 +96,7 @@ class Registry:
         Raises:
             UnknownNameError, ConflictError, BlockedError, PluginError: as `load`, also when it is no worker.
         """
-        worker: Worker = self._resolve_cached(WORKERS, worker_type)
+        worker: Worker = self._resolve(WORKERS, worker_type)
         return worker
 
     def operation(self, worker_type: str, name: str) -> Operation:
@@ -184,26 +105,26 @@ class Registry:
         Raises:
             UnknownNameError, ConflictError, BlockedError, PluginError: as `load`, also when it can be no operation.
         """
-        operation: Operation = self._resolve_cached(OPERATIONS + worker_type, name)
+        operation: Operation = self._resolve(OPERATIONS + worker_type, name)
         return operation
 
     def planner(self, action: str) -> Planner:
         """Return the planner of an action, with this registry as its `lookup` if it takes one. Raises as `load`."""
-        return planner_with_lookup(self._resolve(self._catalog.find(PLANNERS, action)), self)
+        return planner_with_lookup(self._resolve(PLANNERS, action), self)
 
     def runner(self, name: str) -> Callable[..., Runner]:
         """Return the class of a runner. Raises as `load`."""
-        runner: Callable[..., Runner] = self._resolve(self._catalog.find(RUNNERS, name))
+        runner: Callable[..., Runner] = self._resolve(RUNNERS, name)
         return runner
 
     def store(self, scheme: str) -> Callable[[str], JobStore]:
         """Return the function that opens job stores of a URL scheme. Raises as `load`."""
-        opener: Callable[[str], JobStore] = self._resolve(self._catalog.find(STORES, scheme))
+        opener: Callable[[str], JobStore] = self._resolve(STORES, scheme)
         return opener
 
     def command(self, name: str) -> Any:
         """Return the click command of a name. Raises as `load`."""
-        return self._resolve(self._catalog.find(COMMANDS, name))
+        return self._resolve(COMMANDS, name)
 
     def hook_plugins(self) -> list[tuple[str, object]]:
         """Load every plugin with hooks.
@@ -212,14 +133,10 @@ class Registry:
             Each with a name of its own, "distribution/name" or that of one added by hand, sorted as `entries`. One that
             cannot be loaded is left out and is in `problems`.
         """
-        plugins: list[tuple[str, object]] = []
-        for entry in self.entries(HOOKS):
-            try:
-                loaded = self._resolve(entry)
-            except PluginError:
-                continue  # _resolve has noted it
-            plugins.append((f"{entry.distribution}/{entry.name}".lstrip("/"), loaded))
-        return plugins
+        return [
+            (f"{entry.distribution}/{entry.name}".lstrip("/"), plugin)
+            for entry, plugin in self._build_usable(self.entries(HOOKS))
+        ]
 
     # -- what is wrong ------------------------------------------------------------------------------------------------
 
@@ -230,7 +147,7 @@ class Registry:
         Declarations that cannot be read, names in conflict, lists that name nobody, and what failed to load. Blocked
         distributions have no problems.
         """
-        return sorted([*self._catalog.problems(), *list(self._failures.values())])
+        return sorted([*super().problems, *list(self._loader.failures.values())])
 
     def check(self) -> list[Problem]:
         """Load and check everything that may be used; one that is broken costs only itself.
@@ -238,11 +155,8 @@ class Registry:
         Returns:
             All problems, as `problems`, and operations of a worker type that nobody offers.
         """
-        for entry in self.entries():
-            try:
-                self._resolve(entry)
-            except PluginError:
-                continue  # _resolve has noted it
+        for _ in self._build_usable(self.entries()):
+            pass  # what fails is noted
         return sorted([*self.problems, *self.unused_entry_points()])
 
     def unused_entry_points(self) -> list[Problem]:
@@ -362,7 +276,7 @@ class Registry:
         fault = find_fault(plugin)
         if fault is not None:
             raise InvalidValueError(where="add_hooks", name="plugin", problem=f"{plugin!r}: {fault}")
-        self._add("add_hooks", HOOKS, _hook_plugin_name(plugin), plugin, plugin, replace=replace)
+        self._add("add_hooks", HOOKS, hook_plugin_name(plugin), plugin, plugin, replace=replace)
 
     def remove_hooks(self, plugin: object) -> None:
         """Take back what `add_hooks` added.
@@ -370,89 +284,35 @@ class Registry:
         Raises:
             UnknownNameError: it was not added.
         """
-        self._remove(HOOKS, _hook_plugin_name(plugin))
-
-    # -- for another process ------------------------------------------------------------------------------------------
-
-    @property
-    def changes(self) -> int:
-        """How often something was added, removed or read again: while it stays the same, so do the answers."""
-        return self._changes
-
-    @property
-    def arguments(self) -> dict[str, list[str] | None]:
-        """What it was made with, as plain JSON: one made with the same, elsewhere, finds the same distributions."""
-        return self._catalog.arguments
+        self._remove(HOOKS, hook_plugin_name(plugin))
 
     def added(self) -> list[tuple[EntryPoint, Any]]:
         """Return what was added by hand: the entry of each, and the thing as it was given."""
         with self._lock:
-            return [(entry, self._plugins[entry].load()) for entry in self._catalog.added()]
-
-    def add_entry(self, entry: EntryPoint) -> None:
-        """Add by hand what an entry names, imported only when it is asked for, as that of a distribution is."""
-        with self._lock:
-            self._catalog.add(entry)
-            self._changes += 1
+            return [(entry, self._loader.load(entry)) for entry in self._added.values()]
 
     # -- within -------------------------------------------------------------------------------------------------------
 
-    def _plugin(self, entry: EntryPoint) -> LazyPlugin:
-        plugin = self._plugins.get(entry)
-        return plugin or self._plugins.setdefault(entry, LazyPlugin(entry, group_noun(entry.group)))
+    def _resolve(self, group: str, name: str) -> Any:
+        return self._loader.load(self.entry(group, name), self._builder(group))
 
-    def _load(self, entry: EntryPoint) -> Any:
-        # of what is built too, having been loaded does not yet mean that nothing is wrong
-        whole = self._builder(entry.group) is _keep_loaded
-        return self._call_noting_failure(entry, self._plugin(entry).load, whole=whole)
-
-    def _resolve(self, entry: EntryPoint) -> Any:
-        builder = self._builder(entry.group)
-        return self._call_noting_failure(entry, lambda: self._plugin(entry).build(builder), whole=True)
-
-    def _resolve_cached(self, group: str, name: str) -> Any:
-        """Return what was built before under a name, unless anything has changed: each job asks twice."""
-        found = self._cache.get((group, name))
-        if found is not None and found[0] == self._changes:
-            return found[1]
-        changes = self._changes  # before the look-up: what changes meanwhile makes the answer old
-        built = self._resolve(self._catalog.find(group, name))
-        self._cache[group, name] = changes, built
-        return built
-
-    def _call_noting_failure(self, entry: EntryPoint, function: Callable[[], Any], *, whole: bool) -> Any:
-        """Call what loads an entry; note its failure among the problems, and strike it out once the whole succeeds."""
-        try:
-            value = function()
-        except PluginError as error:
-            self._failures[entry] = entry_problem(entry, mask(error.cause), error.step)
-            raise
-        if whole and self._failures:
-            self._failures.pop(entry, None)
-        return value
+    def _build_usable(self, entries: Iterable[EntryPoint]) -> Iterator[tuple[EntryPoint, Any]]:
+        """Yield what is used of each entry; one that cannot be had is left out, and the loader has noted it."""
+        for entry in entries:
+            try:
+                yield entry, self._loader.load(entry, self._builder(entry.group))
+            except PluginError:
+                continue
 
     def _builder(self, group: str) -> Callable[[EntryPoint, Any], Any]:
         if group == WORKERS:
             return self._build_worker
-        if group.startswith(OPERATIONS):
-            return build_operation
-        if group == RUNNERS:
-            return check_runner
-        if group in (PLANNERS, STORES, COMMANDS, TEMPLATES, CHECKS):
-            return check_callable
-        if group == HOOKS:
-            return _check_hook_plugin
-        return self._run_checks if self.has(CHECKS, group) else _keep_loaded
+        return find_builder(group) or (self._run_checks if self.has(CHECKS, group) else keep_loaded)
 
     def _run_checks(self, entry: EntryPoint, loaded: Any) -> Any:
         """Return what was loaded, after the checks that plugins offer for its group."""
-        for offered in self.entries(CHECKS):
-            if offered.name != entry.group:
-                continue
-            try:
-                check = self._resolve(offered)
-            except PluginError:
-                continue  # _resolve has noted it; that is no fault of what it should check
+        offered = [check for check in self.entries(CHECKS) if check.name == entry.group]
+        for _, check in self._build_usable(offered):
             try:
                 check(entry.name, loaded, self)
             except (TypeError, ValueError) as error:
@@ -470,62 +330,24 @@ class Registry:
             if not replace:
                 if self._is_declared(entry, thing):
                     return  # a module that adds what its own distribution declares adds nothing
-                self._catalog.refuse_taken(where, group, name)
+                self._refuse_taken(where, group, name)
             if group == WORKERS:
                 give_lookup(built, self)
-            self._plugins[entry] = LazyPlugin(entry, group_noun(group), loaded=thing, built=built)
-            self._catalog.add(entry)
-            self._changes += 1
+            self._loader.add(entry, thing, built)
+            self.add_entry(entry)
 
     def _is_declared(self, entry: EntryPoint, thing: Any) -> bool:
         if not hasattr(thing, "__qualname__"):
             return False  # an object has what its class may not have
-        same = [offer for offer in self._catalog.entries(entry.group) if offer.name == entry.name]
+        same = [offer for offer in self.entries(entry.group) if offer.name == entry.name]
         return bool(same) and all(offer.distribution and offer.target == entry.target for offer in same)
 
     def _remove(self, group: str, name: str) -> None:
         with self._lock:
-            self._plugins.pop(self._catalog.remove(group, name), None)
-            self._changes += 1
-
-
-def _keep_loaded(_entry: EntryPoint, loaded: Any) -> Any:
-    return loaded
-
-
-def _check_hook_plugin(_entry: EntryPoint, loaded: Any) -> Any:
-    from pitstop.contracts.hooks import find_fault
-
-    fault = find_fault(loaded)
-    if fault is not None:
-        raise PluginTypeError(fault)
-    return loaded
-
-
-def _hook_plugin_name(plugin: object) -> str:
-    named = plugin if hasattr(plugin, "__qualname__") or hasattr(plugin, "__spec__") else type(plugin)
-    name: str = getattr(named, "__name__", type(plugin).__name__)
-    # two objects of one class, and two classes of one name, are two plugins; a module is known by its name
-    return name if hasattr(plugin, "__spec__") else f"{name}-{id(plugin):x}"
+            self._loader.remove(self._remove_entry(group, name))
 
 
 def _check_name(where: str, argument: str, name: str) -> str:
     if not isinstance(name, str) or not name:
         raise InvalidValueError(where=where, name=argument, problem=f"{name!r} is not a name")
     return name
-
-
-__all__ = [
-    "CHECKS",
-    "COMMANDS",
-    "HOOKS",
-    "OPERATIONS",
-    "PLANNERS",
-    "RUNNERS",
-    "STORES",
-    "TEMPLATES",
-    "WORKERS",
-    "EntryPoint",
-    "Problem",
-    "Registry",
-]

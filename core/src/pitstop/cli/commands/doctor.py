@@ -13,7 +13,7 @@ from platform import python_version
 import click
 
 from pitstop import __version__
-from pitstop.cli import FAILED, formatting
+from pitstop.cli import FAILED, printing
 from pitstop.cli.app import BUILT_IN
 from pitstop.cli.options import Duration, json_option
 from pitstop.registry.catalog import group_noun
@@ -61,7 +61,7 @@ def doctor(distributions: tuple[str, ...], verbose: bool, timeout: float, as_jso
     )
     _show_progress(None)
     if as_json:
-        formatting.print_json(report.as_dict())
+        printing.print_json(report.as_dict())
     else:
         _print(report, verbose=verbose)
     return FAILED if report.problems else 0
@@ -115,7 +115,7 @@ def _print_distributions(distributions: list[DistributionReport], troubled: set[
         room = shutil.get_terminal_size().columns - sum(max(len(row[n]) for row in rows) for n in (0, 1)) - 14
         header = ("DISTRIBUTION", "", "IMPORT", "OFFERS")
         wide = 4 if room >= _ROOM else 3
-        formatting.table(header[:wide], [(*row[:3], _shorten(row[3], room))[:wide] for row in rows])
+        printing.print_table(header[:wide], [(*row[:3], _shorten(row[3], room))[:wide] for row in rows])
     left_out = len(distributions) - len(shown)
     if left_out:
         click.echo(f"... and {left_out:,} that work and took less time to import; --verbose lists them all")

@@ -16,7 +16,7 @@ from typing import Any
 import click
 from attrs import frozen
 
-from pitstop.cli import COMPLETED, FAILED, formatting, say
+from pitstop.cli import COMPLETED, FAILED, printing, say
 from pitstop.errors import PitstopError, UnknownNameError
 from pitstop.operations import Operation, Parameter
 from pitstop.operations.docstrings import docstring_of
@@ -187,9 +187,9 @@ def print_explanations(name: str, worker: str | None, *, as_json: bool, json_sch
     """
     explanations, errors = explain(Registry(), name, worker=worker)
     if json_schema:
-        formatting.print_json(_one(name, explanations).operation.json_schema())
+        printing.print_json(_one(name, explanations).operation.json_schema())
     elif as_json:
-        formatting.print_json([explanation.as_dict() for explanation in explanations])
+        printing.print_json([explanation.as_dict() for explanation in explanations])
     else:
         click.echo("\n\n".join("\n".join(_lines(explanation)) for explanation in explanations))
     for error in errors:

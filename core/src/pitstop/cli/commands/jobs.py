@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 import click
 
-from pitstop.cli import COMPLETED, FAILED, formatting, job_text
+from pitstop.cli import COMPLETED, FAILED, job_text, printing
 from pitstop.cli.options import Duration, json_option, open_store_for_reading, run_options, store_option
 from pitstop.cli.session import (
     Settings,
@@ -62,7 +63,7 @@ def list_jobs(
         roots=not everything,
         limit=limit + 1,
     )
-    with _opened(store) as opened:
+    with closing(open_store_for_reading(store)) as opened:
         records = opened.select(query)
         more, records = len(records) > limit, records[:limit]
         # counting takes ten times as long as a page where there are a million jobs, so that only programs are told
@@ -73,13 +74,13 @@ def list_jobs(
     if as_json:
         shown = [job_text.record_document(record, waits.get(record.id)) for record in records]
         document = {"total": total, "jobs": shown}
-        formatting.print_json({**document, "unreadable": [job_text.unreadable_document(each) for each in bad]})
+        printing.print_json({**document, "unreadable": [job_text.unreadable_document(each) for each in bad]})
         return
     job_text.say_unreadable(bad)
     if not records:
         click.echo("No such job has been recorded." if statuses or types else "No job has been recorded yet.")
         return
-    formatting.table(("ID", "STATUS", "NAME", "CREATED", "TOOK", ""), [_row(record, waits) for record in records])
+    printing.print_table(("ID", "STATUS", "NAME", "CREATED", "TOOK", ""), [_row(record, waits) for record in records])
     if more:
         click.echo("there are more; --limit shows them")
     say_left_behind(orphans)
@@ -91,7 +92,7 @@ def list_jobs(
 @json_option
 def show(job_id: str, store: str | None, as_json: bool) -> None:
     """Show a job and all below it: status, result, warnings, errors."""
-    with _opened(store) as opened:
+    with closing(open_store_for_reading(store)) as opened:
         record = resolve(opened, job_id)
         whole = JobQuery(correlation_id=record.job.correlation_id, oldest_first=True, limit=None)
         tree, bad = opened.select(whole), opened.unreadable(whole)
@@ -99,7 +100,7 @@ def show(job_id: str, store: str | None, as_json: bool) -> None:
     if as_json:
         own = job_text.record_document(record, waits.get(record.id))
         document = {"job": own, "jobs": [job_text.record_document(each, waits.get(each.id)) for each in tree]}
-        formatting.print_json({**document, "unreadable": [job_text.unreadable_document(each) for each in bad]})
+        printing.print_json({**document, "unreadable": [job_text.unreadable_document(each) for each in bad]})
         return
     job_text.say_unreadable(bad)
     for line in job_text.tree_lines(record, tree, waits=waits):
@@ -115,7 +116,7 @@ def show(job_id: str, store: str | None, as_json: bool) -> None:
 @json_option
 def logs(job_id: str, store: str | None, as_json: bool) -> None:
     """Show the log of a job; of a root, the log of its whole tree in order of time. With --json, one object a line."""
-    with _opened(store) as opened:
+    with closing(open_store_for_reading(store)) as opened:
         record = resolve(opened, job_id)
         for line in opened.lines(record.id, tree=record.job.parent_id is None):
             click.echo(line_as_json(line) if as_json else as_text(line))
@@ -132,7 +133,7 @@ def history(job_id: str, store: str | None, as_json: bool) -> None:
     """
     import json
 
-    with _opened(store) as opened:
+    with closing(open_store_for_reading(store)) as opened:
         record = resolve(opened, job_id)
         root = record.job.parent_id is None
         tree = opened.select(JobQuery(correlation_id=record.id, limit=None)) if root else [record]
@@ -190,7 +191,7 @@ def rescue(**settings: Any) -> int:
                     break
         runs = [RunResult.of(orchestrator.store, root.id) for root in ended]
         if chosen.as_json:
-            formatting.print_json(job_text.rescue_document(found, runs))
+            printing.print_json(job_text.rescue_document(found, runs))
         for run in () if chosen.as_json else runs:
             show_run(run)
             say_where(run.record, orchestrator, chosen)
@@ -208,7 +209,7 @@ def rescue(**settings: Any) -> int:
 def purge(older_than: float, statuses: tuple[str, ...], store: str | None) -> None:
     """Remove the records and logs of trees that ended long ago."""
     chosen = [JobStatus(name) for name in statuses or ENDED]
-    with _opened(store) as opened:
+    with closing(open_store_for_reading(store)) as opened:
         removed = opened.purge(before=time.time() - older_than, statuses=chosen)
     click.echo(f"{count_noun(removed, 'job')} removed")
 
@@ -228,26 +229,13 @@ def resolve(store: JobStore, prefix: str) -> JobRecord:
     return store.get(prefix if prefix in matches else matches[0])
 
 
-class _opened:  # noqa: N801 - reads as a function where it is used
-    """A context manager that opens the user's store and closes it."""
-
-    def __init__(self, url: str | None) -> None:
-        self._store = open_store_for_reading(url)
-
-    def __enter__(self) -> JobStore:
-        return self._store
-
-    def __exit__(self, *_: object) -> None:
-        self._store.close()
-
-
 def _row(record: JobRecord, waits: Mapping[str, Wait]) -> tuple[str, ...]:
     first_line = one_line((record.error.message.splitlines() or [""])[0]) if record.error else ""
     ended_badly = record.status in (JobStatus.FAILED, JobStatus.CANCELLED)
     told = first_line if ended_badly and first_line else job_text.summary(record, waits.get(record.id))
     return (
         record.id,
-        formatting.status(record.status.value),
+        printing.colour_status(record.status.value),
         one_line(record.job.name),
         moment_text(record.created_at, seconds=True),
         time_text(record.seconds),

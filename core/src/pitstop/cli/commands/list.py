@@ -7,7 +7,7 @@ from itertools import groupby
 
 import click
 
-from pitstop.cli import COMPLETED, formatting
+from pitstop.cli import COMPLETED, printing
 from pitstop.cli.options import RegisteredName, json_option
 from pitstop.cli.source import describe
 from pitstop.registry.catalog import OPERATIONS, PLANNERS, WORKERS
@@ -27,12 +27,12 @@ def workers(as_json: bool) -> None:
     registry = Registry()
     entries = [*registry.entries(WORKERS), *registry.entries(PLANNERS)]
     if as_json:
-        formatting.print_json_lines([_document(entry) for entry in entries])
+        printing.print_json_lines([_document(entry) for entry in entries])
         return
     kinds = {WORKERS: "worker type", PLANNERS: "action"}
     rows = [(entry.name, kinds[entry.group], entry.origin) for entry in entries]
     if rows:
-        formatting.table(("NAME", "KIND", "DISTRIBUTION"), rows)
+        printing.print_table(("NAME", "KIND", "DISTRIBUTION"), rows)
     else:
         click.echo("No plugin offers a worker type. Install one.")
     _warn(registry)
@@ -69,10 +69,10 @@ def operations(name: str | None, worker: str | None, as_json: bool, json_schema:
         if entry.group == group or (group == OPERATIONS and entry.group.startswith(group))
     ]
     if as_json:
-        formatting.print_json_lines([{**_document(e), "worker": e.group.removeprefix(OPERATIONS)} for e in entries])
+        printing.print_json_lines([{**_document(e), "worker": e.group.removeprefix(OPERATIONS)} for e in entries])
         return COMPLETED
     if entries:
-        formatting.print_sections(
+        printing.print_sections(
             (f"Operations of {one_line(offered.removeprefix(OPERATIONS))}", describe(list(of_group), _LONGEST_SUMMARY))
             for offered, of_group in groupby(entries, key=lambda entry: entry.group)
         )
@@ -92,7 +92,7 @@ def plugins(as_json: bool) -> None:
         by_distribution.setdefault((entry.distribution, entry.version), []).append(entry)
     found = sorted(by_distribution.items())
     if as_json:
-        formatting.print_json_lines(
+        printing.print_json_lines(
             {
                 "plugins": [
                     {"distribution": name, "version": version, "offers": [_document(entry) for entry in entries]}
@@ -104,7 +104,7 @@ def plugins(as_json: bool) -> None:
         )
         return
     if found:
-        formatting.print_sections((one_line(entries[0].origin), _offers(entries)) for _, entries in found)
+        printing.print_sections((one_line(entries[0].origin), _offers(entries)) for _, entries in found)
     else:
         click.echo("No plugin is installed.")
     for entry, rule in registry.blocked:

@@ -241,6 +241,3 @@ class _Child:
         last = f"; its last words: {mask(said)}" if said else ""
         hangs = self._process.exit_code is None
         return (f"did not end within {self._limit:g} s" if hangs else self._process.ending) + last
-
-
-__all__ = ["LIMIT", "ImportResult", "ProbeError", "probe"]

@@ -19,7 +19,6 @@ from pitstop.registry.catalog import COMMANDS
 from pitstop.registry.doctor.prober import LIMIT, ImportResult, probe
 from pitstop.registry.doctor.requirements import Requirements, read_requirements
 from pitstop.registry.entry_points import NOTE, PROBLEM, Distribution, EntryPoint, Problem, normalise
-from pitstop.registry.lint import entry_problem
 from pitstop.registry.registry import Registry
 
 
@@ -178,7 +177,7 @@ def _is_hidden(entry: EntryPoint, commands: Container[str]) -> bool:
 def _hidden_command_problem(entry: EntryPoint) -> Problem:
     full = f"'pitstop {entry.distribution}/{entry.name}'"
     cause = f"'pitstop {entry.name}' is the built-in command; this one is reached only as {full}"
-    return entry_problem(entry, cause, f"tell the makers of {entry.distribution} to give it another name")
+    return entry.problem(cause, f"tell the makers of {entry.distribution} to give it another name")
 
 
 def _report_distribution(
@@ -202,8 +201,5 @@ def _list_findings(result: ImportResult) -> list[Problem]:
     """Return what is wrong with an entry, or what is worth knowing of its import."""
     # also of one that is broken: it may be the reason why others are
     works = "" if result.cause else "; it works all the same"
-    notes = [entry_problem(result.entry, note, f"tell its makers{works}", NOTE) for note in result.notes]
-    return [*notes, entry_problem(result.entry, result.cause, result.hint)] if result.cause else notes
-
-
-__all__ = ["DistributionReport", "DoctorReport", "run_doctor"]
+    notes = [result.entry.problem(note, f"tell its makers{works}", NOTE) for note in result.notes]
+    return [*notes, result.entry.problem(result.cause, result.hint)] if result.cause else notes

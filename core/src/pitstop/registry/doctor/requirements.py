@@ -112,6 +112,3 @@ def _make_problem(distribution: Distribution, cause: str, hint: str, severity: s
     problem = distribution.problem(cause, hint=hint, severity=severity)
     problem.where = os.path.dirname(distribution.where)  # its metadata, of which the declarations are one file
     return problem
-
-
-__all__ = ["Requirements", "read_requirements"]

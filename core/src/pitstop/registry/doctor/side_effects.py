@@ -97,6 +97,3 @@ def _is_kept_in_order(now: list[Any], before: list[Any]) -> bool:
     """Whether everything that was there still is, in its order; what was added may stand between."""
     rest = iter(now)
     return all(any(item is kept or item == kept for item in rest) for kept in before)
-
-
-__all__ = ["ProcessState"]

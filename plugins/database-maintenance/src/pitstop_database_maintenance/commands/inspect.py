@@ -11,8 +11,8 @@ import click
 
 import pitstop
 from pitstop.cli import COMPLETED, FAILED, say
-from pitstop.cli.formatting import print_json
 from pitstop.cli.options import json_option
+from pitstop.cli.printing import print_json
 from pitstop_database_maintenance.commands.history_option import found_history, known_copies
 from pitstop_database_maintenance.commands.options import databases_argument, exclude_option, looking_options
 from pitstop_database_maintenance.commands.targets import expand

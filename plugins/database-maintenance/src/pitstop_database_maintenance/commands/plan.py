@@ -9,8 +9,8 @@ import click
 
 import pitstop
 from pitstop.cli import COMPLETED, FAILED
-from pitstop.cli.formatting import print_json
 from pitstop.cli.options import json_option
+from pitstop.cli.printing import print_json
 from pitstop_database_maintenance.commands.hints import OperationsCommand, find_databases
 from pitstop_database_maintenance.commands.history_option import opened_history
 from pitstop_database_maintenance.commands.options import (

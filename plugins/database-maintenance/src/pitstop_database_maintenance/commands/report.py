@@ -35,7 +35,7 @@ def report(
 
     from pitstop import Registry
     from pitstop.cli import COMPLETED, FAILED
-    from pitstop.cli.formatting import print_json
+    from pitstop.cli.printing import print_json
     from pitstop.text import size_text
     from pitstop.text.escaping import one_line, printable
     from pitstop_database_maintenance.commands.history_option import found_history

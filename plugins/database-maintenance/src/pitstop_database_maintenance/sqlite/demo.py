@@ -18,8 +18,8 @@ import click
 from attrs import frozen
 
 from pitstop import RunResult
-from pitstop.cli.formatting import table
 from pitstop.cli.options import run_options
+from pitstop.cli.printing import print_table
 from pitstop.cli.session import Settings, run_request, show_run
 from pitstop.errors import InvalidValueError
 from pitstop.text import count_noun, size_text, time_text
@@ -166,7 +166,7 @@ def _show_change(before: Look, after: Look) -> None:
         ("query plan *", before.indexes, after.indexes),
         ("query time *", seconds_text(before.query_seconds), seconds_text(after.query_seconds)),
     ]
-    table(("", "BEFORE", "AFTER"), rows)
+    print_table(("", "BEFORE", "AFTER"), rows)
     click.echo(click.style(f"* {QUERY}", dim=True))
 
 

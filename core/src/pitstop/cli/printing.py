@@ -23,7 +23,7 @@ COLOURS = {
 LONGEST_CELL = 2000
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under headings, each column as wide as its widest cell. The last one is not padded."""
     lines = [tuple(headings), *(tuple(map(_cell, row)) for row in rows)]
     lengths = [[_width(cell) for cell in line] for line in lines]
@@ -96,6 +96,6 @@ def print_json_lines(document: list[Any] | dict[str, list[Any]]) -> None:
         click.echo(json_text("{" + ",\n".join(f'"{key}": {lines(value)}' for key, value in document.items()) + "}"))
 
 
-def status(name: str) -> str:
+def colour_status(name: str) -> str:
     """Return a status in its colour."""
     return click.style(name, fg=COLOURS.get(name))
