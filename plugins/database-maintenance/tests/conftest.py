@@ -197,8 +197,8 @@ def opened(context: FakeContext) -> Iterator[Callable[..., SQLiteDatabase]]:
     yield open_database
     for manager, database in reversed(opened):
         if database.in_transaction:  # a test may leave one open on purpose, and have told it to stop
-            database._statements.connection.set_progress_handler(None, 0)
-            database._statements.connection.rollback()
+            database._connection.set_progress_handler(None, 0)
+            database._connection.rollback()
         manager.__exit__(None, None, None)
 
 

@@ -21,14 +21,17 @@ from pitstop_database_maintenance.databases.traits import UNKNOWN, OperationTrai
 from pitstop_database_maintenance.databases.urls import absolute_path, file_identity, parse
 from pitstop_database_maintenance.history import DatabaseHistory
 from pitstop_database_maintenance.sqlite.connection import sound_files
-from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
+from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection, keep_log
 from pitstop_database_maintenance.sqlite.connection.likeness import is_part, was_database
-from pitstop_database_maintenance.sqlite.connection.log_guard import LogGuard
 from pitstop_database_maintenance.sqlite.connection.on_connect import Setup
-from pitstop_database_maintenance.sqlite.connection.opening import database_path, find_database, open_connection
+from pitstop_database_maintenance.sqlite.connection.opening import (
+    database_path,
+    find_database,
+    open_connection,
+    resolve_link,
+)
 from pitstop_database_maintenance.sqlite.connection.options import KNOWN, Options
 from pitstop_database_maintenance.sqlite.connection.temporary_files import left_in_wal_mode, sweep
-from pitstop_database_maintenance.sqlite.connection.uri import behind_link
 from pitstop_database_maintenance.sqlite.guards.admission import check_file
 from pitstop_database_maintenance.sqlite.guards.damage import guard_operation
 from pitstop_database_maintenance.sqlite.guards.foreign_log import attribute_damage_to_log
@@ -99,11 +102,12 @@ class SQLiteDatabase(SQLiteConnection):
         if not mode_taken:
             sweep(found.path, fresh=False)
         with ExitStack() as stack:
-            log = stack.enter_context(closing(LogGuard(path)))
-            log.hold(found, busy_seconds=cls.BUSY_SECONDS)
+            keeper = keep_log(path, found, busy_seconds=cls.BUSY_SECONDS)
+            if keeper is not None:
+                stack.callback(keeper.close)
             connection = stack.enter_context(closing(open_connection(path, "rw", found=found)))
             setup.apply(connection)
-            database = cls(path, connection, context, setup, found=found, log=log)
+            database = cls(path, connection, context, setup, found=found, log_keeper=keeper)
             stack.callback(database.disconnect)  # whichever connection it has by then
             database.set_up(may_write=False)
             if journal:
@@ -164,7 +168,7 @@ class SQLiteDatabase(SQLiteConnection):
     @classmethod
     def disk_bytes(cls, url: str) -> int | None:
         """Return what the file, its write-ahead log and its journal take on disk; None if the file is not there."""
-        path = behind_link(absolute_path(parse(url).path or url))
+        path = resolve_link(absolute_path(parse(url).path or url))
         try:
             size = os.stat(path).st_size
         except (OSError, ValueError):

@@ -98,7 +98,7 @@ def test_stalls_remember_the_longest_of_thousands() -> None:
 def test_stalls_count_a_lock_that_ends_with_an_error() -> None:
     """It was held all the same."""
     stalls = Stalls()
-    with pytest.raises(KeyError, match="gone"), stalls.held():
+    with pytest.raises(KeyError, match="gone"), stalls.measure():
         raise KeyError("gone")
     assert stalls.count == 1
 
@@ -126,7 +126,7 @@ def _beside(path: Path, connection: Any, stalls: Stalls, seconds: float) -> floa
         writer.stdin.write("now\n")
         writer.stdin.flush()
         writer.stdout.readline()
-        with stalls.held():
+        with stalls.measure():
             time.sleep(seconds)  # the lock that is measured
             connection.execute("COMMIT")
         waited = float(writer.stdout.readline())

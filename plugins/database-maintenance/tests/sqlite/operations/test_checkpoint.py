@@ -239,7 +239,7 @@ def test_checkpoint_that_is_cancelled_leaves_the_connection_as_it_was(
     context.at_progress = lambda done: context.cancel()
     with pytest.raises(JobCancelledError, match="test"):
         checkpoint(db)
-    assert db._statements.patient
+    assert db._patient
 
 
 @pytest.mark.parametrize(

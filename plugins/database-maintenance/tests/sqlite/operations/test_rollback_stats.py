@@ -158,7 +158,7 @@ def test_rollback_stats_that_is_stopped_changes_nothing(
         if db.in_transaction:
             context.cancel()
 
-    db._statements.ask_every(1)
+    db._connection.set_progress_handler(db._must_abort, 1)
     context.at_check = stop
     with pytest.raises(JobCancelledError, match="cancelled by the test"):
         rollback_stats(db)

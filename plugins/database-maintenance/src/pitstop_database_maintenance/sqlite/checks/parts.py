@@ -35,7 +35,7 @@ from pitstop_database_maintenance.sqlite.connection.check_answers import (
 )
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature, SQLiteFailure
-from pitstop_database_maintenance.sqlite.connection.text_encoding import is_valid_utf8
+from pitstop_database_maintenance.sqlite.connection.opening import is_valid_utf8
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature, is_null
 
 Check = Literal["quick_check", "integrity_check"]

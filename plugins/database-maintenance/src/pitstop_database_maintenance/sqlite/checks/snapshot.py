@@ -29,8 +29,8 @@ from pitstop_database_maintenance.sqlite.connection.errors import explain_error
 from pitstop_database_maintenance.sqlite.connection.helper_process import HelperProcess
 from pitstop_database_maintenance.sqlite.connection.identity import open_same
 from pitstop_database_maintenance.sqlite.connection.lock_waits import as_waited
+from pitstop_database_maintenance.sqlite.connection.opening import connection_uri
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary, temporary
-from pitstop_database_maintenance.sqlite.connection.uri import connection_uri
 
 #: Bytes a second at which a file is copied while writers wait; measured: 0.73 to 1.6 s for 1 GB.
 COPY_RATE: Final = 600e6

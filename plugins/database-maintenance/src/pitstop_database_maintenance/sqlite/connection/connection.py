@@ -1,6 +1,10 @@
 """`SQLiteConnection`: what an operation on SQLite gets. Owns what may be written, and when the log may be moved.
 
-Running statements, waiting and measuring are in `session`; `sqlite.database` opens connections.
+SQLite moves pages of the log into the file while somebody commits, and whoever closes the last connection moves all of
+them. Neither happens before the file is known to be sound with its log: the first is switched off, and a connection
+that may not write is kept open, so that this one is the last.
+
+Running statements and waiting are in `statements`, measuring in `session`; `sqlite.database` opens connections.
 """
 
 from __future__ import annotations
@@ -8,34 +12,54 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Final, Literal, Self
 
 from attrs import evolve
 
 from pitstop.contracts import JobContext
+from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.connection.callbacks import CallbackConnection
 from pitstop_database_maintenance.sqlite.connection.identity import Found, find_file
-from pitstop_database_maintenance.sqlite.connection.log_guard import LogGuard
 from pitstop_database_maintenance.sqlite.connection.on_connect import NOTHING, Setup
-from pitstop_database_maintenance.sqlite.connection.opening import open_connection
+from pitstop_database_maintenance.sqlite.connection.opening import companion_path, file_bytes, open_connection
 from pitstop_database_maintenance.sqlite.connection.session import Session
 
 #: How many pages are copied at a stretch: some milliseconds, in which nobody can stop it.
 _PAGES: Final = 2000
+#: After how many pages in the log SQLite moves them by itself, its own default (SQLITE_DEFAULT_WAL_AUTOCHECKPOINT).
+_AUTO_CHECKPOINT: Final = 1000
+
+
+def keep_log(path: str, found: Found, *, busy_seconds: float) -> sqlite3.Connection | None:
+    """Return a connection with which nobody moves what lies in the log now; None if nothing does.
+
+    The last connection to close moves a log, if it may write. After a failure this one is the last, and it may not: the
+    file and its log stay as they were.
+
+    Args:
+        path, found: the file.
+        busy_seconds: for how long a lock of somebody else is waited for.
+
+    Raises:
+        OperationError: the file cannot be opened.
+    """
+    if not file_bytes(companion_path(path, "-wal")):
+        return None
+    keeper = open_connection(path, "ro", busy_seconds=busy_seconds, found=found)
+    # whatever fails here, the connection that is to work meets it too, and reports it
+    with suppress(sqlite3.Error):
+        keeper.execute("PRAGMA schema_version").fetchall()  # only now is the log open
+    return keeper
 
 
 class SQLiteConnection(Session):
     """One connection to one file, in autocommit: what an operation does not put into a transaction is its own.
 
     Attributes:
-        path: the file, absolute.
-        context: the job's.
         undamaged: set when no damage is known of the file, or was found gone; see `damage`.
         rolled_back: how many bytes the journal had that a crash had left, and that was rolled back on connecting.
         looked: how many seconds the look for damage took; see `soundness`.
-        waited: how many seconds went to waiting for locks of others.
-        stalls: for how long writers and readers were kept waiting; see `transaction` and `blocking`.
         setup: what the application registers on each connection to the file.
     """
 
@@ -47,20 +71,20 @@ class SQLiteConnection(Session):
         setup: Setup = NOTHING,
         *,
         found: Found | None = None,
-        log: LogGuard | None = None,
+        log_keeper: sqlite3.Connection | None = None,
     ) -> None:
-        """Take over an open connection; see `connect`."""
+        """Take over an open connection, and the one that keeps the log; see `connect`."""
         super().__init__(path, connection, context)
         self.undamaged = False
         self.rolled_back = 0
         self.looked = 0.0
         self.setup = setup
         self._file = find_file(path) if found is None else found
-        self._log = LogGuard(path) if log is None else log
+        self._log_keeper = log_keeper
+        self._may_move_log = log_keeper is None
         self._known_sound = False
         self._may_write = True
         self._second: Self | None = None
-        self._statements.before_write = self._require_sound_to_write
 
     @property
     def found(self) -> os.stat_result:
@@ -95,12 +119,12 @@ class SQLiteConnection(Session):
     @property
     def handles(self) -> int:
         """How many handles on the file this job keeps, between two statements."""
-        return 1 + self._log.handles
+        return 1 + (self._log_keeper is not None)
 
     @property
     def may_move_the_log(self) -> bool:
         """Whether what is in the write-ahead log is known to be right, so that it may be moved into the file."""
-        return self._log.may_move
+        return self._may_move_log
 
     def allow_writing(self) -> None:
         """From now on let statements write to the file: `soundness` calls it, for what it has looked at.
@@ -136,7 +160,6 @@ class SQLiteConnection(Session):
                 self._set_writing(self._known_sound)
 
     def _require_sound_to_write(self) -> bool:
-        """Have the file looked at before the first statement that writes; return whether that was needed."""
         if self._may_write:
             return False
         self.look_before_writing()
@@ -153,7 +176,9 @@ class SQLiteConnection(Session):
 
     def allow_moving_the_log(self) -> None:
         """From now on let SQLite move the log into the file: what comes of it was found to be sound."""
-        self._log.allow_moving(self.execute)
+        if not self._may_move_log:
+            self._may_move_log = True
+            self.execute(f"PRAGMA wal_autocheckpoint = {_AUTO_CHECKPOINT}")
 
     def move_log(self, how: Literal["PASSIVE", "TRUNCATE"]) -> tuple[int, int, int]:
         """Run a checkpoint, and return what SQLite says of it: whether somebody was in the way, and how many pages the
@@ -162,7 +187,9 @@ class SQLiteConnection(Session):
         Raises:
             OperationError: what would come of it is not known to be sound; see `may_move_the_log`.
         """
-        return self._log.move(self.execute, how)
+        self._require_moving_the_log()
+        busy, frames, copied = self.execute(f"PRAGMA main.wal_checkpoint({how})")[0]
+        return busy, frames, copied
 
     def release_log(self) -> None:
         """From now on let whoever closes the last connection move the write-ahead log into the file, as usual.
@@ -172,7 +199,18 @@ class SQLiteConnection(Session):
         Raises:
             OperationError: what would come of it is not known to be sound; see `may_move_the_log`.
         """
-        self._log.release()
+        self._require_moving_the_log()
+        keeper, self._log_keeper = self._log_keeper, None
+        if keeper is not None:
+            keeper.close()
+
+    def _require_moving_the_log(self) -> None:
+        if not self._may_move_log:
+            raise OperationError(
+                reason=f"the write-ahead log of {self.path} was not moved into the file: nobody has looked yet whether "
+                "the database is sound with it",
+                hint="the operation is to call require_sound first; tell its makers",
+            )
 
     @contextmanager
     def second(self, mode: Literal["ro", "rw"], *, path: str = "", alone: bool = False) -> Iterator[Self]:
@@ -188,21 +226,21 @@ class SQLiteConnection(Session):
         """
         found = None if path else self._file
         path = path or self.path
-        log = LogGuard(path, may_move=self._log.may_move or path != self.path)
         with closing(open_connection(path, mode, found=found, alone=alone)) as connection:
             self.setup.apply(connection)
-            second = type(self)(path, connection, self.context, self.setup, found=found, log=log)
+            second = type(self)(path, connection, self.context, self.setup, found=found)
+            second._may_move_log = self._may_move_log or path != self.path
             second.limits = evolve(self.limits, lock_wait=max(0.0, self.limits.lock_wait - self.waited))
             second.stalls = self.stalls
             second._unstoppable = self._unstoppable
-            with closing(second._statements):
-                log.apply(second.execute)
+            try:
+                second._hold_back_log()
                 self._second = second
-                try:
-                    yield second
-                finally:
-                    self._second = None
-                    self.waited += second.waited
+                yield second
+            finally:
+                self._second = None
+                self.waited += second.waited
+                second.disconnect()
 
     @contextmanager
     def scratch(self) -> Iterator[Self]:
@@ -215,13 +253,11 @@ class SQLiteConnection(Session):
         with closing(memory) as connection:
             self.setup.apply(connection)
             scratch = type(self)(self.path, connection, self.context, self.setup, found=self._file)
-            with closing(scratch._statements):
+            try:
                 scratch.execute(f"PRAGMA trusted_schema = {self.setup.trust}")
                 yield scratch
-
-    def disconnect(self) -> None:
-        """Close the connection, but not the job with the file; `reconnect` goes on. Does nothing a second time."""
-        self._statements.close()
+            finally:
+                scratch.disconnect()
 
     def reconnect(self) -> None:
         """Open a connection to the file again, or to the one that `found` says by now.
@@ -231,35 +267,38 @@ class SQLiteConnection(Session):
         """
         connection = open_connection(self.path, "rw", found=self._file)
         self.setup.apply(connection)
-        self._statements.use(connection)
+        self._use(connection)
         self.set_up(may_write=self._may_write)
 
     def set_up(self, *, may_write: bool) -> None:
         """Apply to the connection what must hold before its first statement."""
-        self._log.apply(self.execute)
+        self._hold_back_log()
         self._set_writing(may_write)
         self.execute(f"PRAGMA trusted_schema = {self.setup.trust}")
 
-    def copy(self, path: str, *, told: Callable[[int, int], object]) -> None:
+    def _hold_back_log(self) -> None:
+        """Have this connection move nothing of the log, unless that is allowed."""
+        if not self._may_move_log:
+            self.execute("PRAGMA wal_autocheckpoint = 0")
+
+    def copy(self, path: str, *, progress: Callable[[int, int], object]) -> None:
         """Copy the database, page by page, into an empty file; within a transaction all of it as of one moment.
 
         The copy is complete and has not reached the disk yet: whoever believes in it syncs it first.
 
         Args:
             path: the file, which nobody else uses.
-            told: is called with the pages copied and all pages, some hundred times a second; what it raises ends it.
+            progress: called with the pages copied and all pages, some hundred times a second; what it raises ends it.
 
         Raises:
             OperationError: it failed.
         """
         with (
-            self._statements.translate_errors(),
+            self._translate_errors(),
             closing(open_connection(path, "rw", busy_seconds=self.BUSY_SECONDS)) as target,
         ):
             target.execute("PRAGMA synchronous = OFF")
-            self._statements.connection.backup(
-                target, pages=_PAGES, progress=lambda _, left, all_: told(all_ - left, all_)
-            )
+            self._connection.backup(target, pages=_PAGES, progress=lambda _, left, all_: progress(all_ - left, all_))
 
     def interrupt(self) -> None:
         """Stop the statement that runs now; does nothing when none runs or the connection is closed."""

@@ -23,7 +23,7 @@ from attrs import asdict, frozen
 
 from pitstop.files import open_descriptors
 from pitstop_database_maintenance.sqlite.connection.identity import identify
-from pitstop_database_maintenance.sqlite.connection.uri import behind_link
+from pitstop_database_maintenance.sqlite.connection.opening import resolve_link
 from pitstop_database_maintenance.sqlite.surveyor.format.header import LENGTH, Header
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def birth_at_inspection(path: str, inode: int, _look_at: float) -> str:
 def _birth(path: str, inode: int) -> str:
     """Return when the file was made; "" if that is not to be known, or another file has the name by now."""
     try:
-        number, _, birth = identify(behind_link(path)).partition(":")
+        number, _, birth = identify(resolve_link(path)).partition(":")
     except (OSError, ValueError):
         return ""
     return birth if number == str(inode) else ""

@@ -97,7 +97,7 @@ class Stalls:
         self._longest: dict[bool, list[float]] = {False: [], True: []}
 
     @contextmanager
-    def held(self, *, readers: bool = False) -> Iterator[None]:
+    def measure(self, *, readers: bool = False) -> Iterator[None]:
         """Measure a lock that is held from now on until the block is left.
 
         Args:

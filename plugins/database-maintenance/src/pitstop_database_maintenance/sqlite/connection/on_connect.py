@@ -26,7 +26,7 @@ from typing import Any, Final, cast
 from attrs import frozen
 
 from pitstop.errors import InvalidJobError, InvalidValueError, OperationError
-from pitstop_database_maintenance.sqlite.connection.text_encoding import decode_any_text
+from pitstop_database_maintenance.sqlite.connection.opening import decode_any_text
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import is_unsafe
 
 Register = Callable[[sqlite3.Connection], object]

@@ -1,18 +1,29 @@
-"""Opens one database file. Owns finding it by its URL, and that what is opened is the file that was found."""
+"""Opens one database file. Owns how it is found and addressed, what its companions are called, and how texts are read.
+
+SQLite takes any bytes for a text, such as a table's name in Latin-1. Python would raise at the first that it cannot
+decode, and so no operation could even read the schema. So what cannot be decoded becomes half of a character
+("surrogateescape", as Python does it for the names of files). No statement can say such a name: `Session.quote` refuses
+it.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from typing import Literal
+from functools import partial
+from typing import Final, Literal
+from urllib.parse import quote
 
 from pitstop.errors import InvalidJobError, OperationError
+from pitstop.files import real_path
 from pitstop_database_maintenance.databases.urls import absolute_path, parse
 from pitstop_database_maintenance.sqlite.connection.callbacks import CallbackConnection
 from pitstop_database_maintenance.sqlite.connection.errors import explain_error
 from pitstop_database_maintenance.sqlite.connection.identity import Found, find_file, open_same
-from pitstop_database_maintenance.sqlite.connection.text_encoding import decode_any_text
-from pitstop_database_maintenance.sqlite.connection.uri import connection_uri
+
+#: Why something was left out of which `is_valid_utf8` is not so.
+NOT_UTF8: Final = "its name is not valid UTF-8, so that no statement can name it; have the application rename it"
+_DECODE: Final = partial(str, encoding="utf-8", errors="surrogateescape")
 
 
 def database_path(url: str) -> str:
@@ -40,6 +51,35 @@ def find_database(path: str) -> Found:
         raise _cannot_open(path, error, "check that the file is there, and the rights of its folders") from None
 
 
+def connection_uri(path: str, *, mode: Literal["ro", "rw"], alone: bool = False) -> str:
+    """Return the `file:` URI of an absolute path. Neither mode ever creates a file.
+
+    Args:
+        path: absolute.
+        mode: "ro" or "rw".
+        alone: whether to read the file without what lies beside it, and without a lock (sqlite.org/uri.html,
+            "immutable"). It is then as it was at the last checkpoint, and may be half of a newer state: for a question
+            about the file itself only, never for one about the database.
+
+    The authority is written, though empty: without it, a path that begins with two slashes would name a host.
+    """
+    return f"file://{quote(os.fsencode(path))}?mode={mode}{'&immutable=1' if alone else ''}"
+
+
+def companion_path(path: str, suffix: Literal["-wal", "-shm", "-journal"]) -> str:
+    """Return the path of a database's log, index or journal: beside the file itself, and not beside a link to it."""
+    return f"{resolve_link(path)}{suffix}"
+
+
+def resolve_link(path: str) -> str:
+    """Return a path of which the last part is no link, so that it names the file itself; for many it is the same path.
+
+    Links to folders on the way are left: what lies beside the file lies there by either path. To resolve those too
+    takes a look at each folder, ten times as long, and it is asked a dozen times for each database.
+    """
+    return real_path(path) if os.path.islink(path) else path
+
+
 def open_connection(
     path: str,
     mode: Literal["ro", "rw"],
@@ -55,7 +95,7 @@ def open_connection(
         mode: "ro" or "rw".
         busy_seconds: for how long SQLite itself waits for a lock of somebody else, within a statement.
         found: which file it must be; None takes whatever has the name.
-        alone: see `uri.connection_uri`.
+        alone: see `connection_uri`.
 
     Raises:
         OperationError: it cannot be opened, or it is another file.
@@ -91,3 +131,19 @@ def file_bytes(path: str) -> int:
 
 def _cannot_open(path: str, error: OSError, hint: str) -> OperationError:
     return OperationError(reason=f"{path} cannot be opened: {error.strerror}", hint=hint)
+
+
+def decode_any_text(connection: sqlite3.Connection) -> None:
+    """Have a connection return every text, valid or not."""
+    connection.text_factory = _DECODE
+
+
+def is_valid_utf8(name: str) -> bool:
+    """Return whether a statement can name an object of this name: not if it is no valid UTF-8."""
+    return name.isascii() or not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def replace_undecodable(text: str | bytes) -> str:
+    """Return a text with a replacement character, which is a letter to SQLite, for what could not be decoded."""
+    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return raw.decode("utf-8", "replace")

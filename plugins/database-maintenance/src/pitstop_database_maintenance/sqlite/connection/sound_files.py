@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pitstop_database_maintenance.sqlite.connection.uri import behind_link
+from pitstop_database_maintenance.sqlite.connection.opening import resolve_link
 
 State = tuple[tuple[int, ...], ...]
 
@@ -31,7 +31,7 @@ def is_known(path: str) -> bool:
 
 
 def _state(path: str) -> State:
-    path = behind_link(path)
+    path = resolve_link(path)
     return tuple(_figures(f"{path}{suffix}") for suffix in ("", "-wal", "-journal"))
 
 

@@ -22,8 +22,8 @@ from pitstop_database_maintenance.sqlite.connection.errors import (
     result_code,
 )
 from pitstop_database_maintenance.sqlite.connection.filesystem import describe_folder
+from pitstop_database_maintenance.sqlite.connection.opening import companion_path, connection_uri
 from pitstop_database_maintenance.sqlite.connection.unreadable_files import guess_content
-from pitstop_database_maintenance.sqlite.connection.uri import beside, connection_uri
 from pitstop_database_maintenance.sqlite.guards.own_files import require_files_in_place
 from pitstop_database_maintenance.sqlite.surveyor.format.journal import explain_emptiness
 from pitstop_database_maintenance.sqlite.surveyor.format.wal import is_sound
@@ -101,7 +101,7 @@ def _check_log(path: str) -> None:
     """Refuse a file beside which lies a log that SQLite cannot read: whoever opens the file loses what is in it."""
     try:
         # SQLite locks the file and its -shm, so that this costs nobody a lock
-        with open(beside(path, "-wal"), "rb") as file:
+        with open(companion_path(path, "-wal"), "rb") as file:
             header, size = file.read(32), os.fstat(file.fileno()).st_size
     except OSError:
         return  # there is none; or whoever opens the file is told why it cannot be read
@@ -114,7 +114,7 @@ def _check_log(path: str) -> None:
 
 
 def _check_content(path: str) -> None:
-    had_log = os.path.exists(beside(path, "-wal"))
+    had_log = os.path.exists(companion_path(path, "-wal"))
     try:
         _read_header(path)
     except sqlite3.Error as error:
@@ -123,7 +123,7 @@ def _check_content(path: str) -> None:
             raise refused from None
     except (UnicodeDecodeError, MemoryError) as error:
         raise _damage_error(path, describe_python_error(error)) from None
-    if not had_log and os.path.exists(beside(path, "-wal")):
+    if not had_log and os.path.exists(companion_path(path, "-wal")):
         _remove_log(path)
 
 

@@ -18,8 +18,8 @@ from pitstop.text import count_noun
 from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import damage_error
+from pitstop_database_maintenance.sqlite.connection.opening import resolve_link
 from pitstop_database_maintenance.sqlite.connection.schema import count_rows, has_rows
-from pitstop_database_maintenance.sqlite.connection.uri import behind_link
 from pitstop_database_maintenance.sqlite.guards import rowids
 from pitstop_database_maintenance.sqlite.surveyor.schema import vacuum_losses
 
@@ -173,7 +173,7 @@ class FileFacts:
             OperationError: it cannot be looked at, or another one has got its name meanwhile.
         """
         try:
-            path = behind_link(path)
+            path = resolve_link(path)
             found = os.stat(path)
         except OSError as error:
             raise OperationError(

@@ -18,7 +18,7 @@ from attrs import frozen
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature, SQLiteFailure
 from pitstop_database_maintenance.sqlite.connection.on_connect import NOTHING
-from pitstop_database_maintenance.sqlite.connection.text_encoding import replace_undecodable
+from pitstop_database_maintenance.sqlite.connection.opening import replace_undecodable
 from pitstop_database_maintenance.sqlite.guards.collation_order import require_order
 from pitstop_database_maintenance.sqlite.surveyor.schema.missing_features import missing_from
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature

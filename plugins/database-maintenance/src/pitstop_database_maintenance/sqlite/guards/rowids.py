@@ -18,7 +18,7 @@ from attrs import frozen
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
-from pitstop_database_maintenance.sqlite.connection.text_encoding import is_valid_utf8
+from pitstop_database_maintenance.sqlite.connection.opening import is_valid_utf8
 from pitstop_database_maintenance.sqlite.surveyor.schema import sql_tokens
 
 

@@ -151,7 +151,7 @@ def _free_page_problems(db: SQLiteConnection) -> list[Problem]:
     failure = f"the free pages of {db.path} could not be looked at"
     with HelperProcess(db, command, problem=failure, hint="run it again with whole_look") as child:
         child.answer()  # it has everything in memory
-        with db.trial(), db.stalls.held():
+        with db.trial(), db.stalls.measure():
             child.channel.post({})
             child.answer()
         problem = child.answer()["problem"]

@@ -14,8 +14,8 @@ from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
 from pitstop_database_maintenance.sqlite.connection import schema
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
+from pitstop_database_maintenance.sqlite.connection.opening import NOT_UTF8, is_valid_utf8
 from pitstop_database_maintenance.sqlite.connection.schema import Statistics, count_analyzed, statistics
-from pitstop_database_maintenance.sqlite.connection.text_encoding import NOT_UTF8, is_valid_utf8
 from pitstop_database_maintenance.sqlite.guards.missing_features import find_missing_for
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations import _saved_statistics

@@ -187,13 +187,13 @@ def _check_stall(db: SQLiteConnection, size: int, *, wal: bool) -> None:
 def _copy_pages(db: SQLiteConnection, copy: Temporary, size: int, *, wal: bool) -> Contents:
     """Copy all pages as of one moment, and return what the database held in it."""
 
-    def told(done: int, pages: int) -> None:
+    def report(done: int, pages: int) -> None:
         db.check_stop()
         db.context.progress(size * done // max(pages, 1), size, "bytes", "copying")
 
-    with nullcontext() if wal else db.stalls.held(), _one_moment(db):
+    with nullcontext() if wal else db.stalls.measure(), _one_moment(db):
         found = contents(db)
-        db.copy(copy.path, told=told)
+        db.copy(copy.path, progress=report)
     return found
 
 

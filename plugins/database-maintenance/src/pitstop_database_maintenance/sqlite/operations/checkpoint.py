@@ -27,7 +27,7 @@ from pitstop.operations import Bounds
 from pitstop.text import size_text
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.library import has_wal_reset_bug
-from pitstop_database_maintenance.sqlite.connection.uri import beside
+from pitstop_database_maintenance.sqlite.connection.opening import companion_path
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
@@ -107,7 +107,7 @@ def _empty(db: SQLiteConnection, until: float) -> bool:
     for tried in range(_TRIES):
         if tried:
             time.sleep(_TRY)
-        with db.stalls.held():
+        with db.stalls.measure():
             status = _run(db, "TRUNCATE")
         if not status.busy:
             return True
@@ -125,7 +125,7 @@ def _run(db: SQLiteConnection, how: Literal["PASSIVE", "TRUNCATE"]) -> Status:
 def _result(db: SQLiteConnection, started: Started, status: Status, *, emptied: bool, truncate: bool) -> Result:
     after = db.measure()
     done = emptied or (not truncate and not status.left)
-    others = others_on(beside(db.path, "-shm"))
+    others = others_on(companion_path(db.path, "-shm"))
     data = figures(
         db,
         started,

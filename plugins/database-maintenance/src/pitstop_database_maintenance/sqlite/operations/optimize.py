@@ -16,8 +16,8 @@ from pitstop.errors import OperationError
 from pitstop.jobs import Result
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
+from pitstop_database_maintenance.sqlite.connection.opening import NOT_UTF8, is_valid_utf8
 from pitstop_database_maintenance.sqlite.connection.schema import Index, indexes, statistics, tables
-from pitstop_database_maintenance.sqlite.connection.text_encoding import NOT_UTF8, is_valid_utf8
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations import _saved_statistics
 from pitstop_database_maintenance.sqlite.operations._measured import begin, end, figures

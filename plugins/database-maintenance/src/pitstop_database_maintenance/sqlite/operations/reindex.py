@@ -24,8 +24,8 @@ from pitstop_database_maintenance.sqlite.connection.check_answers import Flaw, i
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
 from pitstop_database_maintenance.sqlite.connection.lock_waits import sleeping
+from pitstop_database_maintenance.sqlite.connection.opening import NOT_UTF8, is_valid_utf8
 from pitstop_database_maintenance.sqlite.connection.schema import Index, statistics
-from pitstop_database_maintenance.sqlite.connection.text_encoding import NOT_UTF8, is_valid_utf8
 from pitstop_database_maintenance.sqlite.guards.collation_order import computed_otherwise, out_of_order
 from pitstop_database_maintenance.sqlite.guards.missing_features import Missing, find_missing_for, refusal
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound

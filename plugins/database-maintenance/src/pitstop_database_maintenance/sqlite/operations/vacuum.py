@@ -89,7 +89,7 @@ def rebuild(
         started = evolve(started, before=db.measure())
         rollback = _journal_mode(db) != "wal"
         with guard_rebuild(db, "vacuum", changes=changes):
-            with db.waiting_within(), db.blocking(readers=rollback):
+            with db.busy_timeout(), db.blocking(readers=rollback):
                 db.execute("VACUUM")
             db.disable_cancellation()
     db.known_sound = True  # every page of it is new

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pitstop_database_maintenance.sqlite.connection.uri import behind_link, beside
+from pitstop_database_maintenance.sqlite.connection.opening import companion_path, resolve_link
 
 
 @pytest.mark.parametrize("way", ["file", "link", "link to a link", "folder's link"])
@@ -25,5 +25,5 @@ def test_what_lies_beside_a_database_is_beside_the_file_itself(tmp_path: Path, w
         "link to a link": tmp_path / "second.db",
         "folder's link": tmp_path / "folder" / "app.db",
     }[way]
-    assert Path(beside(str(path), "-wal")).read_bytes() == b"log"
-    assert not Path(behind_link(str(path))).is_symlink()
+    assert Path(companion_path(str(path), "-wal")).read_bytes() == b"log"
+    assert not Path(resolve_link(str(path))).is_symlink()
