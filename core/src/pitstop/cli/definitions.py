@@ -26,7 +26,17 @@ from pitstop.jobs import Tolerance
 from pitstop.orchestration.submission import SubmitOptions
 
 DEFAULT_FILE = "pitstop.toml"
-KEYS = ("action", "worker", "config", "name", "timeout", "max_attempts", "on_error", "max_failures")
+#: The keys of a definition, each with its type and what that is in a message.
+KEYS: Mapping[str, tuple[type, str]] = {
+    "action": (str, "a text"),
+    "worker": (str, "a text"),
+    "config": (dict, "a table"),
+    "name": (str, "a text"),
+    "timeout": (object, ""),
+    "max_attempts": (int, "a whole number"),
+    "on_error": (str, "a text"),
+    "max_failures": (int, "a whole number"),
+}
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)?\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -112,47 +122,33 @@ def duration(value: object, *, where: str, name: str) -> float:
 def _definition(name: str, table: object, *, where: str) -> Definition:
     if not isinstance(table, dict):
         raise InvalidValueError(where=where, name=name, problem=f"expected a table, got {table!r}")
-    _refuse_unknown(table, KEYS, where=where)
+    _refuse_unknown(table, tuple(KEYS), where=where)
+    for key, value in table.items():
+        kind, expected = KEYS[key]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise InvalidValueError(where=where, name=key, problem=f"expected {expected}, got {value!r}")
     given = [key for key in ("action", "worker") if key in table]
     if len(given) != 1:
         problem = "both are given; keep one" if given else "one of them must be given"
         raise InvalidValueError(where=where, name="action, worker", problem=problem)
-    what = _typed(table, given[0], str, where=where)
-    if not what:
+    if not table[given[0]]:
         raise InvalidValueError(where=where, name=given[0], problem="is empty")
-    config = _typed(table, "config", dict, where=where) or {}
-    timeout = None if "timeout" not in table else duration(table["timeout"], where=where, name="timeout")
-    options = SubmitOptions(
-        name=_typed(table, "name", str, where=where) or name,
-        timeout=timeout,
-        max_attempts=_typed(table, "max_attempts", int, where=where),
-        on_error=_typed(table, "on_error", str, where=where),
-        max_failures=_typed(table, "max_failures", int, where=where),
-        metadata={"definition": name},
-    )
-    _check_limits(options, where=where)
-    return Definition(name=name, what=what, config=config, options=options)
-
-
-def _check_limits(options: SubmitOptions, *, where: str) -> None:
-    if options.max_attempts is not None and options.max_attempts < 1:
+    if table.get("max_attempts", 1) < 1:
         raise InvalidValueError(where=where, name="max_attempts", problem="give a whole number from 1")
     for key in ("on_error", "max_failures"):
-        value = getattr(options, key)
         try:
-            Tolerance(**({} if value is None else {key: value}))
+            Tolerance(**({key: table[key]} if key in table else {}))
         except InvalidJobError as error:
             raise InvalidValueError(where=where, name=key, problem=str(error)) from None
-
-
-def _typed(table: Mapping[str, Any], key: str, kind: type, *, where: str) -> Any:
-    value = table.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        expected = {str: "a text", int: "a whole number", dict: "a table"}[kind]
-        raise InvalidValueError(where=where, name=key, problem=f"expected {expected}, got {value!r}")
-    return value
+    options = SubmitOptions(
+        name=table.get("name") or name,
+        timeout=None if "timeout" not in table else duration(table["timeout"], where=where, name="timeout"),
+        max_attempts=table.get("max_attempts"),
+        on_error=table.get("on_error"),
+        max_failures=table.get("max_failures"),
+        metadata={"definition": name},
+    )
+    return Definition(name=name, what=table[given[0]], config=table.get("config", {}), options=options)
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], *, where: str) -> None:

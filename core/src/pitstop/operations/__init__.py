@@ -17,7 +17,7 @@ import attrs
 
 from pitstop.callables import call_fault
 from pitstop.errors import InvalidValueError, UnknownKeyError
-from pitstop.operations.docstrings import docstring_of
+from pitstop.operations.docstrings import Docstring, docstring_of
 from pitstop.operations.json_schema import Field, Schema, object_schema
 from pitstop.operations.parameter_types import meaning_of, type_name
 from pitstop.operations.validation import shown, structured
@@ -66,7 +66,7 @@ class Parameter:
         noted = meaning_of(self.type)
         if noted or self.function is None:
             return noted
-        return docstring_of(_documented_object(self.function)).arguments.get(self.name, "")
+        return _read_docstring(self.function).arguments.get(self.name, "")
 
     @property
     def type_name(self) -> str:
@@ -95,12 +95,12 @@ class Operation:
     @property
     def summary(self) -> str:
         """The first line of its docstring, or ""."""
-        return docstring_of(_documented_object(self.function)).summary
+        return _read_docstring(self.function).summary
 
     @property
     def description(self) -> str:
         """What its docstring says beyond the first line, without its sections; paragraphs are kept apart."""
-        return docstring_of(_documented_object(self.function)).description
+        return _read_docstring(self.function).description
 
     @property
     def title(self) -> str:
@@ -169,59 +169,49 @@ def operation_of(name: str, function: Callable[..., Any], *, distribution: str =
         signature = inspect.signature(function)
     except ValueError as error:
         raise TypeError(f"its signature cannot be read: {error}") from None
-    positional, parameters, open_ended = [], [], False
-    hints = _hints(function)
-    for argument in signature.parameters.values():
-        if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD):
-            positional.append(argument)
-        elif argument.kind is argument.VAR_KEYWORD:
-            open_ended = True
-        elif argument.kind is argument.KEYWORD_ONLY:
-            parameters.append(
-                Parameter(
-                    name=argument.name,
-                    type=hints.get(argument.name, Any),
-                    default=argument.default,
-                    function=function,
-                )
-            )
-    second = [a.name for a in positional[1:]]
-    if not positional and not any(a.kind is a.VAR_POSITIONAL for a in signature.parameters.values()):
+    hints = _read_annotations(function)
+    arguments = list(signature.parameters.values())
+    positional = [a.name for a in arguments if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
+    if not positional and not any(a.kind is a.VAR_POSITIONAL for a in arguments):
         raise TypeError("it takes no positional argument; the first one is what the worker hands it")
-    if second:
-        raise TypeError(f"parameters must be keyword-only: put '*' before {', '.join(second)}")
+    if positional[1:]:
+        raise TypeError(f"parameters must be keyword-only: put '*' before {', '.join(positional[1:])}")
     return Operation(
         name=name,
         function=function,
-        parameters=tuple(parameters),
-        open_ended=open_ended,
+        parameters=tuple(
+            Parameter(name=a.name, type=hints.get(a.name, Any), default=a.default, function=function)
+            for a in arguments
+            if a.kind is a.KEYWORD_ONLY
+        ),
+        open_ended=any(a.kind is a.VAR_KEYWORD for a in arguments),
         distribution=distribution,
     )
 
 
-def _underlying(function: Callable[..., Any]) -> Any:
-    """Return the function that has the annotations: of a partial, a class, or an object that can be called."""
+def _unwrap(function: Callable[..., Any]) -> Any:
     while isinstance(function, partial):
         function = function.func
-    if isinstance(function, type):
-        return function.__init__  # type: ignore[misc]
-    if not inspect.isroutine(function) and not hasattr(function, "__wrapped__"):
-        return type(function).__call__
     return function
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def _read_annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a function; of a class or an object that can be called, those of what is called."""
+    function = _unwrap(function)
+    if isinstance(function, type):
+        function = function.__init__  # type: ignore[misc]
+    elif not inspect.isroutine(function) and not hasattr(function, "__wrapped__"):
+        function = type(function).__call__
     try:
-        return typing.get_type_hints(_underlying(function), include_extras=True)
+        return typing.get_type_hints(function, include_extras=True)
     except Exception as error:
         # A name that exists only for the type checker: nothing can be checked against it.
         raise TypeError(f"its annotations cannot be resolved: {error}") from error
 
 
-def _documented_object(function: Callable[..., Any]) -> Any:
-    """Return whose docstring tells of a function: a partial, or an object that can be called, has that of its class."""
-    while isinstance(function, partial):
-        function = function.func
+def _read_docstring(function: Callable[..., Any]) -> Docstring:
+    """Return what a function's docstring says, or that of the class of an object that can be called."""
+    function = _unwrap(function)
     if inspect.isroutine(function) or isinstance(function, type) or not type(function).__call__.__doc__:
-        return function
-    return type(function).__call__
+        return docstring_of(function)
+    return docstring_of(type(function).__call__)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 _ARGUMENTS = ("args", "arguments", "parameters", "params", "keyword args", "keyword arguments", "other parameters")
@@ -66,13 +67,13 @@ def parse(text: str) -> Docstring:
     """Return what a docstring says, whose indentation has been taken away."""
     first, _, rest = text.strip("\n").partition("\n")
     lines, sections = _sections(rest.split("\n"))
-    body = list(_without_fields(lines))
-    arguments = dict(_fields(lines))
+    arguments = _read_meanings(lines, _begin_field)
     for kind, numpy, block in sections:
         if kind in _ARGUMENTS:
-            arguments.update(_numpy(block) if numpy else _google(block))
+            margin = min((_indent(line) for line in block if line.strip()), default=0)
+            arguments.update(_read_meanings(block, _begin_numpy if numpy else partial(_begin_google, margin=margin)))
     examples = [line.strip() for kind, _, block in sections if kind in _EXAMPLES for line in block if line.strip()]
-    return Docstring(first.strip(), _paragraphs(body), arguments, tuple(examples))
+    return Docstring(first.strip(), _paragraphs(_drop_fields(lines)), arguments, tuple(examples))
 
 
 def _sections(lines: list[str]) -> tuple[list[str], list[tuple[str, bool, list[str]]]]:
@@ -97,66 +98,52 @@ def _sections(lines: list[str]) -> tuple[list[str], list[tuple[str, bool, list[s
     return before, sections
 
 
-def _google(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield names and meanings of an `Args:` section: each begins less indented than what belongs to it."""
-    margin = min((_indent(line) for line in lines if line.strip()), default=0)
-    names: list[str] = []
-    texts: list[str] = []
+def _read_meanings(lines: list[str], begin: Callable[[str], tuple[list[str], str] | None]) -> dict[str, str]:
+    """Return names and meanings.
+
+    Args:
+        lines: where they are written.
+        begin: returns the names, and the text behind them, of a line that begins a meaning, or ends the one before if
+            there are none; None for a line that belongs to the one before.
+    """
+    found: list[tuple[list[str], list[str]]] = []
     for line in lines:
-        if line.strip() and _indent(line) == margin:
-            yield from _each(names, texts)
-            found = _NAMED.match(line.strip())
-            names = _split(found["names"]) if found else []
-            texts = [found["text"]] if found else []
-        else:
-            texts.append(line)
-    yield from _each(names, texts)
+        begun = begin(line)
+        if begun is not None:
+            found.append((begun[0], [begun[1]]))
+        elif found:
+            found[-1][1].append(line)
+    meanings = [(name.lstrip("*"), " ".join(" ".join(texts).split())) for names, texts in found for name in names]
+    return {name: meaning for name, meaning in meanings if meaning}
 
 
-def _numpy(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield names and meanings of an underlined section: `name : type`, and below it what it means, indented."""
-    names: list[str] = []
-    texts: list[str] = []
-    for line in lines:
-        if line.strip() and not _indent(line):
-            yield from _each(names, texts)
-            names, texts = _split(line.partition(":")[0]), []
-        else:
-            texts.append(line)
-    yield from _each(names, texts)
+def _begin_google(line: str, *, margin: int) -> tuple[list[str], str] | None:
+    """Of an `Args:` section: each meaning begins less indented than what belongs to it."""
+    if not line.strip() or _indent(line) != margin:
+        return None
+    found = _NAMED.match(line.strip())
+    return (_split(found["names"]), found["text"]) if found else ([], "")
 
 
-def _fields(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield names and meanings of Sphinx's `:param type name: text`, which goes on in indented lines."""
-    names: list[str] = []
-    texts: list[str] = []
-    for line in lines:
-        found = _FIELD.match(line)
-        if found:
-            yield from _each(names, texts)
-            known = found["kind"] in ("param", "parameter", "arg", "argument", "key", "keyword")
-            names, texts = (found["rest"].split()[-1:] if known else []), [found["text"]]
-        elif line.strip() and not _indent(line):
-            yield from _each(names, texts)
-            names, texts = [], []
-        else:
-            texts.append(line)
-    yield from _each(names, texts)
+def _begin_numpy(line: str) -> tuple[list[str], str] | None:
+    """Of an underlined section: `name : type`, and below it what it means, indented."""
+    return (_split(line.partition(":")[0]), "") if line.strip() and not _indent(line) else None
 
 
-def _without_fields(lines: list[str]) -> Iterator[str]:
+def _begin_field(line: str) -> tuple[list[str], str] | None:
+    """Of Sphinx's `:param type name: text`, which goes on in indented lines."""
+    if found := _FIELD.match(line):
+        known = found["kind"] in ("param", "parameter", "arg", "argument", "key", "keyword")
+        return (found["rest"].split()[-1:] if known else []), found["text"]
+    return ([], "") if line.strip() and not _indent(line) else None
+
+
+def _drop_fields(lines: list[str]) -> Iterator[str]:
     within = False
     for line in lines:
         within = bool(_FIELD.match(line)) or (within and (_indent(line) > 0 or not line.strip()))
         if not within:
             yield line
-
-
-def _each(names: list[str], texts: list[str]) -> Iterator[tuple[str, str]]:
-    meaning = " ".join(" ".join(texts).split())
-    for name in names:
-        if meaning:
-            yield name.lstrip("*"), meaning
 
 
 def _split(names: str) -> list[str]:
@@ -167,9 +154,6 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _paragraphs(lines: list[str]) -> str:
+def _paragraphs(lines: Iterable[str]) -> str:
     paragraphs = "\n".join(line.rstrip() for line in lines).split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs if paragraph.strip())
-
-
-__all__ = ["Docstring", "docstring_of", "parse"]

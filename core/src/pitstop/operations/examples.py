@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
@@ -69,7 +68,7 @@ def sample(kind: Any, name: str) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return next(iter(kind)).value
     if is_union(kind):
-        return sample(_first(a for a in arguments if a is not type(None)), name)
+        return sample(next((a for a in arguments if a is not type(None)), str), name)
     if is_list(kind):
         return [sample(arguments[0] if arguments else str, name)]
     if attrs.has(kind):
@@ -89,10 +88,3 @@ def _within(value: Any, bounds: dict[str, Any]) -> Any:
     if high is not None and (value > high or value == bounds.get("lt")):
         value = high if high != bounds.get("lt") else (high - 1 if low is None else (low + high) / 2)
     return value
-
-
-def _first(kinds: Iterable[Any]) -> Any:
-    return next(iter(kinds), str)
-
-
-__all__ = ["assignment", "assignments", "command_line", "sample", "toml"]

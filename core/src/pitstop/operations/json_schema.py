@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
@@ -15,28 +16,26 @@ from pitstop.operations.parameter_types import BOUNDS, bounds_of, is_list, is_ma
 Schema = dict[str, Any]
 
 
-def is_json(value: Any) -> bool:
-    """Whether a default can be written as JSON; infinity, such as for "no limit", cannot."""
+def to_json(value: Any, *, other: Callable[[Any], Any] = repr) -> Any:
+    """Return a default as JSON: the value of an enum's member, a list for a tuple.
+
+    Args:
+        value: the default.
+        other: what stands for what JSON has not, such as infinity for "no limit".
+    """
     if isinstance(value, Enum):
-        return is_json(value.value)
-    if isinstance(value, float):
-        return math.isfinite(value)
+        return to_json(value.value, other=other)
     if isinstance(value, (list, tuple, set, frozenset)):
-        return all(is_json(item) for item in value)
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str) and is_json(item) for key, item in value.items())
-    return value is None or isinstance(value, (str, int))
+        return [to_json(item, other=other) for item in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: to_json(item, other=other) for key, item in value.items()}
+    if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return other(value)
 
 
-def plain(value: Any) -> Any:
-    """Return a default as JSON: the value of an enum's member, a list for a tuple, and text for what JSON has not."""
-    if isinstance(value, Enum):
-        return plain(value.value)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    return value if is_json(value) else repr(value)
+def _refuse(value: Any) -> Any:
+    raise ValueError(f"{value!r} is no JSON")
 
 
 _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
@@ -88,8 +87,9 @@ def object_schema(fields: Mapping[str, Field], *, open_ended: bool) -> Schema:
         entry = _schema(field.type)
         if field.description:
             entry = {**entry, "description": field.description}
-        if not field.required and is_json(field.default):
-            entry = {**entry, "default": plain(field.default)}
+        if not field.required:
+            with suppress(ValueError):  # what cannot be written down is not told
+                entry = {**entry, "default": to_json(field.default, other=_refuse)}
         properties[name] = entry
     return {
         "type": "object",

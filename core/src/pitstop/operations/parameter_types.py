@@ -48,20 +48,10 @@ def is_union(kind: Any) -> bool:
     return origin is Union or origin is types.UnionType
 
 
-def is_annotated(kind: Any) -> bool:
-    """Whether it is a type with something said beside it."""
-    return get_origin(kind) is Annotated
-
-
 def bounds_of(kind: Any) -> list[tuple[str, Any]]:
     """Return the bounds of an annotated type, such as `[("ge", 1)]`; other metadata says nothing to us."""
     found = [(key, getattr(noted, key, None)) for noted in kind.__metadata__ for key in BOUNDS]
     return [(key, limit) for key, limit in found if isinstance(limit, (int, float))]
-
-
-def is_literal(kind: Any) -> bool:
-    """Whether it is a choice of values."""
-    return get_origin(kind) is Literal
 
 
 def is_list(kind: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import attrs
 
@@ -13,9 +13,7 @@ from pitstop.errors import InvalidValueError
 from pitstop.operations.parameter_types import (
     BOUNDS,
     bounds_of,
-    is_annotated,
     is_list,
-    is_literal,
     is_mapping,
     is_union,
     type_name,
@@ -82,6 +80,10 @@ def shown(value: Any) -> str:
     # what is no JSON cannot be masked by its keys
     text = repr(mask_value(value) if isinstance(value, (str, dict, list)) else value)
     return f"{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'} ({type(value).__name__})"
+
+
+def _has_origin(origin: Any) -> Callable[[Any], bool]:
+    return lambda kind: get_origin(kind) is origin
 
 
 @cache
@@ -181,9 +183,9 @@ def _converter() -> Converter:
 
         return hook
 
-    converter.register_structure_hook_factory(is_annotated, annotated_hook)
+    converter.register_structure_hook_factory(_has_origin(Annotated), annotated_hook)
     converter.register_structure_hook_func(is_union, validate_union)
-    converter.register_structure_hook_func(is_literal, literal)
+    converter.register_structure_hook_func(_has_origin(Literal), literal)
     converter.register_structure_hook_func(lambda k: isinstance(k, type) and issubclass(k, Enum), member)
     converter.register_structure_hook_func(is_list, validate_list)
     converter.register_structure_hook_factory(is_mapping, mapping_hook)

@@ -38,25 +38,6 @@ _CHUNK = 16384
 _KNOWN_FINDERS = ("_frozen_importlib_external", "importlib_metadata")
 
 
-class Discovery:
-    """What was found.
-
-    Args:
-        entries: sorted by group, name and distribution.
-        problems: sorted by distribution.
-        distributions: the distributions that declare something for Pitstop, or try to, by name, sorted.
-    """
-
-    __slots__ = ("distributions", "entries", "problems")
-
-    def __init__(
-        self, *, entries: list[EntryPoint], problems: list[Problem], distributions: dict[str, Distribution]
-    ) -> None:
-        self.entries = entries
-        self.problems = problems
-        self.distributions = distributions
-
-
 def discover(path: Sequence[str] | None = None) -> Discovery:
     """Read what the installed distributions declare in groups that begin with "pitstop.".
 
@@ -68,36 +49,35 @@ def discover(path: Sequence[str] | None = None) -> Discovery:
         be read is among the problems.
     """
     places = [entry for entry in sys.path if isinstance(entry, str)] if path is None else [os.fspath(p) for p in path]
-    search = _Search()
+    found = Discovery()
     for place in dict.fromkeys(place or "." for place in places):
-        search.search_folder(place)
+        found.search_folder(place)
     for finder in list(sys.meta_path):
-        if hasattr(finder, "find_distributions") and not _is_known(finder):
-            search.ask_finder(finder, places)
-    return Discovery(
-        entries=sorted(search.entries, key=lambda e: (e.group, e.name, e.distribution, e.target)),
-        problems=sorted(search.problems),
-        distributions=dict(sorted(search.distributions.items())),
-    )
+        if hasattr(finder, "find_distributions") and getattr(finder, "__module__", "") not in _KNOWN_FINDERS:
+            found.ask_finder(finder, places)
+    found.entries.sort(key=lambda e: (e.group, e.name, e.distribution, e.target))
+    found.problems.sort()
+    found.distributions = dict(sorted(found.distributions.items()))
+    return found
 
 
-class _Search:
-    """One walk along the path.
+class Discovery:
+    """One walk along the path, and what was found.
 
     Attributes:
-        known_names: the distributions met so far, whether they declare something for Pitstop or not; a later one of the
-            same name does not count.
-        unnamed: metadata folders met so far whose names have not been worked out, as most walks never need them.
+        entries: sorted by group, name and distribution.
+        problems: sorted by distribution.
+        distributions: the distributions that declare something for Pitstop, or try to, by name, sorted.
     """
-
-    __slots__ = ("distributions", "entries", "known_names", "problems", "unnamed")
 
     def __init__(self) -> None:
         self.entries: list[EntryPoint] = []
         self.problems: list[Problem] = []
         self.distributions: dict[str, Distribution] = {}
-        self.known_names: set[str] = set()
-        self.unnamed: list[str] = []
+        # all that were met so far: of two of one name the later one does not count
+        self._known_names: set[str] = set()
+        # metadata folders met so far whose names have not been worked out, as most walks never need them
+        self._unnamed: list[str] = []
 
     def search_folder(self, place: str) -> None:
         """Read the metadata folders of one entry of the path; one that is a file is left to `importlib.metadata`."""
@@ -109,14 +89,7 @@ class _Search:
             self.ask_finder(None, [place])
             return
         except OSError as error:
-            self.problems.append(
-                Problem(
-                    where=place,
-                    cause=describe_error(error),
-                    hint="make it readable, or take it off sys.path",
-                    severity=NOTE,
-                )
-            )
+            self._note(place, describe_error(error), "make it readable, or take it off sys.path")
             return
         folders = [child for child in children if child.endswith((".dist-info", ".egg-info"))]
         if place.endswith(".egg") and "EGG-INFO" in children:
@@ -125,7 +98,7 @@ class _Search:
         if texts:
             self._accept(place, folders, texts)
         else:
-            self.unnamed += [_folder_name(place, folder) for folder in folders]
+            self._unnamed += [_folder_name(place, folder) for folder in folders]
 
     def _read_declarations(self, place: str, folders: list[str]) -> dict[str, bytes]:
         """Return the declarations of those folders that mention Pitstop, by folder."""
@@ -163,20 +136,15 @@ class _Search:
             by_name.setdefault(name, []).append(folder)
         for name, same in by_name.items():
             mentioned = [folder for folder in same if folder in texts]
-            if not mentioned or name in self.known_names:
+            if not mentioned or name in self._known_names:
                 continue
             if name.startswith("~"):
-                self._report_debris(place, mentioned[0])
+                where = place + os.sep + mentioned[0]
+                self._note(where, "it was left over by an installation that failed", f"delete {where}")
                 continue
             folder = same[0] if len(same) == 1 else self._choose_newest(place, name, same)
             self._add(texts.get(folder, b""), _make_distribution(place, folder, name, versions[folder]))
-        self.known_names.update(by_name)
-
-    def _report_debris(self, place: str, folder: str) -> None:
-        where = place + os.sep + folder
-        hint = f"delete {where}"
-        cause = "it was left over by an installation that failed"
-        self.problems.append(Problem(where=where, cause=cause, hint=hint, severity=NOTE))
+        self._known_names.update(by_name)
 
     def _choose_newest(self, place: str, name: str, folders: list[str]) -> str:
         """Return the folder of the highest version, and report that there are several."""
@@ -193,15 +161,15 @@ class _Search:
         return ranked[-1]
 
     def _add(self, data: bytes, distribution: Distribution) -> None:
-        self.known_names.add(distribution.name)
+        self._known_names.add(distribution.name)
         self.distributions[distribution.name] = distribution
         entries, problems = parse_entry_points(data, distribution)
         self.entries += entries
         self.problems += problems
 
     def _name_the_unnamed(self) -> None:
-        self.known_names.update([_parse_folder_name(stem)[0] for stem in self.unnamed])
-        self.unnamed.clear()
+        self._known_names.update([_parse_folder_name(stem)[0] for stem in self._unnamed])
+        self._unnamed.clear()
 
     def ask_finder(self, finder: object, path: list[str]) -> None:
         """Take in what a finder of `importlib.metadata` knows: its own, for a zip file, if `finder` is None."""
@@ -218,9 +186,11 @@ class _Search:
             raise
         except BaseException as error:
             cause = f"it does not tell what is installed: {describe_error(error)}"
-            hint = "repair it or take it away; it costs no other"
-            self.problems.append(Problem(where=where, cause=cause, hint=hint, severity=NOTE))
+            self._note(where, cause, "repair it or take it away; it costs no other")
             return None
+
+    def _note(self, where: str, cause: str, hint: str) -> None:
+        self.problems.append(Problem(where=where, cause=cause, hint=hint, severity=NOTE))
 
     def _add_foreign(self, foreign: ForeignDistribution, where: str) -> None:
         try:
@@ -230,7 +200,7 @@ class _Search:
         if _MARK in data:
             metadata = foreign.metadata
             name, version = normalise(metadata["Name"] or ""), foreign.version
-            if name not in self.known_names:
+            if name not in self._known_names:
                 headers = tuple((key.lower(), str(v)) for key in set(metadata) for v in metadata.get_all(key, []))
                 found = {"name": name, "version": version or "", "location": where, "where": where}
                 self._add(data, Distribution(**found, headers=headers))
@@ -253,10 +223,6 @@ def _find_foreign(finder: object, path: list[str]) -> list[ForeignDistribution]:
     context = DistributionFinder.Context(path=path)
     searched: Any = finder or MetadataPathFinder
     return list(searched.find_distributions(context))
-
-
-def _is_known(finder: object) -> bool:
-    return getattr(finder, "__module__", "") in _KNOWN_FINDERS
 
 
 def _finder_name(finder: object) -> str:
@@ -320,17 +286,10 @@ def _has_metadata(folder: str) -> bool:
     return any(os.path.isfile(folder + os.sep + file) for file in ("METADATA", "PKG-INFO"))
 
 
-#: How the words of a version stand to its end (0) and to a further number (3): 1.0.dev1 < 1.0a1 < 1.0 < 1.0.post1
-_WORDS = {"dev": -4, "a": -3, "alpha": -3, "b": -2, "beta": -2, "c": -1, "rc": -1, "pre": -1, "preview": -1, "post": 2}
+def _version_key(version: str) -> tuple[bool, Any]:
+    from packaging.version import InvalidVersion, Version
 
-
-def _version_key(version: str) -> tuple[tuple[int, int], ...]:
-    """Return a key by which versions sort as in PEP 440, near enough to choose between two left in one folder."""
-    epoch, bang, rest = version.lower().rpartition("!")
-    spaced = "".join(
-        letter if letter.isdigit() == before.isdigit() and letter.isalnum() else f" {letter}"
-        for before, letter in zip(" " + rest, rest, strict=False)
-    )
-    words = "".join(letter if letter.isalnum() else " " for letter in spaced).split()
-    ranks = [(3, int(word)) if word.isdecimal() else (_WORDS.get(word, 1), 0) for word in words]
-    return ((3, int(epoch) if bang and epoch.isdecimal() else 0), *ranks, (0, 0))
+    try:
+        return True, Version(version)
+    except InvalidVersion:
+        return False, version

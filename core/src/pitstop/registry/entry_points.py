@@ -155,6 +155,11 @@ class Distribution(_Record):
     where: str
     headers: tuple[tuple[str, str], ...] | None = None
 
+    @property
+    def title(self) -> str:
+        """Its name and version."""
+        return f"{self.name} {self.version}".rstrip()
+
     def problem(
         self, cause: str, *, group: str = "", name: str = "", hint: str = "", severity: str = PROBLEM
     ) -> Problem:

@@ -79,67 +79,67 @@ def _print(report: DoctorReport, *, verbose: bool) -> None:
     if report.distributions:
         click.echo("IMPORT is the time that importing it took, with all that it imports first.\n")
     troubled = {name for problem in report.problems for name in problem.distribution.split(", ")}
-    used = [distribution for distribution in report.distributions if distribution.rule is None]
+    used = [each for each in report.distributions if each.rule is None]
     if verbose:
         _print_entries(used)
     else:
         _print_distributions(used, troubled)
-    for distribution in report.distributions:
-        if distribution.rule is not None:
-            click.echo(f"switched off by {distribution.rule}: {one_line(distribution.title)}")
+    for each in report.distributions:
+        if each.rule is not None:
+            click.echo(f"switched off by {each.rule}: {one_line(each.distribution.title)}")
     for same in _group_alike([*report.notes, *report.problems]):
         click.echo()
         click.echo("\n".join(_format_finding(same[0], len(same) - 1)))
     click.echo()
-    click.echo(_format_verdict(report))
+    click.echo(_format_verdict(report, len(used)))
 
 
-def _print_distributions(distributions: list[DistributionReport], troubled: set[str]) -> None:
+def _print_distributions(reports: list[DistributionReport], troubled: set[str]) -> None:
     """Print a line for each, or, of many, for those with problems, and for the slowest if these are few."""
-    shown = distributions
-    if len(distributions) > _MANY:
-        broken = [distribution for distribution in distributions if distribution.name in troubled]
-        others = [distribution for distribution in distributions if distribution.name not in troubled]
-        slowest = sorted(others, key=lambda distribution: -distribution.import_ms)
+    shown = reports
+    if len(reports) > _MANY:
+        broken = [each for each in reports if each.distribution.name in troubled]
+        others = [each for each in reports if each.distribution.name not in troubled]
+        slowest = sorted(others, key=lambda each: -each.import_ms)
         shown = (broken + slowest)[: max(_SLOWEST, len(broken))]
     rows = [
         (
-            one_line(distribution.title),
-            "has problems" if distribution.name in troubled else "works",
-            _format_time(distribution),
-            _describe_offers(distribution),
+            one_line(each.distribution.title),
+            "has problems" if each.distribution.name in troubled else "works",
+            _format_time(each.import_ms if any(result.import_ms is not None for result in each.imports) else None),
+            _describe_offers(each),
         )
-        for distribution in shown
+        for each in shown
     ]
     if rows:
         room = shutil.get_terminal_size().columns - sum(max(len(row[n]) for row in rows) for n in (0, 1)) - 14
         header = ("DISTRIBUTION", "", "IMPORT", "OFFERS")
         wide = 4 if room >= _ROOM else 3
         printing.print_table(header[:wide], [(*row[:3], _shorten(row[3], room))[:wide] for row in rows])
-    left_out = len(distributions) - len(shown)
+    left_out = len(reports) - len(shown)
     if left_out:
         click.echo(f"... and {left_out:,} that work and took less time to import; --verbose lists them all")
 
 
-def _print_entries(distributions: Iterable[DistributionReport]) -> None:
+def _print_entries(reports: Iterable[DistributionReport]) -> None:
     """Print a section for each."""
-    for distribution in distributions:
-        wanted = [] if distribution.pitstop is None else [f"pitstop {distribution.pitstop}".rstrip()]
-        wanted += [f"Python {distribution.python}"] if distribution.python else []
+    for each in reports:
+        wanted = [] if each.requires.pitstop is None else [f"pitstop {each.requires.pitstop}".rstrip()]
+        wanted += [f"Python {each.requires.python}"] if each.requires.python else []
         requires = f"  requires {', '.join(wanted)}" if wanted else ""
-        click.echo(click.style(one_line(distribution.title), bold=True) + one_line(requires))
-        click.echo(f"  in {one_line(distribution.location)}")
-        for result in distribution.imports:
+        click.echo(click.style(one_line(each.distribution.title), bold=True) + one_line(requires))
+        click.echo(f"  in {one_line(each.distribution.location)}")
+        for result in each.imports:
             entry = result.entry
-            time = "broken" if result.cause else _format_milliseconds(result.import_ms)
+            time = "broken" if result.cause else _format_time(result.import_ms)
             offer = f"{entry.group.removeprefix('pitstop.')}: {entry.name} ({entry.target})"
             click.echo(f"  {time:>8}  {one_line(offer)}")
         click.echo()
 
 
-def _describe_offers(distribution: DistributionReport) -> str:
+def _describe_offers(report: DistributionReport) -> str:
     """Return how many of each kind it offers, such as "2 workers, 1 operation"."""
-    counts = Counter(group_noun(result.entry.group) for result in distribution.imports)
+    counts = Counter(group_noun(result.entry.group) for result in report.imports)
     return ", ".join(count_noun(count, kind) for kind, count in counts.items())
 
 
@@ -147,15 +147,10 @@ def _shorten(text: str, room: int) -> str:
     return text if len(text) <= room else f"{text[: max(room - 3, 0)]}..."
 
 
-def _format_time(distribution: DistributionReport) -> str:
-    was_imported = any(result.import_ms is not None for result in distribution.imports)
-    return _format_milliseconds(distribution.import_ms if was_imported else None)
-
-
-def _format_milliseconds(value: float | None) -> str:
-    if value is None:
+def _format_time(milliseconds: float | None) -> str:
+    if milliseconds is None:
         return "-"
-    return f"{value:.0f} ms" if value >= 1 else "< 1 ms"
+    return f"{milliseconds:.0f} ms" if milliseconds >= 1 else "< 1 ms"
 
 
 def _group_alike(findings: Iterable[Problem]) -> list[list[Problem]]:
@@ -188,11 +183,9 @@ def _format_finding(finding: Problem, more: int) -> Iterator[str]:
             )
 
 
-def _format_verdict(report: DoctorReport) -> str:
-    entries = sum(len(distribution.imports) for distribution in report.distributions)
-    used = sum(distribution.rule is None for distribution in report.distributions)
-    checked = f"checked {count_noun(entries, 'entry', 'entries')} of "
-    checked += count_noun(used, "distribution")
+def _format_verdict(report: DoctorReport, used: int) -> str:
+    entries = sum(len(each.imports) for each in report.distributions)
+    checked = f"checked {count_noun(entries, 'entry', 'entries')} of {count_noun(used, 'distribution')}"
     found = len(report.problems)
     told = count_noun(found, "problem") if found else "all work"
     notes = len(report.notes)

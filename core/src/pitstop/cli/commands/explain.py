@@ -21,7 +21,7 @@ from pitstop.errors import PitstopError, UnknownNameError
 from pitstop.operations import Operation, Parameter
 from pitstop.operations.docstrings import docstring_of
 from pitstop.operations.examples import command_line
-from pitstop.operations.json_schema import plain
+from pitstop.operations.json_schema import to_json
 from pitstop.registry.catalog import OPERATIONS
 from pitstop.registry.entry_points import EntryPoint, describe_error
 from pitstop.registry.registry import Registry
@@ -169,7 +169,7 @@ def _no_facts(_operation: Operation) -> dict[str, str]:
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    given = {} if parameter.required else {"default": plain(parameter.default)}
+    given = {} if parameter.required else {"default": to_json(parameter.default)}
     return {
         "name": parameter.name,
         "type": parameter.type_name,
@@ -238,7 +238,7 @@ def _parameters(parameters: tuple[Parameter, ...], *, open_ended: bool) -> Itera
     yield "Parameters:"
     width = max(len(parameter.name) for parameter in parameters)
     for parameter in parameters:
-        needed = "required" if parameter.required else f"default {_shown(plain(parameter.default))}"
+        needed = "required" if parameter.required else f"default {_shown(to_json(parameter.default))}"
         yield f"  {parameter.name:{width}}  {parameter.type_name}, {needed}"
         yield from _wrapped(parameter.description, indent=width + 4)
     if open_ended:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from platform import python_version
 from typing import Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from pitstop.errors import UnknownNameError
 from pitstop.registry.catalog import COMMANDS
@@ -27,42 +27,36 @@ class DistributionReport:
     """How one installed distribution is.
 
     Args:
-        name, version, location: as in `Distribution`.
+        distribution: which.
         rule: why it is switched off and not looked at, such as "PITSTOP_BLOCK=bad-plug"; None if it is not.
-        pitstop: the versions of Pitstop that it requires; "" for any; None if it does not depend on Pitstop.
-        python: the versions of Python that it requires; "" for any.
+        requires: what it requires, and what of that is not there; nothing if it is switched off.
         imports: each of its entries, and how its import went.
-        problems: what is wrong with it, notes included.
     """
 
-    name: str
-    version: str
-    location: str
+    distribution: Distribution
     rule: str | None = None
-    pitstop: str | None = None
-    python: str = ""
+    requires: Requirements = Factory(Requirements)
     imports: tuple[ImportResult, ...] = ()
-    problems: tuple[Problem, ...] = ()
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong with it, notes included."""
+        return [*self.requires.problems, *(finding for result in self.imports for finding in _list_findings(result))]
 
     @property
     def import_ms(self) -> float:
         """How long all its imports took, in milliseconds, with what they import first."""
         return sum(result.import_ms or 0.0 for result in self.imports)
 
-    @property
-    def title(self) -> str:
-        """Its name and version."""
-        return f"{self.name} {self.version}".rstrip()
-
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON; its problems are in the whole document."""
         return {
-            "distribution": self.name,
-            "version": self.version,
-            "location": self.location,
+            "distribution": self.distribution.name,
+            "version": self.distribution.version,
+            "location": self.distribution.location,
             "blocked_by": self.rule,
-            "requires_pitstop": self.pitstop,
-            "requires_python": self.python,
+            "requires_pitstop": self.requires.pitstop,
+            "requires_python": self.requires.python,
             "import_ms": round(self.import_ms, 1),
             "entries": [
                 {
@@ -146,11 +140,18 @@ def run_doctor(
     in_order = [entry for name in sorted(entries) for entry in entries[name]]
     results = probe(registry, in_order, limit=limit, on_import=on_import)
     reports = [
-        _report_distribution(found, rule, [results[entry] for entry in entries.get(found.name, ())], pitstop)
+        DistributionReport(
+            distribution=found,
+            rule=rule,
+            requires=Requirements() if rule else read_requirements(found, pitstop=pitstop),
+            imports=tuple(results[entry] for entry in entries.get(found.name, ())),
+        )
         for found, rule in distributions
     ]
     findings = _filter_problems([*registry.problems, *registry.unused_entry_points()], wanted if names else None)
-    findings += [_hidden_command_problem(entry) for entry in in_order if _is_hidden(entry, commands)]
+    findings += [
+        _hidden_command_problem(entry) for entry in in_order if entry.group == COMMANDS and entry.name in commands
+    ]
     findings += [problem for report in reports for problem in report.problems]
     return DoctorReport(pitstop=pitstop, distributions=tuple(reports), findings=tuple(sorted(findings)))
 
@@ -170,31 +171,10 @@ def _filter_problems(problems: Iterable[Problem], names: set[str] | None) -> lis
     return [p for p in problems if names is None or not names.isdisjoint(p.distribution.split(", "))]
 
 
-def _is_hidden(entry: EntryPoint, commands: Container[str]) -> bool:
-    return entry.group == COMMANDS and entry.name in commands
-
-
 def _hidden_command_problem(entry: EntryPoint) -> Problem:
     full = f"'pitstop {entry.distribution}/{entry.name}'"
     cause = f"'pitstop {entry.name}' is the built-in command; this one is reached only as {full}"
     return entry.problem(cause, f"tell the makers of {entry.distribution} to give it another name")
-
-
-def _report_distribution(
-    distribution: Distribution, rule: str | None, imports: Sequence[ImportResult], pitstop: str
-) -> DistributionReport:
-    required = Requirements() if rule else read_requirements(distribution, pitstop=pitstop)
-    found = [finding for result in imports for finding in _list_findings(result)]
-    return DistributionReport(
-        name=distribution.name,
-        version=distribution.version,
-        location=distribution.location,
-        rule=rule,
-        pitstop=required.pitstop,
-        python=required.python,
-        imports=tuple(imports),
-        problems=(*required.problems, *found),
-    )
 
 
 def _list_findings(result: ImportResult) -> list[Problem]:

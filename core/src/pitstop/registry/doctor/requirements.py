@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from platform import python_version
+
+from attrs import Factory, define
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from pitstop.errors.hints import OWN
 from pitstop.registry.discovery import read_headers
 from pitstop.registry.entry_points import NOTE, PROBLEM, Distribution, Problem, describe_error, normalise
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-
+@define(kw_only=True)
 class Requirements:
     """What one distribution requires.
 
@@ -24,36 +26,33 @@ class Requirements:
         problems: what of it is not there, and what of it cannot be read.
     """
 
-    __slots__ = ("pitstop", "problems", "python")
-
-    def __init__(self, *, pitstop: str | None = None, python: str = "", problems: Sequence[Problem] = ()) -> None:
-        self.pitstop = pitstop
-        self.python = python
-        self.problems = list(problems)
+    pitstop: str | None = None
+    python: str = ""
+    problems: list[Problem] = Factory(list)
 
 
-def read_requirements(distribution: Distribution, *, pitstop: str, python: str | None = None) -> Requirements:
-    """Return what a distribution requires, and what of it is not met.
+def read_requirements(distribution: Distribution, *, pitstop: str) -> Requirements:
+    """Return what a distribution requires, and what of it is not met by the running Python.
 
     Args:
         distribution: the distribution.
         pitstop: the version that is installed.
-        python: the version that is meant; the running one if not given.
     """
+    found = Requirements()
     try:
         headers = read_headers(distribution)
     except OSError as error:
-        return Requirements(problems=[_unreadable_problem(distribution, describe_error(error))])
+        _add_unreadable(found, distribution, describe_error(error))
+        return found
     if not any(key == "name" for key, _ in headers):
-        return Requirements(
-            problems=[_unreadable_problem(distribution, _metadata_flaw(os.path.dirname(distribution.where)))]
-        )
-    found = Requirements()
+        _add_unreadable(found, distribution, _metadata_flaw(os.path.dirname(distribution.where)))
+        return found
     for key, value in headers:
         if key == "requires-python":
             found.python = value
-            _check(found, distribution, "Python", value, python or python_version())
-        elif key == "requires-dist" and normalise(_leading_name(value)) == OWN:
+            _check(found, distribution, "Python", value, python_version())
+        # not yet parsed: what of the other lines is no requirement is no concern of ours
+        elif key == "requires-dist" and (name := re.match(r"[\w.-]+", value)) and normalise(name[0]) == OWN:
             _check_dependency(found, distribution, value, pitstop)
     return found
 
@@ -69,12 +68,10 @@ def _metadata_flaw(folder: str) -> str:
 
 
 def _check_dependency(found: Requirements, distribution: Distribution, line: str, installed: str) -> None:
-    from packaging.requirements import InvalidRequirement, Requirement
-
     try:
         requirement = Requirement(line)
     except InvalidRequirement as error:
-        found.problems.append(_unreadable_problem(distribution, f"Requires-Dist: {line}: {error}"))
+        _add_unreadable(found, distribution, f"Requires-Dist: {line}: {error}")
         return
     if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
         found.pitstop = str(requirement.specifier)
@@ -82,33 +79,24 @@ def _check_dependency(found: Requirements, distribution: Distribution, line: str
 
 
 def _check(found: Requirements, distribution: Distribution, what: str, wanted: str, installed: str) -> None:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
     try:
         fits = SpecifierSet(wanted).contains(installed, prereleases=True)
     except InvalidSpecifier as error:
-        found.problems.append(_unreadable_problem(distribution, f"{what} {wanted}: {error}"))
+        _add_unreadable(found, distribution, f"{what} {wanted}: {error}")
         return
     if not fits:
-        name = distribution.name
-        hint = f"install a version of {name} for {what} {installed}, or a {what} that fits"
-        found.problems.append(
-            _make_problem(distribution, f"it requires {what} {wanted}, and {installed} is installed", hint)
-        )
+        hint = f"install a version of {distribution.name} for {what} {installed}, or a {what} that fits"
+        _add_problem(found, distribution, f"it requires {what} {wanted}, and {installed} is installed", hint)
 
 
-def _leading_name(line: str) -> str:
-    """Return the name at the beginning of a requirement."""
-    end = next((at for at, letter in enumerate(line) if not (letter.isalnum() or letter in "-_.")), len(line))
-    return line[:end]
-
-
-def _unreadable_problem(distribution: Distribution, cause: str) -> Problem:
+def _add_unreadable(found: Requirements, distribution: Distribution, cause: str) -> None:
     cause = f"what it requires cannot be told: {' '.join(cause.split())}"
-    return _make_problem(distribution, cause, f"reinstall {distribution.name}", NOTE)
+    _add_problem(found, distribution, cause, f"reinstall {distribution.name}", NOTE)
 
 
-def _make_problem(distribution: Distribution, cause: str, hint: str, severity: str = PROBLEM) -> Problem:
+def _add_problem(
+    found: Requirements, distribution: Distribution, cause: str, hint: str, severity: str = PROBLEM
+) -> None:
     problem = distribution.problem(cause, hint=hint, severity=severity)
     problem.where = os.path.dirname(distribution.where)  # its metadata, of which the declarations are one file
-    return problem
+    found.problems.append(problem)
