@@ -31,6 +31,7 @@ from pitstop.errors import InvalidValueError
         ("[a-c]*.db", "[a-c]*.db"),
         ("{name}-{time}.db", "{name}-{time}.db"),
         ("{name}-{time}", "{name}-{time}"),
+        ("{name", "{name"),
         ('"unclosed', '"unclosed'),
     ],
 )
@@ -42,7 +43,20 @@ def test_assign_takes_toml_and_json_and_else_text(text, value):
 
 
 @pytest.mark.parametrize(
-    "text", ["[a]", "[a, b]", "[1, nul]", '{"a": nul}', "{a: b}", "{a = b}", "[" * 9999 + "]" * 9999]
+    "text",
+    [
+        "[1",
+        '["a", "b"',
+        '{"a": 1',
+        "{a = [1}",
+        "[a]",
+        "[a, b]",
+        "[1, nul]",
+        '{"a": nul}',
+        "{a: b}",
+        "{a = b}",
+        "[" * 9999 + "]" * 9999,
+    ],
 )
 def test_assign_refuses_what_only_looks_like_a_list_or_table(text):
     """The shell took the quotes away, or one is missing; the error says what to write, and not the value."""

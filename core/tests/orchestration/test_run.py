@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pitstop.cli.session import Settings, session
 from pitstop.contracts import JobQuery
 from pitstop.errors import InputError, InvalidValueError, OperationError, StoreError, UnknownJobError, UnknownNameError
 from pitstop.jobs import JobStatus
@@ -266,3 +267,37 @@ def test_run_takes_a_store_that_only_behaves_like_one(installed: Registry) -> No
 
     store: Any = Wrapped()
     assert run("act", store=store, registry=installed).ok
+
+
+class _Unstartable(ThreadRunner):
+    def start(self, run_job: Any) -> None:
+        raise OperationError("no thread can be started")
+
+
+class _Watched(MemoryStore):
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+def test_run_closes_the_store_that_it_opened_if_nothing_can_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that was given stays open."""
+    store = _Watched()
+    with pytest.raises(OperationError, match="no thread can be started"):
+        run("anything", store=store, runner=_Unstartable())
+    assert not store.closed
+    monkeypatch.setattr("pitstop.orchestration.run.open_store", lambda *_, **__: store)
+    with pytest.raises(OperationError, match="no thread can be started"):
+        run("anything", runner=_Unstartable())
+    assert store.closed
+
+
+def test_session_closes_its_store_if_nothing_can_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line and the commands of plugins use the same."""
+    store = _Watched()
+    monkeypatch.setattr("pitstop.cli.session.open_store", lambda *_, **__: store)
+    with pytest.raises(OperationError, match="no thread can be started"), session(Settings(), runner=_Unstartable()):
+        pass
+    assert store.closed

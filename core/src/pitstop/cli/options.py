@@ -257,13 +257,19 @@ def _value(text: str, *, key: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        if (text[:1] + text[-1:]) == "[]" or ((text[:1] + text[-1:]) == "{}" and {":", "="} & set(text)):
+        if _is_broken(text, "[]") or (_is_broken(text, "{}") and {":", "="} & set(text)):
             problem = (
                 "its value looks like a list or table, but is neither TOML nor JSON; in a shell put quotes around all "
                 f'of it, such as --set \'{key}=["a", "b"]\'. For a text of this form, write it as a TOML string'
             )
             raise InvalidValueError(where="--set", name=key, problem=problem) from None
         return text
+
+
+def _is_broken(text: str, brackets: str) -> bool:
+    """Whether a text that cannot be read begins as a list or table, and ends as one or is never closed."""
+    opening, closing = brackets[0], brackets[1]
+    return text[:1] == opening and (text[-1:] == closing or text.count(opening) != text.count(closing))
 
 
 def _refuse_constant(name: str) -> Any:

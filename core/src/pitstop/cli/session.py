@@ -28,7 +28,7 @@ from pitstop.contracts import Runner
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan
 from pitstop.orchestration.orchestrator import Orchestrator
 from pitstop.orchestration.rescue import Rescue
-from pitstop.orchestration.run import RunResult, make_runner, open_store
+from pitstop.orchestration.run import RunResult, make_runner, open_store, orchestrate
 from pitstop.orchestration.submission import SubmitOptions
 from pitstop.registry.catalog import HOOKS
 from pitstop.registry.registry import Registry
@@ -95,7 +95,7 @@ def session(
     registry = registry or Registry()
     runner = runner or make_runner(settings.runner, registry=registry, at_a_time=settings.threads)
     store = open_store(settings.store, registry=registry)
-    with Orchestrator(store, registry=registry, runner=runner) as orchestrator:
+    with orchestrate(store, registry=registry, runner=runner) as orchestrator:
         for problem in registry.problems:
             if problem.group == HOOKS:
                 say(f"warning: {problem}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,12 +160,31 @@ def run(
     chosen = make_runner(runner, registry=registry) if isinstance(runner, str) else runner
     opened = None if _is_store(store) else open_store(store, registry=registry)  # type: ignore[arg-type]
     kept: JobStore = store if opened is None else opened  # type: ignore[assignment]
-    orchestrator = Orchestrator(kept, registry=registry, runner=chosen)
-    try:
+    with orchestrate(kept, registry=registry, runner=chosen, keep_store=opened is None) as orchestrator:
         root = orchestrator.run(what, config, options=options)
         return RunResult.of(kept, root.id)
+
+
+@contextmanager
+def orchestrate(
+    store: JobStore, *, registry: Registry, runner: Runner, keep_store: bool = False
+) -> Iterator[Orchestrator]:
+    """Yield an orchestrator, and close it and its store afterwards; the store also if there can be no orchestrator.
+
+    Args:
+        store, registry, runner: as for `Orchestrator`.
+        keep_store: whether the store stays open.
+    """
+    try:
+        orchestrator = Orchestrator(store, registry=registry, runner=runner)
+    except BaseException:
+        if not keep_store:
+            store.close()
+        raise
+    try:
+        yield orchestrator
     finally:
-        orchestrator.close(keep_store=opened is None)
+        orchestrator.close(keep_store=keep_store)
 
 
 def _is_store(value: object) -> bool:
