@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from _pytest.mark import ParameterSet
+from hypothesis import settings
 
 
 def some(values: Iterable[Any], *, each: int = 0, of: Collection[Any] = ()) -> list[ParameterSet]:
@@ -21,6 +22,11 @@ def some(values: Iterable[Any], *, each: int = 0, of: Collection[Any] = ()) -> l
         pytest.param(value, marks=() if (each and not number % each) or value in of else pytest.mark.slow)
         for number, value in enumerate(values)
     ]
+
+
+def at_most(examples: int) -> settings:
+    """Return settings for a property whose examples are costly: as many as are asked for, but no more than these."""
+    return settings(max_examples=min(examples, settings.default.max_examples))
 
 
 def chosen(request: pytest.FixtureRequest, parameter: str) -> list[Any]:

@@ -13,8 +13,10 @@ import pytest
 
 FOLDER = Path(__file__).parent
 TARGETS = sorted(path.stem for path in FOLDER.glob("fuzz_*.py"))
-#: Inputs for each target beside its corpus; one that writes files gets fewer.
-NUMBER = {"fuzz_discovery": 300, "fuzz_definitions": 700}
+#: Inputs for each target beside its corpus: so many every day, and so many among the slow tests.
+FEW, MANY = 150, 1500
+#: Of those that write files.
+FEWER = {"fuzz_discovery": 300, "fuzz_definitions": 700}
 
 
 @pytest.fixture
@@ -34,11 +36,13 @@ def _load(name: str) -> ModuleType:
     return module
 
 
+@pytest.mark.parametrize("number", [FEW, pytest.param(MANY, marks=pytest.mark.slow)], ids=["few", "many"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_target_holds(name: str, harness: ModuleType) -> None:
+def test_target_holds(name: str, number: int, harness: ModuleType) -> None:
     """No input of the corpus, and none of many made from it, breaks what the target promises."""
     target = _load(name)
-    for data in (b"", *target.CORPUS, *harness.mutations(target.CORPUS, number=NUMBER.get(name, 1500), seed=1)):
+    made = harness.mutations(target.CORPUS, number=min(number, FEWER.get(name, MANY)), seed=1)
+    for data in (b"", *target.CORPUS, *made):
         try:
             target.TestOneInput(data)
         except BaseException as error:

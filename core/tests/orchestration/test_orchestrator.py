@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.sampling import at_most
 
 import pitstop.orchestration.completions
 from pitstop.contracts import CompletionReceipt, JobQuery, JobStore
@@ -932,7 +933,7 @@ def model(records: dict[str | None, list[JobRecord]], record: JobRecord) -> str:
     return "failed" if below.count("failed") > record.job.tolerance.max_failures else "completed"
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(tree=ROOTS)
 def test_any_tree_ends_as_the_rule_says(tree: Any) -> None:
     """Whatever its shape, outcomes, tolerances and resources, every leaf ends and every parent agrees with the rule."""

@@ -18,8 +18,9 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.sampling import at_most
 
 from pitstop_database_maintenance.history import (
     VARIABLE,
@@ -87,7 +88,7 @@ def is_sound(record: Any) -> bool:
     return not isinstance(record, UnfinishedStep) or isinstance(record.parameters, dict)
 
 
-@settings(max_examples=60)
+@at_most(60)
 @given(data=st.data())
 def test_forged_rows_come_out_sound_or_not_at_all(tmp_path: Path, data: st.DataObject) -> None:
     """Any values in any column: what is read is what Pitstop writes, the rest is removed, and that is told once."""

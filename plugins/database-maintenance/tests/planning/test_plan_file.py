@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from click import unstyle
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pitstop
@@ -69,7 +69,6 @@ def test_a_plan_is_for_its_owner_and_comes_back_as_it_was(saved: Path) -> None:
     use(plan)
 
 
-@settings(max_examples=150)
 @given(data=st.data())
 def test_a_forged_plan_is_a_plan_or_refused(saved: Path, data: st.DataObject) -> None:
     """Any value in any place: it is told what is wrong with it, or it is one that can be shown and made into jobs."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from assessing import BESIDE, DAY, NOW, inspection
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pitstop.errors import InputError, InvalidJobError, InvalidValueError, UnknownKeyError, UnknownNameError
@@ -609,7 +609,6 @@ PLANS = st.builds(
 )
 
 
-@settings(max_examples=60)
 @given(PLANS)
 def test_plan_is_the_same_after_a_file(made: MaintenancePlan) -> None:
     """What is written to a document and read from it is the plan that it was."""
@@ -636,7 +635,6 @@ def test_plan_refuses_a_document_that_is_none(change: Mapping[str, Any], text: s
         MaintenancePlan.from_document([document])
 
 
-@settings(max_examples=150)
 @given(
     megabytes=st.integers(0, 3000),
     waste=st.none() | st.floats(0, 1),

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.sampling import at_most
 
 from pitstop_database_maintenance.databases.assessment import Assessment, Prediction, Worth
 from pitstop_database_maintenance.databases.description import Cell
@@ -374,7 +375,7 @@ def test_page_shows_odd_history_as_far_as_it_goes(history):
 names = st.text(st.characters(exclude_categories=()), min_size=1, max_size=12) | st.just(NASTY)
 
 
-@settings(max_examples=40)
+@at_most(40)
 @given(names, names, st.sampled_from(["table", "index"]))
 def test_page_holds_no_name_unescaped(name, other, kind):
     """Whatever tables, files, folders, operations and reasons are called, the page is sound and runs nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from assessing import inspection
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pitstop_database_maintenance.databases.assessment import Assessment, Prediction, Worth
@@ -36,7 +36,6 @@ def test_lines_command_no_terminal() -> None:
     assert all(character.isprintable() or character == "\n" for character in text)
 
 
-@settings(max_examples=100)
 @given(
     width=st.integers(40, 250),
     sentences=st.lists(st.text("abc defg-", max_size=300), max_size=4),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from assessing import BESIDE, PAGE, TEMPORARY, inspection, look
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Worth
@@ -315,7 +315,6 @@ def test_convert_auto_vacuum_rebuilds_only_where_there_is_no_map(history: Histor
     assert "already" in space.convert_auto_vacuum(look(full, history), mode="full").reason
 
 
-@settings(max_examples=200)
 @given(
     megabytes=st.integers(0, 5000),
     waste=st.none() | st.floats(0, 1),

@@ -15,8 +15,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.sampling import at_most
 
 from pitstop.errors import (
     DeadlineExceededError,
@@ -207,7 +208,7 @@ def said(path: Path, pragma: str) -> list[str]:
     return [repr(answer) for answer in answers if answer != b"ok"]
 
 
-@settings(max_examples=150)
+@at_most(150)
 @given(number=st.integers(0, 20_000), check=st.sampled_from([quick_check, integrity_check]))
 def test_checks_find_a_problem_wherever_sqlite_finds_one(cases: Any, context: Any, number: int, check: Any) -> None:
     """Of malformed databases, each that one PRAGMA calls bad is called bad by the parts.

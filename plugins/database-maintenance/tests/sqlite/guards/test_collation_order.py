@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.sampling import at_most
 
 from pitstop.errors import OperationError
 from pitstop.jobs import Outcome
@@ -205,7 +206,7 @@ _TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=30)
+@at_most(30)
 @given(
     rows=st.lists(st.tuples(_TEXTS, _TEXTS), max_size=25),
     key=st.sampled_from(

@@ -16,8 +16,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.sampling import at_most
 
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.connection.library import has_wal_reset_bug
@@ -344,7 +345,7 @@ def test_survey_warns_of_the_library_in_wal_mode_only(make: Make) -> None:
     assert bool(one(path).library_hazard) is has_wal_reset_bug(sqlite3.sqlite_version_info)
 
 
-@settings(max_examples=25)
+@at_most(25)
 @given(data=st.data())
 def test_survey_gives_an_answer_for_any_bytes(data: st.DataObject, bloated: Path, tmp_path: Path) -> None:
     """Whatever is overwritten in a file, the look ends with an answer and not with an error of its own."""
