@@ -20,7 +20,7 @@ from pitstop_database_maintenance.databases.database import Database
 from pitstop_database_maintenance.fleet import batching, fleet
 from pitstop_database_maintenance.fleet.fleet import Fleet
 from pitstop_database_maintenance.fleet.summary import NAMED, FleetSummary
-from pitstop_database_maintenance.fleet.unchanged import TRUSTED, UnchangedFiles, policy_of, state_of
+from pitstop_database_maintenance.fleet.unchanged import TRUSTED, UnchangedFiles, digest_rules, stamp_files
 from pitstop_database_maintenance.history import VARIABLE, History, UnfinishedStep
 from pitstop_database_maintenance.maintenance.engine import Maintenance
 from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, State, StepOutcome, StepStatus
@@ -88,9 +88,9 @@ def maintain(
 ) -> FleetSummary:
     """Maintain a fleet as the command does, and return the sums."""
     engine = engine_of(orchestrator, history, **request)
-    policy = policy_of(engine.request, orchestrator.registry)
-    seen = UnchangedFiles(history, policy, lookup=orchestrator.registry) if remember and policy else None
-    again, never = seen.changed_or_new(files) if seen else ([], files)
+    rules = digest_rules(engine.request, orchestrator.registry)
+    seen = UnchangedFiles(history, rules, lookup=orchestrator.registry) if remember and rules else None
+    again, never = seen.select_changed(files) if seen else ([], files)
     tally = FleetSummary(files=len(files), unchanged=len(files) - len(again) - len(never), keep=True)
     _tallies.append(tally)
     Fleet(engine, processes=2, seen=seen).run(again, never, tally)
@@ -142,7 +142,7 @@ def test_fleet_next_run_does_nothing(orchestrator: pitstop.Orchestrator, history
     assert (tally.unchanged, tally.looked_at, tally.ends) == (5, 1, {StepStatus.COMPLETED: 1})
 
 
-def test_fleet_looks_again_under_another_policy(
+def test_fleet_inspects_again_by_other_rules(
     orchestrator: pitstop.Orchestrator, history: History, files: list[str]
 ) -> None:
     """Other thresholds, and what is asked for by name, make a new decision for every file."""
@@ -279,8 +279,8 @@ def test_fleet_that_was_stopped_goes_on_with_the_rest(
     """After a stop between two waves the next run does what is left, and nothing twice."""
     monkeypatch.setattr(fleet, "WAVE", 1)
     engine = engine_of(orchestrator, history)
-    seen = UnchangedFiles(history, policy_of(engine.request, orchestrator.registry), lookup=orchestrator.registry)
-    again, never = seen.changed_or_new(files)
+    seen = UnchangedFiles(history, digest_rules(engine.request, orchestrator.registry), lookup=orchestrator.registry)
+    again, never = seen.select_changed(files)
     tally = FleetSummary(files=6)
     Fleet(engine, seen=seen, interrupted=lambda: bool(engine.roots)).run(again, never, tally)
     assert tally.interrupted
@@ -326,18 +326,18 @@ def test_fleet_stops_after_a_failure_if_told_to(
 
 
 def test_seen_takes_up_what_was_left_first(history: History, files: list[str]) -> None:
-    """A database of which something was left is looked at, and first, although nothing was due by the policy."""
-    seen = UnchangedFiles(history, "policy", lookup=pitstop.Registry())
-    assert seen.changed_or_new(files) == ([], files)
+    """A database of which something was left is looked at, and first, although nothing was due by the rules."""
+    seen = UnchangedFiles(history, "rules", lookup=pitstop.Registry())
+    assert seen.select_changed(files) == ([], files)
     seen.remember(files)
-    assert UnchangedFiles(history, "policy", lookup=pitstop.Registry()).changed_or_new(files) == ([], [])
+    assert UnchangedFiles(history, "rules", lookup=pitstop.Registry()).select_changed(files) == ([], [])
     history.defer(
         UnfinishedStep(
             database=f"sqlite:{os.path.realpath(files[4])}", operation="vacuum", at=1.0, reason="", parameters={}
         )
     )
     Path(files[1]).touch()
-    assert UnchangedFiles(history, "policy", lookup=pitstop.Registry()).changed_or_new(files) == (
+    assert UnchangedFiles(history, "rules", lookup=pitstop.Registry()).select_changed(files) == (
         [files[4], files[1]],
         [],
     )
@@ -347,17 +347,17 @@ def test_seen_is_not_believed_for_ever(history: History, files: list[str], monke
     """After a week each is looked at again, and none before half of that; a clock that was set back is not believed."""
     import time
 
-    seen = UnchangedFiles(history, "policy", lookup=pitstop.Registry())
-    seen.changed_or_new(files)
+    seen = UnchangedFiles(history, "rules", lookup=pitstop.Registry())
+    seen.select_changed(files)
     seen.remember(files)
     now = time.time()
-    assert UnchangedFiles(history, "policy", lookup=pitstop.Registry(), now=now + 0.49 * TRUSTED).changed_or_new(
+    assert UnchangedFiles(history, "rules", lookup=pitstop.Registry(), now=now + 0.49 * TRUSTED).select_changed(
         files
     ) == ([], [])
-    assert UnchangedFiles(history, "policy", lookup=pitstop.Registry(), now=now + TRUSTED + 60).changed_or_new(
+    assert UnchangedFiles(history, "rules", lookup=pitstop.Registry(), now=now + TRUSTED + 60).select_changed(
         files
     ) == (files, [])
-    assert UnchangedFiles(history, "policy", lookup=pitstop.Registry(), now=now - 3600).changed_or_new(files) == (
+    assert UnchangedFiles(history, "rules", lookup=pitstop.Registry(), now=now - 3600).select_changed(files) == (
         files,
         [],
     )
@@ -365,39 +365,39 @@ def test_seen_is_not_believed_for_ever(history: History, files: list[str], monke
 
 def test_seen_remembers_the_state_before_the_look(history: History, files: list[str]) -> None:
     """A change between the look at the files' times and the end of the inspection is seen by the next run."""
-    seen = UnchangedFiles(history, "policy", lookup=pitstop.Registry())
-    seen.changed_or_new(files)
+    seen = UnchangedFiles(history, "rules", lookup=pitstop.Registry())
+    seen.select_changed(files)
     os.utime(files[0], ns=(1, 1))
     seen.remember(files)
-    assert UnchangedFiles(history, "policy", lookup=pitstop.Registry()).changed_or_new(files) == ([files[0]], [])
+    assert UnchangedFiles(history, "rules", lookup=pitstop.Registry()).select_changed(files) == ([files[0]], [])
 
 
 def test_state_of_tells_of_every_change(files: list[str]) -> None:
     """Size, time, another file in its place and its log count; what is no file has no state."""
     path = Path(files[0])
-    states = [state_of(files[0], SQLiteDatabase)]
+    states = [stamp_files(files[0], SQLiteDatabase)]
     os.utime(path, ns=(5, 5))
-    states.append(state_of(files[0], SQLiteDatabase))
+    states.append(stamp_files(files[0], SQLiteDatabase))
     shutil.copyfile(path, path.with_suffix(".new"))
     os.replace(path.with_suffix(".new"), path)
     os.utime(path, ns=(5, 5))
-    states.append(state_of(files[0], SQLiteDatabase))
+    states.append(stamp_files(files[0], SQLiteDatabase))
     Path(f"{path}-wal").write_bytes(b"x")
-    states.append(state_of(files[0], SQLiteDatabase))
+    states.append(stamp_files(files[0], SQLiteDatabase))
     assert len(set(states)) == 4
-    assert state_of("/nowhere.db", SQLiteDatabase) == state_of("postgresql://h/d", SQLiteDatabase) == ""
+    assert stamp_files("/nowhere.db", SQLiteDatabase) == stamp_files("postgresql://h/d", SQLiteDatabase) == ""
 
 
-def test_policy_of_changes_with_what_decides(registry: pitstop.Registry) -> None:
+def test_digest_of_rules_changes_with_what_decides(registry: pitstop.Registry) -> None:
     """Thresholds, limits and installed assessments are part of it; what is asked for, or due by date, has none."""
-    base = policy_of(MaintenanceRequest(), registry)
-    assert base == policy_of(MaintenanceRequest(), pitstop.Registry())
+    base = digest_rules(MaintenanceRequest(), registry)
+    assert base == digest_rules(MaintenanceRequest(), pitstop.Registry())
     others = [
         MaintenanceRequest(thresholds={"space": {"high_from": 0.2}}),
         MaintenanceRequest(max_stall=0.05),
         MaintenanceRequest(options={"force": True}),
     ]
-    assert len({base, *(policy_of(request, registry) for request in others)}) == 4
+    assert len({base, *(digest_rules(request, registry) for request in others)}) == 4
     by_itself = MaintenanceRequest(thresholds={"quick_check": {"by_itself": True}})
     for request in (
         MaintenanceRequest(checks=True),
@@ -405,7 +405,7 @@ def test_policy_of_changes_with_what_decides(registry: pitstop.Registry) -> None
         MaintenanceRequest(everything=True),
         MaintenanceRequest(operations=("vacuum",)),
     ):
-        assert policy_of(request, registry) == ""
+        assert digest_rules(request, registry) == ""
 
 
 # -- shared jobs -------------------------------------------------------------------------------------------------------

@@ -122,12 +122,12 @@ def test_keep_forgets_all_but_the_newest(values: list[int], at_most: int) -> Non
         assert len(history.snapshots("sqlite:/a", "other")) == 1
 
 
-def test_seen_is_kept_by_policy(history: History) -> None:
-    """What was seen under one policy says nothing under another."""
-    history.add_unchanged([("a", "1"), ("b", "2")], policy="p")
-    history.add_unchanged([("b", "3")], policy="q")
-    assert {name: state for name, (state, _) in history.unchanged(policy="p").items()} == {"a": "1"}
-    assert {name: state for name, (state, _) in history.unchanged(policy="q").items()} == {"b": "3"}
+def test_seen_is_kept_by_rules(history: History) -> None:
+    """What was seen by one set of rules says nothing by another."""
+    history.add_unchanged([("a", "1"), ("b", "2")], rules="p")
+    history.add_unchanged([("b", "3")], rules="q")
+    assert {name: state for name, (state, _) in history.find_unchanged(rules="p").items()} == {"a": "1"}
+    assert {name: state for name, (state, _) in history.find_unchanged(rules="q").items()} == {"b": "3"}
 
 
 def test_a_failed_write_leaves_nothing_half_done(history: History) -> None:
@@ -189,7 +189,7 @@ def test_reading_one_database_uses_an_index(tmp_path: Path) -> None:
     with History(tmp_path / "h.db") as history:
         history.add_steps([step(database=f"sqlite:/{number}") for number in range(50)])
     with closing(sqlite3.connect(tmp_path / "h.db")) as connection:
-        sql, values = store._filter_by("SELECT 1 FROM step WHERE FILTER", database="sqlite:/7", operation="vacuum")
+        sql, values = store._add_filter("SELECT 1 FROM step WHERE FILTER", database="sqlite:/7", operation="vacuum")
         plan = str(connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
     assert "SEARCH step USING COVERING INDEX step_by_database" in plan
 

@@ -73,7 +73,7 @@ def read_all(history: History) -> list[Any]:
     ]
     for operation in ("vacuum", "analyze"):
         history.throughput(operation, HERE)
-    return [*found, *history.unchanged(policy="p").items()]
+    return [*found, *history.find_unchanged(rules="p").items()]
 
 
 def is_sound(record: Any) -> bool:
@@ -164,7 +164,7 @@ def make_real(path: Path) -> bytes:
                 database=HERE, operation="analyze", at=1.0, reason="time limit", parameters={"tables": ["t"]}
             )
         )
-        history.add_unchanged([(f"sqlite:/{number}", "1:2:3") for number in range(50)], policy="p")
+        history.add_unchanged([(f"sqlite:/{number}", "1:2:3") for number in range(50)], rules="p")
     return path.read_bytes()
 
 

@@ -13,7 +13,7 @@ from pitstop_database_maintenance.history import History, UnfinishedStep
 from pitstop_database_maintenance.planning.decisions import Decision
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenanceRequest, PlannedStep
 from pitstop_database_maintenance.planning.planner import plan_database
-from pitstop_database_maintenance.planning.secrecy import mask_plan, secrets_for
+from pitstop_database_maintenance.planning.secrecy import collect_secrets, mask_plan
 
 from ..assessing import NOW, inspection
 
@@ -112,7 +112,7 @@ def test_a_decision_shows_no_secret() -> None:
     decision = Decision(cause=Cause.LEFT_OVER, detail="hunter2", left_at=NOW, left_because="no room for hunter2")
     step = PlannedStep(operation="vacuum", run=True, why=str(decision), decision=decision)
     plan = DatabasePlan(database="acme://app:hunter2@host/shelf", resource="acme", steps=(step,))
-    shown = mask_plan(plan, secrets_for([plan.database], MaintenanceRequest())).shown_document()
+    shown = mask_plan(plan, collect_secrets([plan.database], MaintenanceRequest())).shown_document()
     assert "hunter2" not in json.dumps(shown)
     assert shown["steps"][0]["cause"] == "left over"
 

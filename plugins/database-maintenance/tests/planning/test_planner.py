@@ -19,7 +19,7 @@ from pitstop_database_maintenance.databases.causes import Cause
 from pitstop_database_maintenance.databases.database import Database
 from pitstop_database_maintenance.history import History, PastStep, UnfinishedStep
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenancePlan, MaintenanceRequest, PlannedStep
-from pitstop_database_maintenance.planning.plan_config import job_config, predicted
+from pitstop_database_maintenance.planning.plan_config import job_config, prediction_document
 from pitstop_database_maintenance.planning.planner import MaintenancePlanner, plan_databases, staleness
 from pitstop_database_maintenance.sqlite.inspection.records import (
     Inspection,
@@ -521,7 +521,7 @@ def test_job_config_of_several_databases_is_a_root_with_a_parent_for_each(
 
 def test_predicted_of_a_step_without_assessment_promises_nothing() -> None:
     """None is not nought."""
-    kept = predicted(PlannedStep(operation="freeze", run=True, why="asked for"))
+    kept = prediction_document(PlannedStep(operation="freeze", run=True, why="asked for"))
     assert kept["seconds"] is None
     assert kept["writer_stall"] is None
     assert kept["reason"] == "asked for"

@@ -11,7 +11,7 @@ import pytest
 from pitstop import Registry
 from pitstop.errors import InputError, InvalidJobError, InvalidValueError, UnknownKeyError
 from pitstop.jobs import Job, Plan
-from pitstop_database_maintenance.worker.action import in_order, plan
+from pitstop_database_maintenance.worker.action import plan, sort_operations
 
 
 def names(made: Plan) -> list[str]:
@@ -80,7 +80,14 @@ def test_plan_stores_no_absolute_path_of_a_variable() -> None:
 def test_in_order_is_independent_of_the_users_order() -> None:
     """Vacuum, reindex, the unknown ones as they were given, analyze, optimize."""
     given = ("optimize", "freeze", "analyze", "reindex", "acme/vacuum", "check")
-    assert in_order(Registry(), "a.db", given) == ("acme/vacuum", "reindex", "freeze", "check", "analyze", "optimize")
+    assert sort_operations(Registry(), "a.db", given) == (
+        "acme/vacuum",
+        "reindex",
+        "freeze",
+        "check",
+        "analyze",
+        "optimize",
+    )
 
 
 def test_plan_notes_that_it_changed_the_order() -> None:

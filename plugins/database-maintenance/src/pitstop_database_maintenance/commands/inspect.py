@@ -21,7 +21,7 @@ from pitstop_database_maintenance.databases.urls import absolute, without_creden
 from pitstop_database_maintenance.planning.candidates import check_options
 from pitstop_database_maintenance.planning.plan import MaintenanceRequest
 from pitstop_database_maintenance.planning.planner import MaintenancePlanner, expand_env
-from pitstop_database_maintenance.planning.secrecy import hiding, replace_in, secrets_for
+from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_secrets, replace_in
 from pitstop_database_maintenance.reporting.text.layout import terminal_width
 from pitstop_database_maintenance.reporting.text.plan import format_inspection
 
@@ -57,9 +57,9 @@ def inspect(
     """
     registry = pitstop.Registry()
     urls = expand(databases, lookup=registry, exclude=exclude, copies=known_copies, warn=say)
-    secrets = secrets_for(urls, MaintenanceRequest())
+    secrets = collect_secrets(urls, MaintenanceRequest())
     documents, failed = [], 0
-    with hiding(secrets), found_history() as history:
+    with hide_secrets(secrets), found_history() as history:
         planning = MaintenancePlanner(MaintenanceRequest(), lookup=registry, history=history)
         for url, kind, inspection in _inspections(planning, urls, exact=exact, seed=seed, on_connect=on_connect):
             refusal = _refusal(planning, url, kind, inspection)
@@ -83,7 +83,7 @@ def _refusal(planning: MaintenancePlanner, url: str, kind: type[Database], inspe
     """Return why the database would refuse what writes, for what past runs found; None if it would not."""
     if kind.failure(inspection):
         return None  # which says it all
-    look = planning.seen(absolute(url), inspection, resource=kind.resource(expand_env(url)))
+    look = planning.make_look(absolute(url), inspection, resource=kind.resource(expand_env(url)))
     found = kind.obstacle(look)
     return None if found is None else {"cause": found[0].value, "reason": found[1]}
 

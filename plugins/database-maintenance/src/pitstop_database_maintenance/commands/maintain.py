@@ -19,11 +19,11 @@ from pitstop_database_maintenance.commands.hints import OperationsCommand, find_
 from pitstop_database_maintenance.commands.history_option import opened_history
 from pitstop_database_maintenance.commands.options import exclude_option, planning_options, request_of
 from pitstop_database_maintenance.fleet.summary import FleetSummary
-from pitstop_database_maintenance.fleet.unchanged import FLEET, UnchangedFiles, policy_of
+from pitstop_database_maintenance.fleet.unchanged import FLEET, UnchangedFiles, digest_rules
 from pitstop_database_maintenance.history import History
 from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest
 from pitstop_database_maintenance.planning.plan_file import read_plan
-from pitstop_database_maintenance.planning.secrecy import hiding, secrets_for
+from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_secrets
 
 
 @click.command(cls=OperationsCommand, short_help="Do what pays, and say what came of it.")
@@ -69,7 +69,7 @@ def maintain(
     urls = [plan.database for plan in saved.databases] if saved else list(found)
     if saved is not None:
         request = saved.request
-    with hiding(secrets_for(urls, request)):
+    with hide_secrets(collect_secrets(urls, request)):
         return _work(urls, request, values, saved=saved, dry_run=dry_run)
 
 
@@ -98,9 +98,9 @@ def _work(
 def _fleet(urls: list[str], request: MaintenanceRequest, history: History | None, values: dict[str, Any]) -> int:
     """Maintain many databases; those on which nothing was due, and that have not changed since, are left alone."""
     registry = pitstop.Registry()
-    policy = "" if history is None else policy_of(request, registry)
-    seen = UnchangedFiles(history, policy, lookup=registry) if history is not None and policy else None
-    again, never = ([], urls) if seen is None else seen.changed_or_new(urls)
+    rules = "" if history is None else digest_rules(request, registry)
+    seen = UnchangedFiles(history, rules, lookup=registry) if history is not None and rules else None
+    again, never = ([], urls) if seen is None else seen.select_changed(urls)
     looked_at = {*again, *never}
     with FleetSummary(files=len(urls), keep=values["as_json"]) as tally:
         tally.add_unchanged(url for url in urls if url not in looked_at)

@@ -24,7 +24,7 @@ from pitstop_database_maintenance.maintenance.job_outcomes import PlannedDatabas
 from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest
 from pitstop_database_maintenance.planning.plan_file import check_target, write_plan
 from pitstop_database_maintenance.planning.planner import plan_databases
-from pitstop_database_maintenance.planning.secrecy import hiding, replace_in, secrets_for
+from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_secrets, replace_in
 from pitstop_database_maintenance.reporting.text.layout import terminal_width
 from pitstop_database_maintenance.reporting.text.plan import format_plan
 
@@ -76,7 +76,7 @@ def make_plan(databases: Sequence[str], request: MaintenanceRequest) -> Maintena
         InputError: what was asked for is not taken.
     """
     settings = {"workers": 2} if len(databases) >= _SEVERAL else {}
-    with opened_history() as history, hiding(secrets_for(databases, request)):
+    with opened_history() as history, hide_secrets(collect_secrets(databases, request)):
         made = plan_databases(databases, request, lookup=pitstop.Registry(), history=history, **settings)
         return MaintenancePlan.of((database for database, _ in made), request)
 
@@ -89,7 +89,7 @@ def check_runnable(saved: MaintenancePlan) -> None:
     """
     registry = pitstop.Registry()
     urls = [plan.database for plan in saved.databases]
-    with opened_history() as history, hiding(secrets_for(urls, saved.request)):
+    with opened_history() as history, hide_secrets(collect_secrets(urls, saved.request)):
         found = plan_databases(urls, saved.request, lookup=registry, history=history)
         looked = [PlannedDatabase(plan=plan, inspection=inspection) for plan, inspection in found]
     check_saved(saved, looked, lookup=registry)
@@ -98,7 +98,7 @@ def check_runnable(saved: MaintenancePlan) -> None:
 
 def show_plan(made: MaintenancePlan, *, as_json: bool, verbose: bool = False) -> int:
     """Print a plan; return the exit code. What is verbose is told by `format_plan`."""
-    secrets = secrets_for([database.database for database in made.databases], made.request)
+    secrets = collect_secrets([database.database for database in made.databases], made.request)
     if as_json:
         print_json(replace_in(made.shown_document(), secrets))
     else:

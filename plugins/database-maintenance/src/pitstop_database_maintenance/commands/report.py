@@ -44,7 +44,7 @@ def report(
     from pitstop_database_maintenance.history import history_path
     from pitstop_database_maintenance.planning.plan import MaintenanceRequest
     from pitstop_database_maintenance.planning.planner import expand_env
-    from pitstop_database_maintenance.planning.secrecy import hiding, replace_in, secrets_for
+    from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_secrets, replace_in
     from pitstop_database_maintenance.reporting.atomic_write import check_target, write_report
     from pitstop_database_maintenance.reporting.build import build_report
     from pitstop_database_maintenance.reporting.findings import write_verdict
@@ -58,8 +58,8 @@ def report(
     registry = Registry()
     in_use = [str(history_path()), *([path] if path else [])]
     check_target(target, kind=file_kind(registry), databases=in_use, force=force)
-    secrets = secrets_for([database], request)
-    with hiding(secrets), found_history() as history:
+    secrets = collect_secrets([database], request)
+    with hide_secrets(secrets), found_history() as history:
         found = build_report(database, request, lookup=registry, history=history)
     write_report(target, make_page(found), force=force)
     size = os.stat(target).st_size

@@ -30,7 +30,7 @@ from pitstop_database_maintenance.maintenance.job_outcomes import PlannedDatabas
 from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome
 from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest
 from pitstop_database_maintenance.planning.planner import MaintenancePlanner, expand_env
-from pitstop_database_maintenance.planning.secrecy import hiding, secrets_for
+from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_secrets
 from pitstop_database_maintenance.reporting.text.outcome import print_databases, print_summary
 
 #: How many databases share the threads of one process in a fleet, so that one computes while others wait for the disk.
@@ -206,7 +206,7 @@ def _explain_failure(
     if not plan.refused:
         return looked
     try:
-        with hiding(secrets_for([plan.database], request)):
+        with hide_secrets(collect_secrets([plan.database], request)):
             MaintenancePlanner(request, lookup=registry).kind(plan.database).check(
                 expand_env(plan.database), **request.options
             )

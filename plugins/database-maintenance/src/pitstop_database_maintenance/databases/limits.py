@@ -29,17 +29,17 @@ class TimeLimitReachedError(PitstopError, TimeoutError):
         return self.reason
 
 
-def _seconds(_: object, attribute: Attribute[Any], value: object) -> None:
+def _check_seconds(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0):
         raise ValueError(f"{attribute.name} is {value!r}, not a number of seconds")
 
 
-def _given(_: object, attribute: Attribute[Any], value: object) -> None:
+def _check_given(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is None:
         raise ValueError(f"{attribute.name} is None, not a number of seconds")
 
 
-def _flag(_: object, attribute: Attribute[Any], value: object) -> None:
+def _check_flag(_: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, bool):
         raise ValueError(f"{attribute.name} is {value!r}, neither true nor false")
 
@@ -57,11 +57,11 @@ class Limits:
             and all their attempts have together in a run; see `LOCK_WAIT`.
     """
 
-    until: float | None = field(default=None, validator=_seconds)
-    max_stall: float | None = field(default=None, validator=_seconds)
-    predicted: float | None = field(default=None, validator=_seconds)
-    cancellable: bool = field(default=True, validator=_flag)
-    lock_wait: float = field(default=LOCK_WAIT, validator=[_given, _seconds])
+    until: float | None = field(default=None, validator=_check_seconds)
+    max_stall: float | None = field(default=None, validator=_check_seconds)
+    predicted: float | None = field(default=None, validator=_check_seconds)
+    cancellable: bool = field(default=True, validator=_check_flag)
+    lock_wait: float = field(default=LOCK_WAIT, validator=[_check_given, _check_seconds])
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Limits:

@@ -57,17 +57,17 @@ class Phase(IntEnum):
     LOG = 1100
 
 
-def _whole(_: object, attribute: Attribute[Any], value: object) -> None:
+def _check_whole(_: object, attribute: Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{attribute.name} is {value!r}, not a whole number such as Phase.REBUILD + 50")
 
 
-def _flag(_: object, attribute: Attribute[Any], value: object) -> None:
+def _check_flag(_: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, bool):
         raise TypeError(f"{attribute.name} is {value!r}, neither True nor False")
 
 
-def _rate(_: object, attribute: Attribute[Any], value: object) -> None:
+def _check_rate(_: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
         raise ValueError(f"{attribute.name} is {value!r}, not a number of bytes a second")
 
@@ -87,11 +87,11 @@ class OperationTraits:
             if that is not known.
     """
 
-    phase: int = field(default=Phase.OTHER, validator=_whole)
-    in_all: bool = field(default=False, validator=_flag)
-    by_name_only: bool = field(default=False, validator=_flag)
-    only_reads: bool = field(default=False, validator=_flag)
-    rate: float | None = field(default=None, validator=_rate)
+    phase: int = field(default=Phase.OTHER, validator=_check_whole)
+    in_all: bool = field(default=False, validator=_check_flag)
+    by_name_only: bool = field(default=False, validator=_check_flag)
+    only_reads: bool = field(default=False, validator=_check_flag)
+    rate: float | None = field(default=None, validator=_check_rate)
 
 
 UNKNOWN: Final = OperationTraits()
@@ -150,10 +150,10 @@ def find_traits(lookup: Lookup, prefix: str | None, name: str) -> OperationTrait
     distribution, slash, short = name.rpartition("/")
     titles = _titles(lookup, prefix, short)
     for title in titles:
-        found = _declared(lookup, distribution + slash + title)
+        found = _find_declared(lookup, distribution + slash + title)
         if found is not None:
             return found
-    others = (_declared(lookup, title) for title in titles if distribution)
+    others = (_find_declared(lookup, title) for title in titles if distribution)
     return next((OperationTraits(phase=other.phase) for other in others if other is not None), UNKNOWN)
 
 
@@ -166,7 +166,7 @@ def _titles(lookup: Lookup, prefix: str | None, short: str) -> list[str]:
     ]
 
 
-def _declared(lookup: Lookup, title: str) -> OperationTraits | None:
+def _find_declared(lookup: Lookup, title: str) -> OperationTraits | None:
     """Return what is declared of an operation, on its assessment or else, which costs more to load, on itself.
 
     What cannot be loaded declares nothing: that is reported when the operation is checked, or its assessment asked.

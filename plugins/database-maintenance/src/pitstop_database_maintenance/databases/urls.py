@@ -64,11 +64,11 @@ def parse(url: object) -> DatabaseURL:
             name="database",
             problem=f"expected a path or a URL, got {url!r} ({type(url).__name__})",
         )
-    return _parsed(url)
+    return _parse(url)
 
 
 @lru_cache(maxsize=4096)  # a job asks a dozen times
-def _parsed(url: str) -> DatabaseURL:
+def _parse(url: str) -> DatabaseURL:
     try:
         os.fsencode(url)
     except UnicodeEncodeError:
@@ -84,7 +84,7 @@ def _parsed(url: str) -> DatabaseURL:
     if scheme not in (None, DEFAULT_SCHEME):
         return DatabaseURL(text=url, scheme=scheme)
     path = url if scheme is None else _path_of_url(url)
-    return DatabaseURL(text=url, scheme=DEFAULT_SCHEME, path=_checked_path(path, given=url))
+    return DatabaseURL(text=url, scheme=DEFAULT_SCHEME, path=_check_path(path, given=url))
 
 
 def absolute(url: object) -> str:
@@ -213,7 +213,7 @@ def _path_of_url(url: str) -> str:
     return os.fsdecode(unquote_to_bytes(rest[1:].encode("utf-8", "surrogateescape")))
 
 
-def _checked_path(path: str, *, given: str) -> str:
+def _check_path(path: str, *, given: str) -> str:
     if path == ":memory:":
         raise InvalidJobError(
             reason=f"{given!r} is a database in memory, which ends with its connection", hint="give a path"

@@ -25,7 +25,7 @@ from pitstop_database_maintenance.maintenance.job_outcomes import Place, Planned
 from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, State, StepOutcome
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenancePlan
 from pitstop_database_maintenance.planning.plan_config import planned_steps
-from pitstop_database_maintenance.worker.plan_jobs import stored_resource
+from pitstop_database_maintenance.worker.plan_jobs import mask_resource
 
 #: How a database of a large fleet is looked at for the first time: a small sample of its pages, which tells 3 % of
 #: waste from 30 % (benchmarks/fleet.py), and no schema. Reading that takes several times as long; it is done when the
@@ -197,7 +197,7 @@ class Fleet:
 
     def _outcome(self, looked: PlannedDatabase, ended: _Ended, after: Any, tally: FleetSummary) -> DatabaseOutcome:
         """Return what came of a database; if its part of a shared job failed, of a second try alone."""
-        resource = stored_resource(looked.plan.resource)
+        resource = mask_resource(looked.plan.resource)
         if resource in ended.jobs:
             return serve_otherwise(
                 self._engine, looked, database_outcome(looked, ended.jobs[resource], after, run=ended.run)

@@ -29,7 +29,7 @@ FLEET: Final = 20
 #: For so many seconds at most it is believed that nothing is due: whatever the files' times say, each is looked at
 #: once a week; some sooner, so that not all come on one night.
 TRUSTED: Final = 7 * 86400.0
-#: What is kept is of this form; another form is another policy.
+#: What is kept is of this form; another form makes another digest.
 _FORM: Final = 3
 
 
@@ -38,19 +38,19 @@ class UnchangedFiles:
 
     Args:
         history: where it is kept.
-        policy: see `policy_of`.
+        rules: see `digest_rules`.
         lookup: the registry's answers.
         now: the time, in seconds since 1970.
     """
 
-    def __init__(self, history: History, policy: str, *, lookup: Lookup, now: float | None = None) -> None:
+    def __init__(self, history: History, rules: str, *, lookup: Lookup, now: float | None = None) -> None:
         self._history = history
-        self._policy = policy
+        self._rules = rules
         self._lookup = lookup
         self._now = time.time() if now is None else now
         self._states: dict[str, str] = {}
 
-    def changed_or_new(self, urls: Iterable[str]) -> tuple[list[str], list[str]]:
+    def select_changed(self, urls: Iterable[str]) -> tuple[list[str], list[str]]:
         """Return the databases that must be looked at: those that were looked at before, and those that never were.
 
         Of the former those come first of which an earlier run left something.
@@ -58,7 +58,7 @@ class UnchangedFiles:
         Args:
             urls: paths or URLs.
         """
-        seen = self._history.unchanged(policy=self._policy)
+        seen = self._history.find_unchanged(rules=self._rules)
         left = {entry.database for entry in self._history.deferred_steps()}
         first: list[str] = []
         again: list[str] = []
@@ -69,7 +69,7 @@ class UnchangedFiles:
                 continue
             name, state = absolute(url), self._find_state(url)
             known = seen.get(name)
-            if known and known[0] == state and 0 <= self._now - known[1] < _trusted(name):
+            if known and known[0] == state and 0 <= self._now - known[1] < _trust_seconds(name):
                 continue
             if state:
                 # taken before it is looked at, so that a change meanwhile is one
@@ -89,20 +89,20 @@ class UnchangedFiles:
         names = [absolute(url) for url in urls]
         known = [(name, self._states.pop(name)) for name in names if name in self._states]
         if known:
-            self._history.add_unchanged(known, policy=self._policy)
+            self._history.add_unchanged(known, rules=self._rules)
 
     def _kind(self, url: str) -> type[Database]:
         return database_class(self._lookup, parse(url))
 
     def _find_state(self, url: str) -> str:
-        return state_of(url, self._kind(url)) if parse(url).path is not None else ""
+        return stamp_files(url, self._kind(url)) if parse(url).path is not None else ""
 
 
-def _trusted(name: str) -> float:
+def _trust_seconds(name: str) -> float:
     return TRUSTED * (0.5 + zlib.crc32(name.encode("utf-8", "surrogateescape")) % 1000 / 2000)
 
 
-def state_of(url: str, kind: type[Database]) -> str:
+def stamp_files(url: str, kind: type[Database]) -> str:
     """Return a text that changes when the database's files do, or who may do what with them.
 
     "" if there are none that could tell.
@@ -130,7 +130,7 @@ def _stamp(found: os.stat_result) -> str:
     )
 
 
-def policy_of(request: MaintenanceRequest, registry: pitstop.Registry) -> str:
+def digest_rules(request: MaintenanceRequest, registry: pitstop.Registry) -> str:
     """Return a text that changes with everything that decides on what is due; "" if that changes with the time.
 
     Args:

@@ -21,7 +21,7 @@ from platformdirs import user_state_path
 
 from pitstop.logs import warn
 from pitstop.text.escaping import one_line
-from pitstop_database_maintenance.history.unusable_file import identity_of, looks_like, require_trusted, set_aside
+from pitstop_database_maintenance.history.unusable_file import identify, looks_like, require_trusted, set_aside
 
 #: Names the file; child processes get it too.
 VARIABLE: Final = "PITSTOP_HISTORY"
@@ -173,7 +173,7 @@ class HistoryFile:
             OSError, sqlite3.Error: it cannot be opened or made; the one that was opened stays open.
         """
         with self._lock:
-            if self.path is not None and identity_of(self.path) != self._identity:
+            if self.path is not None and identify(self.path) != self._identity:
                 before, self._connection = self._connection, self._open()
                 before.close()
 
@@ -207,7 +207,7 @@ class HistoryFile:
         require_trusted(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make(self.path)
-        self._identity = identity_of(self.path)
+        self._identity = identify(self.path)
         try:
             return self._connect(self.path)
         except _ERRORS as error:
@@ -220,7 +220,7 @@ class HistoryFile:
         """Open what is there after a damaged file was set aside: nothing, or what another process has begun."""
         assert self.path is not None
         _make(self.path)
-        self._identity = identity_of(self.path)
+        self._identity = identify(self.path)
         return self._connect(self.path)
 
     def _connect(self, target: Path | str) -> sqlite3.Connection:
@@ -339,18 +339,18 @@ def _is_complete(connection: sqlite3.Connection) -> bool:
         if not known or "virtual" in str(sql)[:20].lower():
             raise ForeignTablesError(f"it holds the {one_line(str(kind))} {one_line(str(name), at_most=80)!r}")
     [(journal,)] = connection.execute("PRAGMA journal_mode")
-    return application == APPLICATION and journal == "wal" and there >= _OWN and not _missing(connection)
+    return application == APPLICATION and journal == "wal" and there >= _OWN and not _find_missing(connection)
 
 
 def _complete(connection: sqlite3.Connection) -> None:
     """Make the tables that are not there, and bring those of an earlier version up to date."""
     settings = f"application_id = {APPLICATION}", f"user_version = {_FORM}", "journal_mode = WAL"
     connection.executescript("".join(f"PRAGMA {each};" for each in settings) + _SCHEMA)
-    if not _missing(connection):
+    if not _find_missing(connection):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        missing = _missing(connection)  # another process may have been first
+        missing = _find_missing(connection)  # another process may have been first
         for table in dict.fromkeys(table for table, _ in missing):
             # an earlier version did not say all that must be known
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 - one of ours
@@ -363,7 +363,7 @@ def _complete(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _missing(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+def _find_missing(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     """Return the columns that earlier versions did not have, and this file does not."""
     missing = []
     for table, columns in _NEWER.items():

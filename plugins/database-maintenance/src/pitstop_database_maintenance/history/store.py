@@ -148,7 +148,7 @@ class History:
             "SELECT id, database, operation, at, seconds, bytes, outcome, summary, run, predicted, data FROM step"
             " WHERE FILTER AND (? OR outcome NOT IN ('failed', 'cancelled')) ORDER BY id DESC LIMIT ?"
         )
-        sql, values = _filter_by(sql, database=database, operation=operation)
+        sql, values = _add_filter(sql, database=database, operation=operation)
         rows = self._read(sql, (*values, unfinished, limit))
         return self._sound("step", rows)
 
@@ -175,7 +175,7 @@ class History:
             "SELECT bytes / seconds FROM step WHERE FILTER"
             " AND seconds > 0 AND bytes > 0 AND outcome = 'changed' ORDER BY id DESC LIMIT ?"
         )
-        sql, values = _filter_by(sql, database=database, operation=operation)
+        sql, values = _add_filter(sql, database=database, operation=operation)
         rows = self._read(sql, (*values, _RUNS))
         return _median([rate for (rate,) in rows if is_rate(rate)])
 
@@ -255,28 +255,28 @@ class History:
         """Return what earlier runs left, the oldest first; of all databases, or of these."""
         one = databases[0] if databases is not None and len(databases) == 1 else None
         sql = "SELECT database, operation, at, reason, parameters, asked FROM remainder WHERE FILTER ORDER BY at"
-        rows = self._read(*_filter_by(sql, database=one, operation=None))
+        rows = self._read(*_add_filter(sql, database=one, operation=None))
         wanted = None if databases is None else set(storable(databases))
         return self._sound("remainder", [row for row in rows if wanted is None or row[0] in wanted])
 
-    def add_unchanged(self, seen: Iterable[tuple[str, str]], *, policy: str) -> None:
+    def add_unchanged(self, seen: Iterable[tuple[str, str]], *, rules: str) -> None:
         """Note databases on which nothing is due.
 
         Args:
             seen: each one's resource, and a text that changes when its files do.
-            policy: a text that changes with the thresholds by which nothing was due.
+            rules: a text that changes with the rules by which nothing was due.
         """
         now = time.time()
         self._file.write(
             (
                 "INSERT OR REPLACE INTO seen (database, state, policy, at) VALUES (?, ?, ?, ?)",
-                [(database, state, policy, now) for database, state in seen],
+                [(database, state, rules, now) for database, state in seen],
             )
         )
 
-    def unchanged(self, *, policy: str) -> dict[str, tuple[str, float]]:
-        """Return the databases on which nothing was due by a policy: (state, when) by resource."""
-        rows = self._read("SELECT database, state, at FROM seen WHERE policy = ?", (policy,))
+    def find_unchanged(self, *, rules: str) -> dict[str, tuple[str, float]]:
+        """Return the databases on which nothing was due by these rules: (state, when) by resource."""
+        rows = self._read("SELECT database, state, at FROM seen WHERE policy = ?", (rules,))
         return dict(self._sound("seen", rows))
 
     def refresh(self) -> None:
@@ -381,7 +381,7 @@ def _median(values: list[float]) -> float | None:
     return sum(middle) / len(middle)
 
 
-def _filter_by(sql: str, *, database: str | None, operation: str | None) -> tuple[str, tuple[str, ...]]:
+def _add_filter(sql: str, *, database: str | None, operation: str | None) -> tuple[str, tuple[str, ...]]:
     """Return a statement with what is asked for in the place of WHERE, and its values.
 
     Written out, because "? IS NULL OR database = ?" would keep SQLite from using an index.

@@ -51,7 +51,7 @@ def looks_like(path: Path, application: int, *, usual: bool) -> bool:
     return b"CREATE TABLE remainder" in beginning or (bool(beginning) and not any(beginning[:_HEADER]))
 
 
-def identity_of(path: Path) -> tuple[int, int] | None:
+def identify(path: Path) -> tuple[int, int] | None:
     """Return which file a path names now, be it a link; None if there is none."""
     try:
         found = os.lstat(path)
@@ -76,7 +76,7 @@ def set_aside(path: Path, identity: tuple[int, int] | None) -> Path | None:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)  # let go of when it is closed; others who come for the same wait here
-        if identity is None or identity_of(path) != identity:
+        if identity is None or identify(path) != identity:
             return None
         target = _free_name(path)
         # the log first: beside a new file it would be a foreign one

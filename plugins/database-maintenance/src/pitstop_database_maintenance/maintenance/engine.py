@@ -37,8 +37,8 @@ from pitstop_database_maintenance.planning.plan import DatabasePlan, Maintenance
 from pitstop_database_maintenance.planning.plan_config import job_config
 from pitstop_database_maintenance.planning.planner import expand_env, plan_databases, staleness
 from pitstop_database_maintenance.planning.screening import Screening
-from pitstop_database_maintenance.planning.secrecy import hiding, secrets_for
-from pitstop_database_maintenance.worker.plan_jobs import ACTION, PLAN, jobs_for_plan, stored_resource
+from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_secrets
+from pitstop_database_maintenance.worker.plan_jobs import ACTION, PLAN, jobs_for_plan, mask_resource
 from pitstop_database_maintenance.worker.worker import TIME_LIMIT
 
 #: The kind under which maps of the pages are kept in the history, for the report; and of how many cells they are.
@@ -77,7 +77,7 @@ class Maintenance:
         self._start = start
         self.request = request
         self.history = history
-        self.until = deadline_for(request) if until is None else until
+        self.until = compute_deadline(request) if until is None else until
         self.options = options
         self.roots: list[JobRecord] = []
         self._follow: Follow = lambda submit: self.orchestrator.wait(submit().id)
@@ -171,7 +171,7 @@ class Maintenance:
         return [
             database_outcome(
                 one,
-                records.get(stored_resource(one.plan.resource), []),
+                records.get(mask_resource(one.plan.resource), []),
                 after.get(one.plan.resource),
                 run=root.id,
                 problem=unfit.get(one.plan.resource, ""),
@@ -196,7 +196,7 @@ class Maintenance:
         """Return why a database cannot be worked on, which is no reason not to work on the others; "" if it can."""
         try:
             url = expand_env(plan.database)
-            with hiding(secrets_for([plan.database], self.request)):
+            with hide_secrets(collect_secrets([plan.database], self.request)):
                 database_class(self._lookup, parse(url)).check(url, **self.request.options)
         except InputError as error:
             return str(error)
@@ -250,7 +250,7 @@ class Maintenance:
         for plan in plans:
             for step in plan.steps:
                 if step.left_out and step.cause in (Cause.TIME, Cause.PUT_OFF):
-                    self.history.defer(_left(plan, step))
+                    self.history.defer(_make_unfinished(plan, step))
 
     def _keep_maps(self, looked: Iterable[PlannedDatabase], after: Mapping[str, Any], run: str) -> None:
         if self.history is None:
@@ -299,7 +299,7 @@ def maintain(
         orchestrator.close(keep_store=opened is None)
 
 
-def deadline_for(request: MaintenanceRequest) -> float | None:
+def compute_deadline(request: MaintenanceRequest) -> float | None:
     """Return when a run that begins now must have ended, in seconds since 1970; None without a limit."""
     return None if request.time_limit is None else time.time() + request.time_limit
 
@@ -350,7 +350,7 @@ def _steps(plan: Plan) -> Iterator[Job]:
             yield child
 
 
-def _left(plan: DatabasePlan, step: PlannedStep) -> UnfinishedStep:
+def _make_unfinished(plan: DatabasePlan, step: PlannedStep) -> UnfinishedStep:
     return UnfinishedStep(
         database=plan.resource,
         operation=step.operation,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pitstop.text import size_text, time_text
 
 
-def beside(actual: str, expected: str) -> str:
+def with_prediction(actual: str, expected: str) -> str:
     """Return a figure with what was predicted in brackets."""
     return f"{actual or '-'} ({expected})" if expected else actual
 

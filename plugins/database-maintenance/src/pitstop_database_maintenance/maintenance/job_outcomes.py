@@ -13,8 +13,8 @@ from pitstop.secrets.masking import replace
 from pitstop_database_maintenance.databases.causes import Cause
 from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, State, StepOutcome, StepStatus
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenanceRequest, PlannedStep
-from pitstop_database_maintenance.planning.plan_config import predicted
-from pitstop_database_maintenance.planning.secrecy import secrets_for
+from pitstop_database_maintenance.planning.plan_config import prediction_document
+from pitstop_database_maintenance.planning.secrecy import collect_secrets
 
 Step = TypeVar("Step", PlannedStep, StepOutcome)
 #: A step of a plan: its operation, and which of its steps of that operation it is, from 0 on.
@@ -57,7 +57,7 @@ def database_outcome(
     plan = looked.plan
     refused = getattr(after, "refused", "")
     if problem or refused:
-        secrets = secrets_for([plan.database], MaintenanceRequest())
+        secrets = collect_secrets([plan.database], MaintenanceRequest())
         problem, refused = replace(problem, secrets), replace(refused, secrets)
     waiting: dict[str, deque[JobRecord]] = {}
     for record in records:
@@ -97,7 +97,7 @@ def step_outcome(step: PlannedStep, record: JobRecord | None, *, problem: str = 
         cause=step.cause,
         asked=step.asked is not None,
         worth=step.assessment.worth.value if step.assessment else "",
-        predicted=predicted(step),
+        predicted=prediction_document(step),
         continued=step.continued,
     )
     if not step.run:

@@ -158,7 +158,7 @@ class StepOutcome:
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {
-            **_fields_of(self),
+            **_collect_fields(self),
             "predicted": dict(self.predicted),
             "end": self.end.value,
             "cause": self.cause.value,
@@ -268,8 +268,8 @@ class DatabaseOutcome:
             "database": shown_url(self.database),
             "resource": self.resource,
             "end": self.end.value,
-            "before": None if self.before is None else _fields_of(self.before),
-            "after": None if self.after is None else _fields_of(self.after),
+            "before": None if self.before is None else _collect_fields(self.before),
+            "after": None if self.after is None else _collect_fields(self.after),
             "given_back": self.given_back,
             "seconds": round(self.seconds, 3),
             "refused": self.refused,
@@ -280,6 +280,6 @@ class DatabaseOutcome:
         }
 
 
-def _fields_of(record: State | StepOutcome) -> dict[str, Any]:
+def _collect_fields(record: State | StepOutcome) -> dict[str, Any]:
     """Return the fields of a record of plain values by name: as `attrs.asdict`, which takes each apart."""
     return {field.name: getattr(record, field.name) for field in attrs.fields(type(record))}

@@ -192,14 +192,14 @@ def _check_thresholds(thresholds: Mapping[str, Any], own: set[str], lookup: Look
     unknown = {name: name.rpartition("/")[2] for name in thresholds if name.rpartition("/")[2] not in own}
     if not unknown:
         return
-    known = own | set(_of_any_kind(lookup))
+    known = own | set(_find_threshold_names(lookup))
     for name, short in unknown.items():
         if short not in known:
             hint = suggest(short, known) or f"there are: {', '.join(sorted(known))}"
             raise InvalidValueError(where="thresholds", name=name, problem=f"nothing of that name has any; {hint}")
 
 
-def _of_any_kind(lookup: Lookup) -> Iterator[str]:
+def _find_threshold_names(lookup: Lookup) -> Iterator[str]:
     """Yield what has thresholds for any kind of database: assessments, and the needs of policies."""
     yield from (name.partition(".")[2] for name in lookup.names(GROUP))
     for scheme in lookup.names(DATABASES):

@@ -45,26 +45,26 @@ class Option:
         """How many bytes it gives back."""
         return (self.assessment.gain or 0) if self.assessment else 0
 
-    def without(self, decision: Decision) -> Option:
+    def leave_out(self, decision: Decision) -> Option:
         """Return it as not to be run; it stays wanted, unless the cause says that nothing is missed."""
         wanted = self.wanted and not decision.cause.is_not_due
         return attrs.evolve(self, run=False, decision=decision, wanted=wanted)
 
-    def under(self, preference: OperationPreference) -> Option:
+    def add_rule(self, preference: OperationPreference) -> Option:
         """Return it with the rule by which it was preferred, if it has none of its own."""
         if self.assessment is None or self.assessment.rule:
             return self
         ruled = attrs.evolve(self.assessment, rule=preference.rule, source=preference.source)
         return attrs.evolve(self, assessment=ruled)
 
-    def outside(self, preference: OperationPreference) -> Option:
+    def rule_out(self, preference: OperationPreference) -> Option:
         """Return it as not due, because what was found is no case for it by the policy."""
         found = self.assessment
         if found is None:
-            return self.without(Decision(cause=Cause.POLICY, detail=preference.rule))
+            return self.leave_out(Decision(cause=Cause.POLICY, detail=preference.rule))
         why = f"{self.decision}; {preference.rule}" if self.run else preference.rule
         unworthy = attrs.evolve(found, worth=Worth.NO, reason=why, obstacle=None)
-        return attrs.evolve(self.without(Decision(cause=Cause.POLICY, detail=why)), assessment=unworthy)
+        return attrs.evolve(self.leave_out(Decision(cause=Cause.POLICY, detail=why)), assessment=unworthy)
 
 
 def choose(options: Sequence[Option], need: str, preference: OperationPreference, *, by_band: bool) -> list[Option]:
@@ -84,9 +84,9 @@ def choose(options: Sequence[Option], need: str, preference: OperationPreference
         if option.need != need:
             return option
         if option is winner:
-            return option.under(preference)
+            return option.add_rule(preference)
         if by_band and option.left is None and option.name not in preference.order:
-            return option.outside(preference)
+            return option.rule_out(preference)
         if winner is None:
             return option
         if not option.run:
@@ -94,7 +94,7 @@ def choose(options: Sequence[Option], need: str, preference: OperationPreference
         served = Decision(cause=Cause.SERVED, instead=winner.name)
         if option.gain < preference.enough * winner.gain:
             served = attrs.evolve(served, gain=option.gain, gain_instead=winner.gain)
-        return option.without(served)
+        return option.leave_out(served)
 
     return [settle(option) for option in options]
 

@@ -41,14 +41,14 @@ class Decision:
     left_because: str = ""
 
     def __str__(self) -> str:
-        return _SENTENCES.get(self.cause, _detail)(self)
+        return _SENTENCES.get(self.cause, _format_detail)(self)
 
 
-def _detail(decision: Decision) -> str:
+def _format_detail(decision: Decision) -> str:
     return decision.detail
 
 
-def _run(decision: Decision) -> str:
+def _format_run(decision: Decision) -> str:
     asked = "asked for" if decision.cause is Cause.ASKED_FOR else ""
     left = ""
     if decision.left_at is not None:
@@ -56,7 +56,7 @@ def _run(decision: Decision) -> str:
     return "; ".join(part for part in (asked, left, decision.detail) if part)
 
 
-def _stall(decision: Decision) -> str:
+def _format_stall(decision: Decision) -> str:
     allowed = time_text(decision.allowed or 0.0)
     if decision.seconds is None:
         return f"nothing tells how long it would keep writers waiting, and {allowed} are allowed"
@@ -64,7 +64,7 @@ def _stall(decision: Decision) -> str:
     return f"it would keep {decision.affected} waiting for {waiting}, more than the {allowed} allowed"
 
 
-def _time(decision: Decision) -> str:
+def _format_time(decision: Decision) -> str:
     if decision.seconds is None:
         return "it cannot be stopped once it runs, and nothing tells how long it takes"
     after = f" after {time_text(decision.before)} of other work" if decision.before else ""
@@ -74,7 +74,7 @@ def _time(decision: Decision) -> str:
     )
 
 
-def _served(decision: Decision) -> str:
+def _format_served(decision: Decision) -> str:
     chosen = f"{decision.instead} is chosen"
     if decision.gain is None or decision.gain_instead is None:
         return chosen
@@ -83,10 +83,10 @@ def _served(decision: Decision) -> str:
 
 #: How a cause is put into words, where it is more than what somebody else says of it.
 _SENTENCES: Final[Mapping[Cause, Callable[[Decision], str]]] = {
-    Cause.ASKED_FOR: _run,
-    Cause.LEFT_OVER: _run,
-    Cause.STALL: _stall,
-    Cause.TIME: _time,
-    Cause.PUT_OFF: _time,
-    Cause.SERVED: _served,
+    Cause.ASKED_FOR: _format_run,
+    Cause.LEFT_OVER: _format_run,
+    Cause.STALL: _format_stall,
+    Cause.TIME: _format_time,
+    Cause.PUT_OFF: _format_time,
+    Cause.SERVED: _format_served,
 }

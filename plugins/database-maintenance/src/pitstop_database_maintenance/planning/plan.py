@@ -215,7 +215,7 @@ class MaintenancePlan:
         if document.get("version") != VERSION:
             problem = f"expected {VERSION}, got {document.get('version')!r}; make the plan anew with this version"
             raise InvalidValueError(where=_WHERE, name="version", problem=problem)
-        return _structured(_drop_shown({key: value for key, value in document.items() if key != "kind"}))
+        return _structure(_drop_shown({key: value for key, value in document.items() if key != "kind"}))
 
 
 def _plain(value: Any) -> Any:
@@ -240,7 +240,7 @@ def _drop_shown(value: Any) -> Any:
     return [_drop_shown(entry) for entry in value] if isinstance(value, list) else value
 
 
-def _structured(document: dict[str, Any]) -> MaintenancePlan:
+def _structure(document: dict[str, Any]) -> MaintenancePlan:
     # checked as an operation's parameters are: no text is taken for a number, and no key is ignored
     from pitstop.operations import operation_of
 

@@ -42,7 +42,7 @@ def planned_steps(
     ]
 
 
-def predicted(step: PlannedStep) -> dict[str, Any]:
+def prediction_document(step: PlannedStep) -> dict[str, Any]:
     """Return what is kept with a job of what its plan expects, as JSON."""
     cost, assessment = step.prediction, step.assessment
     return {
@@ -70,5 +70,5 @@ def _job_step(step: PlannedStep, request: MaintenanceRequest, until: float | Non
         operation=step.operation,
         parameters=dict(step.parameters),
         limits={name: value for name, value in limits.items() if value is not None},
-        predicted=predicted(step),
+        predicted=prediction_document(step),
     )

@@ -22,7 +22,7 @@ from pitstop_database_maintenance.databases.database import file_kind
 from pitstop_database_maintenance.databases.target_names import require_free_name
 from pitstop_database_maintenance.databases.urls import parse
 from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest
-from pitstop_database_maintenance.planning.secrecy import literal_secrets, secrets_for
+from pitstop_database_maintenance.planning.secrecy import collect_secrets, literal_secrets
 
 #: No plan is larger: that of 10,000 databases has some 100 MB.
 LARGEST: Final = 1 << 30
@@ -71,7 +71,7 @@ def write_plan(path: str, plan: MaintenancePlan) -> None:
         InvalidValueError: it cannot be written. Nothing of it is left.
         OSError: there is no room for it. Nothing of it is left.
     """
-    secrets = secrets_for([database.database for database in plan.databases], plan.request)
+    secrets = collect_secrets([database.database for database in plan.databases], plan.request)
     # what comes from the environment is `${NAME}` in a plan; this is for what a kind of database says all the same
     text = replace(json_text(json.dumps(plan.to_document(), indent=2, ensure_ascii=False)), secrets)
     try:

@@ -31,7 +31,7 @@ from pitstop_database_maintenance.planning.choice import Option, choose
 from pitstop_database_maintenance.planning.decisions import Decision
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenanceRequest, PlannedStep
 from pitstop_database_maintenance.planning.plan_config import job_config as job_config
-from pitstop_database_maintenance.planning.secrecy import mask_plan, secrets_for
+from pitstop_database_maintenance.planning.secrecy import collect_secrets, mask_plan
 from pitstop_database_maintenance.worker.action import CHILD_TYPE
 
 _NOT_BY_ITSELF: Final = "it has no assessment: it is planned only when it is asked for by name"
@@ -102,13 +102,13 @@ class MaintenancePlanner:
             refused="" if inspection is None else kind.failure(inspection),
         )
         if found.refused:
-            return mask_plan(found, secrets_for([url], self.request))
-        look = self.seen(found.database, inspection, resource=resource)
+            return mask_plan(found, collect_secrets([url], self.request))
+        look = self.make_look(found.database, inspection, resource=resource)
         state = {} if inspection is None else kind.fingerprint(inspection)
         barred = None if inspection is None else kind.obstacle(look)
         steps = self._steps(dialect, look)
         made = attrs.evolve(found, state=state, steps=steps, barred=barred[1] if barred else "")
-        return mask_plan(made, secrets_for([url], self.request))
+        return mask_plan(made, collect_secrets([url], self.request))
 
     def plans(self, urls: Iterable[str], **settings: Any) -> Iterator[tuple[DatabasePlan, Any]]:
         """Look at databases and yield the plan for each, with what was found, in their order and as they come.
@@ -120,7 +120,7 @@ class MaintenancePlanner:
         Raises:
             InputError: as `database`, before the first database of a kind is looked at where that can be.
         """
-        for kind, several in self._by_kind(urls):
+        for kind, several in self._group_by_kind(urls):
             if self.request.operations is not None and not has_inspection(kind):
                 yield from ((self.database(url, None), None) for url in several)
                 continue
@@ -139,11 +139,11 @@ class MaintenancePlanner:
             urls: paths or URLs.
             settings: for `Database.inspect`, beside what the request says.
         """
-        for kind, several in self._by_kind(urls):
+        for kind, several in self._group_by_kind(urls):
             if has_inspection(kind):
                 yield from self._inspect(kind, several, settings)
 
-    def _by_kind(self, urls: Iterable[str]) -> Iterator[tuple[type[Database], list[str]]]:
+    def _group_by_kind(self, urls: Iterable[str]) -> Iterator[tuple[type[Database], list[str]]]:
         return ((kind, list(group)) for kind, group in groupby(urls, key=self.kind))
 
     def _inspect(self, kind: type[Database], urls: list[str], settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -152,7 +152,7 @@ class MaintenancePlanner:
             asked["on_connect"] = self.request.options["on_connect"]
         return zip(urls, kind.inspect([expand_env(url) for url in urls], **asked), strict=True)
 
-    def seen(self, url: str, inspection: Any, *, resource: str) -> Look:
+    def make_look(self, url: str, inspection: Any, *, resource: str) -> Look:
         """Return what assessments are given of a database."""
         return Look(
             database=url,
@@ -164,17 +164,17 @@ class MaintenancePlanner:
 
     def _steps(self, dialect: Dialect, look: Look) -> tuple[PlannedStep, ...]:
         candidates = [one for one in dialect.candidates if one.name not in self.request.excluded]
-        left = self._taken_up(candidates, look)
+        left = self._find_resumable(candidates, look)
         options = [self._option(candidate, look, left.get(candidate.name)) for candidate in candidates]
         if self.request.operations is None:
-            options = self._by_need(options, dialect, look)
+            options = self._settle_needs(options, dialect, look)
         by_name = {candidate.name: candidate for candidate in candidates}
-        options = [self._admitted(option, by_name[option.name], dialect.kind, look) for option in options]
+        options = [self._admit(option, by_name[option.name], dialect.kind, look) for option in options]
         options.sort(key=lambda option: (by_name[option.name].traits.phase, option.left is None))
         looked_once = _count_look_once(options, candidates, look)
-        return tuple(self._step(option) for option in self._in_time(looked_once))
+        return tuple(self._step(option) for option in self._fit_into_time(looked_once))
 
-    def _taken_up(self, candidates: Iterable[Candidate], look: Look) -> dict[str, UnfinishedStep]:
+    def _find_resumable(self, candidates: Iterable[Candidate], look: Look) -> dict[str, UnfinishedStep]:
         """Return what earlier runs left and this one goes on with, by operation.
 
         That is what it would plan by itself, and nobody had asked for by name; or what it is asked for just as that run
@@ -187,14 +187,14 @@ class MaintenancePlanner:
             if candidate is None:
                 continue
             if self._is_asked_for(candidate):
-                same = entry.asked is None or entry.asked == self._masked_parameters(candidate.name)
+                same = entry.asked is None or entry.asked == self._mask_parameters(candidate.name)
             else:
                 same = entry.asked is None and candidate.by_itself
             if same and self._accepts(candidate, entry):
                 found[entry.operation] = entry
         return found
 
-    def _masked_parameters(self, name: str) -> dict[str, Any]:
+    def _mask_parameters(self, name: str) -> dict[str, Any]:
         """Return with which parameters an operation is asked for, as that may be kept: without secrets."""
         asked: dict[str, Any] = mask_value(dict(self.request.parameters.get(name, {})))
         return asked
@@ -229,16 +229,16 @@ class MaintenancePlanner:
             assessment=assessment,
             left=left,
         )
-        in_the_way = self._in_the_way(candidate, assessment) if run else None
+        in_the_way = self._find_obstacle(candidate, assessment) if run else None
         if in_the_way is None:
             return option
         # what was asked for stays asked for, also where it does not apply
-        return attrs.evolve(option.without(in_the_way), wanted=True)
+        return attrs.evolve(option.leave_out(in_the_way), wanted=True)
 
     def _is_asked_for(self, candidate: Candidate) -> bool:
         return candidate.traits.in_all if self.request.everything else self.request.operations is not None
 
-    def _in_the_way(self, candidate: Candidate, assessment: Assessment | None) -> Decision | None:
+    def _find_obstacle(self, candidate: Candidate, assessment: Assessment | None) -> Decision | None:
         """Return why an operation is not to be run here, whatever it is worth; None if it may be."""
         unusable = self._why_unusable(candidate)
         if unusable:
@@ -255,13 +255,13 @@ class MaintenancePlanner:
             return Decision(cause=Cause.STALL, affected=affected, seconds=stall, allowed=limit)
         return self._too_long(Cause.TIME, assessment)
 
-    def _admitted(self, option: Option, candidate: Candidate, kind: type[Database], look: Look) -> Option:
+    def _admit(self, option: Option, candidate: Candidate, kind: type[Database], look: Look) -> Option:
         """Return an option as not to be run if the database would refuse it."""
         if not option.run or look.inspection is None:
             return option
         parameters = self.request.parameters.get(option.name, {})
         refusal = kind.obstacle(look, candidate.short, parameters, only_reads=candidate.traits.only_reads)
-        return option if refusal is None else option.without(Decision(cause=refusal[0], detail=refusal[1]))
+        return option if refusal is None else option.leave_out(Decision(cause=refusal[0], detail=refusal[1]))
 
     def _why_unusable(self, candidate: Candidate) -> str:
         """Return why an operation cannot be run, such as that two distributions offer it; "" if it can.
@@ -290,7 +290,7 @@ class MaintenancePlanner:
             return None
         return Decision(cause=cause, seconds=seconds, allowed=limit, before=before)
 
-    def _by_need(self, options: list[Option], dialect: Dialect, look: Look) -> list[Option]:
+    def _settle_needs(self, options: list[Option], dialect: Dialect, look: Look) -> list[Option]:
         """Leave, for each need, at most one operation that is run."""
         for need in sorted({option.need for option in options} - {""}):
             preference = self._preference(need, options, dialect, look)
@@ -311,13 +311,13 @@ class MaintenancePlanner:
         policy = dialect.policies.get(need)
         return policy(look) if policy else OperationPreference(order=tuple(names))
 
-    def _in_time(self, options: Iterable[Option]) -> Iterator[Option]:
+    def _fit_into_time(self, options: Iterable[Option]) -> Iterator[Option]:
         """Leave out what cannot be stopped and would not fit in after what comes before it."""
         total = 0.0
         for option in options:
             late = self._too_long(Cause.PUT_OFF, option.assessment, total) if option.run else None
             if late is not None:
-                option = option.without(late)
+                option = option.leave_out(late)
             if option.run and option.assessment:
                 total += option.assessment.prediction.seconds or 0.0
             yield option
@@ -338,7 +338,7 @@ class MaintenancePlanner:
             continued=left is not None and option.run,
             decision=option.decision,
             wanted=option.wanted,
-            asked=self._masked_parameters(option.name) if option.asked else None,
+            asked=self._mask_parameters(option.name) if option.asked else None,
         )
 
     def _dialect(self, kind: type[Database], scheme: str) -> Dialect:

@@ -24,7 +24,7 @@ from pitstop_database_maintenance.planning.decisions import Decision
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenanceRequest
 
 
-def secrets_for(urls: Iterable[str], request: MaintenanceRequest) -> Secrets:
+def collect_secrets(urls: Iterable[str], request: MaintenanceRequest) -> Secrets:
     """Return what is to be masked in all that is said of databases; the longest first.
 
     Args:
@@ -96,7 +96,7 @@ def _mask_assessment(found: Assessment | None, secrets: Secrets) -> Assessment |
 
 
 @contextmanager
-def hiding(secrets: Secrets) -> Iterator[None]:
+def hide_secrets(secrets: Secrets) -> Iterator[None]:
     """Have what is raised within the block say none of the given secrets."""
     try:
         yield

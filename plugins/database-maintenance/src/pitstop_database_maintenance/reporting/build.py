@@ -13,7 +13,7 @@ from pitstop_database_maintenance.history import History, history_path
 from pitstop_database_maintenance.maintenance.engine import CELLS
 from pitstop_database_maintenance.planning.plan import MaintenanceRequest
 from pitstop_database_maintenance.planning.planner import expand_env, plan_databases
-from pitstop_database_maintenance.planning.secrecy import replace_in, secrets_for
+from pitstop_database_maintenance.planning.secrecy import collect_secrets, replace_in
 from pitstop_database_maintenance.reporting.report_model import Past, Report, read_past
 
 
@@ -39,7 +39,7 @@ def build_report(
     if inspection.refused and parsed.path is not None and not os.path.isfile(parsed.path):
         raise InvalidJobError(reason=f"{parsed.path}: {inspection.refused}", hint="check the path")
     own = None if history is None else history.of(plan.resource)
-    secrets = secrets_for([database], request)
+    secrets = collect_secrets([database], request)
     return Report(
         database=without_credentials(absolute(database)),
         made_at=made_at,

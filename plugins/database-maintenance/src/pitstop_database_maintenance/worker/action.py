@@ -68,14 +68,14 @@ def plan(config: Mapping[str, Any], /, *, lookup: Lookup | None = None) -> Plan:
         parent=Job(
             type=PARENT_TYPE,
             name=count_noun(len(request.databases), "database"),
-            config={"databases": list(request.databases), **_shared(request)},
+            config={"databases": list(request.databases), **_make_parent_config(request)},
         ),
         children=tuple(_plan_one(lookup, database, request) for database in request.databases),
         notes=notes,
     )
 
 
-def in_order(lookup: Lookup, database: str, operations: tuple[str, ...]) -> tuple[str, ...]:
+def sort_operations(lookup: Lookup, database: str, operations: tuple[str, ...]) -> tuple[str, ...]:
     """Return operations in the order in which they are run on one database.
 
     Args:
@@ -88,15 +88,17 @@ def in_order(lookup: Lookup, database: str, operations: tuple[str, ...]) -> tupl
 
 
 def _plan_one(lookup: Lookup, database: str, request: _Request, notes: tuple[str, ...] = ()) -> Plan:
-    names = in_order(lookup, database, request.operations)
+    names = sort_operations(lookup, database, request.operations)
     return Plan(
-        parent=Job(type=PARENT_TYPE, name=label(database), config={"database": database, **_shared(request)}),
+        parent=Job(
+            type=PARENT_TYPE, name=label(database), config={"database": database, **_make_parent_config(request)}
+        ),
         children=tuple(_child(name, database, request.parameters) for name in names),
         notes=notes,
     )
 
 
-def _shared(request: _Request) -> dict[str, Any]:
+def _make_parent_config(request: _Request) -> dict[str, Any]:
     # what is stored with a parent is itself a config from which the same plan can be made again
     shared: dict[str, Any] = {"operations": list(request.operations)}
     if request.parameters:
@@ -112,7 +114,7 @@ def _child(operation: str, database: str, parameters: Mapping[str, Mapping[str, 
 
 
 def _notes(lookup: Lookup, request: _Request) -> tuple[str, ...]:
-    order = in_order(lookup, request.databases[0], request.operations)
+    order = sort_operations(lookup, request.databases[0], request.operations)
     if request.operations in (order, DEFAULT_OPERATIONS):
         return ()
     return (f"runs in the order {', '.join(order)}, because each makes the next one cheaper or more lasting",)

@@ -22,7 +22,7 @@ from pitstop.jobs import Job, Result
 if TYPE_CHECKING:
     from pitstop_database_maintenance.worker.worker import DatabaseMaintenanceWorker
 from pitstop.text import count_noun
-from pitstop_database_maintenance.worker.plan_jobs import stored_resource
+from pitstop_database_maintenance.worker.plan_jobs import mask_resource
 from pitstop_database_maintenance.worker.steps import DatabaseSteps, JobStep
 
 KEY: Final = "databases"
@@ -112,7 +112,7 @@ def _maintained(
     steps: list[dict[str, Any]] = []
     error = ""
     requests = [_job_of(job, entry, step) for step in entry.steps]
-    resource = stored_resource(str(worker.resource(requests[0])))
+    resource = mask_resource(str(worker.resource(requests[0])))
     for number, (step, request) in enumerate(zip(entry.steps, requests, strict=True)):
         quiet = _Quiet(context, _job_of(job, stored, stored.steps[number]))
         try:

@@ -20,7 +20,7 @@ def check_database(_name: str, loaded: object, _lookup: Lookup) -> None:
         TypeError: it is no kind of database.
     """
     if not isinstance(loaded, type) or not issubclass(loaded, Database):
-        raise TypeError(f"it is {_described(loaded)}, not a subclass of Database")
+        raise TypeError(f"it is {_describe(loaded)}, not a subclass of Database")
 
 
 def check_assessment(name: str, loaded: object, lookup: Lookup) -> None:
@@ -36,12 +36,12 @@ def check_assessment(name: str, loaded: object, lookup: Lookup) -> None:
         ValueError: nobody offers such an operation.
     """
     if not callable(loaded):
-        raise TypeError(f"it is {_described(loaded)}, which cannot be called")
+        raise TypeError(f"it is {_describe(loaded)}, which cannot be called")
     if fault := call_fault(loaded):
         raise TypeError(f"it {fault}")
     if name not in lookup.operation_names(DatabaseMaintenanceWorker.worker_type):
         raise ValueError(f"no installed plugin offers the operation {name!r} that it assesses")
 
 
-def _described(thing: object) -> str:
+def _describe(thing: object) -> str:
     return f"the class {thing.__name__}" if isinstance(thing, type) else f"of type {type(thing).__name__}"

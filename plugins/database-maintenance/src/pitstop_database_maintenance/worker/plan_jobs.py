@@ -61,7 +61,7 @@ def jobs_on(entry: DatabaseSteps) -> Plan:
     )
 
 
-def stored_resource(resource: str) -> str:
+def mask_resource(resource: str) -> str:
     """Return a database's resource as its jobs' records have it: masked, and without what no store takes."""
     return Job(type=CHILD_TYPE, resource=resource).resource or ""
 

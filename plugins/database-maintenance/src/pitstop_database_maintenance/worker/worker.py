@@ -100,7 +100,10 @@ class DatabaseMaintenanceWorker(OperationWorker):
             arguments = operation.check(self.parameters(job))
             taken = self._disk_bytes(job)
             traits = partial(find_traits, self.lookup, self._prefix(self.url(job)), str(job.config["operation"]))
-            with self._connected(job, context, resource) as database, database.guard(self._wanted(job)[1], traits):
+            with (
+                self._connect(job, context, resource) as database,
+                database.guard(self._parse_operation(job)[1], traits),
+            ):
                 result = operation.function(database, **arguments)
             result = _with_disk(result, taken, self._disk_bytes(job))
         except TimeLimitReachedError as reached:
@@ -151,9 +154,9 @@ class DatabaseMaintenanceWorker(OperationWorker):
             UnknownNameError: this database does not have it; the text lists what it has.
             ConflictError, BlockedError, PluginError: there is no one operation of that name.
         """
-        distribution, short = self._wanted(job)
+        distribution, short = self._parse_operation(job)
         prefix = self._prefix(self.url(job))
-        candidates = self._registered(prefix, short) or [f"{prefix}.{short}"]
+        candidates = self._find_registered(prefix, short) or [f"{prefix}.{short}"]
         try:
             operation = self.lookup.operation(self.worker_type, distribution + candidates[0])
         except UnknownNameError:
@@ -173,11 +176,11 @@ class DatabaseMaintenanceWorker(OperationWorker):
     @contextmanager
     def target(self, job: Job, context: JobContext) -> Iterator[Database]:
         """Yield a connection of the job's own, which is interrupted when the job is told to stop."""
-        with self._connected(job, context, str(self.resource(job))) as database:
+        with self._connect(job, context, str(self.resource(job))) as database:
             yield database
 
     @contextmanager
-    def _connected(self, job: Job, context: JobContext, resource: str) -> Iterator[Database]:
+    def _connect(self, job: Job, context: JobContext, resource: str) -> Iterator[Database]:
         url = self.url(job)
         connection = database_class(self.lookup, url).connect(url.text, context, **job.config.get(OPTIONS, {}))
         history = usable_history(shared_history, context.logger.warning)
@@ -186,7 +189,7 @@ class DatabaseMaintenanceWorker(OperationWorker):
             # of the other steps of the run, and of this one's earlier attempts
             waited = 0.0 if history is None else history.seconds_waited(resource, {job.correlation_id})
             database.limits = evolve(limits, lock_wait=max(0.0, min(LOCK_WAIT, limits.lock_wait) - waited))
-            database.predicted = _predicted(job)
+            database.predicted = _read_prediction(job)
             database.history = None if history is None else history.of(resource, mask=context.mask)
             yield database
 
@@ -216,13 +219,13 @@ class DatabaseMaintenanceWorker(OperationWorker):
         taken = known.data.get("seconds")
         step = PastStep(
             database=resource,
-            operation=self._wanted(job)[1],
+            operation=self._parse_operation(job)[1],
             seconds=taken if isinstance(taken, (int, float)) else seconds,
             bytes=known.data.get("bytes_before"),
             outcome=outcome,
             summary=summary,
             run=job.correlation_id,
-            predicted=_predicted(job),
+            predicted=_read_prediction(job),
             data=known.data,
         )
         left = []
@@ -233,14 +236,14 @@ class DatabaseMaintenanceWorker(OperationWorker):
                     operation=step.operation,
                     at=step.at,
                     reason=str(known.data["stopped_by"]),
-                    parameters=self._left_parameters(job, context, known.data.get("left")),
+                    parameters=self._make_remaining_parameters(job, context, known.data.get("left")),
                     # a job without a plan does what somebody named
-                    asked=_predicted(job).get(ASKED, self.parameters(context.stored_job)),
+                    asked=_read_prediction(job).get(ASKED, self.parameters(context.stored_job)),
                 )
             )
         history.of(resource, mask=context.mask).add_step(step, left=left)
 
-    def _left_parameters(self, job: Job, context: JobContext, left: object) -> dict[str, Any]:
+    def _make_remaining_parameters(self, job: Job, context: JobContext, left: object) -> dict[str, Any]:
         """Return with which parameters the next run is to go on.
 
         Those of the job are as they are stored: what comes from the environment is `${NAME}` again. What an operation
@@ -253,7 +256,7 @@ class DatabaseMaintenanceWorker(OperationWorker):
             for name, value in wanted.items()
         }
 
-    def _wanted(self, job: Job) -> tuple[str, str]:
+    def _parse_operation(self, job: Job) -> tuple[str, str]:
         """Return the distribution as "name/", or "", and the operation's short name."""
         name = job.config.get("operation")
         if not isinstance(name, str) or not name:
@@ -266,7 +269,7 @@ class DatabaseMaintenanceWorker(OperationWorker):
     def _prefix(self, url: DatabaseURL) -> str | None:
         return None if url.scheme is None else database_class(self.lookup, url).dialect or url.scheme
 
-    def _registered(self, prefix: str | None, short: str) -> list[str]:
+    def _find_registered(self, prefix: str | None, short: str) -> list[str]:
         """Return the registered names that the short name can mean; the registered name itself is taken too."""
         return [
             name
@@ -306,10 +309,10 @@ def _with_disk(
 def _limits(job: Job) -> Limits:
     """Return a job's limits. Whether it can be stopped, its plan says among what it predicts."""
     limits = Limits.of(job.config)
-    return limits if _predicted(job).get("cancellable", True) else evolve(limits, cancellable=False)
+    return limits if _read_prediction(job).get("cancellable", True) else evolve(limits, cancellable=False)
 
 
-def _predicted(job: Job) -> Mapping[str, Any]:
+def _read_prediction(job: Job) -> Mapping[str, Any]:
     """Return what a job's plan says of it; nothing if it has none."""
     predicted = job.metadata.get("predicted")
     return predicted if isinstance(predicted, Mapping) else {}

@@ -14,7 +14,7 @@ from pitstop.text import count_noun, size_text
 from pitstop.text.escaping import json_text, one_line
 from pitstop_database_maintenance.databases.urls import label
 from pitstop_database_maintenance.fleet.summary import FleetSummary
-from pitstop_database_maintenance.maintenance.figures import beside, change_text, time_or_nothing
+from pitstop_database_maintenance.maintenance.figures import change_text, time_or_nothing, with_prediction
 from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, State, StepOutcome, StepStatus
 from pitstop_database_maintenance.reporting.text.layout import Table, terminal_width, wrap
 from pitstop_database_maintenance.reporting.text.summary import format_summary
@@ -181,9 +181,9 @@ def _format_figures(step: StepOutcome) -> tuple[str, ...]:
     expected = step.predicted
     gain, back = expected.get("gain"), step.given_back
     return (
-        beside(size_text(back) if back and back > 0 else "", size_text(gain) if gain else ""),
-        beside(time_or_nothing(step.seconds), time_or_nothing(expected.get("seconds"))),
-        beside(time_or_nothing(step.writer_stall), time_or_nothing(expected.get("writer_stall"))),
-        beside(time_or_nothing(step.reader_stall), time_or_nothing(expected.get("reader_stall"))),
+        with_prediction(size_text(back) if back and back > 0 else "", size_text(gain) if gain else ""),
+        with_prediction(time_or_nothing(step.seconds), time_or_nothing(expected.get("seconds"))),
+        with_prediction(time_or_nothing(step.writer_stall), time_or_nothing(expected.get("writer_stall"))),
+        with_prediction(time_or_nothing(step.reader_stall), time_or_nothing(expected.get("reader_stall"))),
         size_text(step.wal_bytes) if step.wal_bytes else "",
     )

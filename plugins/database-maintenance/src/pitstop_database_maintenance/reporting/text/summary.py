@@ -13,10 +13,10 @@ from pitstop_database_maintenance.databases.urls import parse, without_credentia
 from pitstop_database_maintenance.fleet.summary import NAMED, FleetSummary
 from pitstop_database_maintenance.maintenance.figures import (
     amount_text,
-    beside,
     change_text,
     size_or_nothing,
     time_or_nothing,
+    with_prediction,
 )
 from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, StepStatus
 from pitstop_database_maintenance.reporting.text.layout import Table, wrap
@@ -56,9 +56,9 @@ def _format_operations(tally: FleetSummary, width: int) -> Iterator[str]:
         (
             name,
             f"{sums.steps:,}",
-            beside(amount_text(sums.given_back), size_or_nothing(sums.predicted_back)),
-            beside(time_or_nothing(sums.seconds), time_or_nothing(sums.predicted_seconds)),
-            beside(time_or_nothing(sums.writer_stall), time_or_nothing(sums.predicted_stall)),
+            with_prediction(amount_text(sums.given_back), size_or_nothing(sums.predicted_back)),
+            with_prediction(time_or_nothing(sums.seconds), time_or_nothing(sums.predicted_seconds)),
+            with_prediction(time_or_nothing(sums.writer_stall), time_or_nothing(sums.predicted_stall)),
         )
         for name, sums in sorted(tally.operations.items())
     ]
