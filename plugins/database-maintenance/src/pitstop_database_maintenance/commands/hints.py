@@ -11,7 +11,7 @@ import click
 import pitstop
 from pitstop.cli import say
 from pitstop.errors import InvalidJobError
-from pitstop_database_maintenance.commands.history_option import known_copies
+from pitstop_database_maintenance.commands.history_option import list_copies
 from pitstop_database_maintenance.commands.targets import expand
 from pitstop_database_maintenance.worker.action import CHILD_TYPE
 
@@ -59,7 +59,7 @@ def find_databases(words: Sequence[str], *, command: str, exclude: Sequence[str]
             reason=f"{word!r} is no database but an operation, and there is no file of that name",
             hint=f"did you mean '{said}'?",
         )
-    return expand(words, lookup=pitstop.Registry(), exclude=exclude, copies=known_copies, warn=say)
+    return expand(words, lookup=pitstop.Registry(), exclude=exclude, copies=list_copies, warn=say)
 
 
 def operation_meant(word: str) -> str | None:

@@ -13,7 +13,7 @@ from pitstop_database_maintenance.history.copy_records import COPY, Copy
 
 
 @contextmanager
-def opened_history() -> Iterator[History | None]:
+def open_history() -> Iterator[History | None]:
     """Yield the history; None if it cannot be opened: then everything is looked at, and nothing was learned."""
     history = usable_history(partial(History, tell=warn), warn)
     if history is None:
@@ -26,16 +26,16 @@ def opened_history() -> Iterator[History | None]:
 
 
 @contextmanager
-def found_history() -> Iterator[History | None]:
+def open_existing_history() -> Iterator[History | None]:
     """Yield the history for who only reads from it; None if there is none, and none is made."""
     history = usable_history(partial(History, tell=warn), warn) if history_path().exists() else None
     with history or nullcontext():
         yield history
 
 
-def known_copies() -> list[Copy]:
+def list_copies() -> list[Copy]:
     """Return what is known of the copies that `backup` has made of any database."""
-    with found_history() as history:
+    with open_existing_history() as history:
         found = [] if history is None else [Copy.parse(kept.data) for kept in history.all_snapshots(COPY)]
     return [copy for copy in found if copy is not None]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 from typing import Any
 
 import attrs
@@ -13,8 +12,8 @@ import pitstop
 from pitstop.cli import COMPLETED, FAILED, say
 from pitstop.cli.options import json_option
 from pitstop.cli.printing import print_json
-from pitstop_database_maintenance.commands.history_option import found_history, known_copies
-from pitstop_database_maintenance.commands.options import databases_argument, exclude_option, looking_options
+from pitstop_database_maintenance.commands.history_option import list_copies, open_existing_history
+from pitstop_database_maintenance.commands.options import databases_argument, exclude_option, inspection_options
 from pitstop_database_maintenance.commands.targets import expand
 from pitstop_database_maintenance.databases.database import Database
 from pitstop_database_maintenance.databases.urls import absolute, without_credentials
@@ -25,23 +24,13 @@ from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_
 from pitstop_database_maintenance.reporting.text.layout import terminal_width
 from pitstop_database_maintenance.reporting.text.plan import format_inspection
 
-#: From how many databases on two of them are looked at side by side.
-_SEVERAL = 20
-
 
 @click.command(short_help="Say what is wrong with databases, and only read them.")
 @databases_argument
 @exclude_option
-@looking_options
+@inspection_options
 @json_option
-def inspect(
-    databases: tuple[str, ...],
-    exclude: tuple[str, ...],
-    exact: bool,
-    seed: int,
-    on_connect: str | None,
-    as_json: bool,
-) -> int:
+def inspect(databases: tuple[str, ...], exclude: tuple[str, ...], request: MaintenanceRequest, as_json: bool) -> int:
     """Say what is wrong with databases. Only reads, and takes no lock.
 
     DATABASE is the path of a database file, a pattern such as 'data/**/*.db', or a URL.
@@ -56,12 +45,12 @@ def inspect(
     is known to be damaged.
     """
     registry = pitstop.Registry()
-    urls = expand(databases, lookup=registry, exclude=exclude, copies=known_copies, warn=say)
-    secrets = collect_secrets(urls, MaintenanceRequest())
+    urls = expand(databases, lookup=registry, exclude=exclude, copies=list_copies, warn=say)
+    secrets = collect_secrets(urls, request)
     documents, failed = [], 0
-    with hide_secrets(secrets), found_history() as history:
-        planning = MaintenancePlanner(MaintenanceRequest(), lookup=registry, history=history)
-        for url, kind, inspection in _inspections(planning, urls, exact=exact, seed=seed, on_connect=on_connect):
+    with hide_secrets(secrets), open_existing_history() as history:
+        planning = MaintenancePlanner(request, lookup=registry, history=history)
+        for url, kind, inspection in _inspect(planning, urls):
             refusal = _refusal(planning, url, kind, inspection)
             failed += bool(kind.failure(inspection) or refusal)
             if as_json:
@@ -83,23 +72,12 @@ def _refusal(planning: MaintenancePlanner, url: str, kind: type[Database], inspe
     """Return why the database would refuse what writes, for what past runs found; None if it would not."""
     if kind.failure(inspection):
         return None  # which says it all
-    look = planning.make_look(absolute(url), inspection, resource=kind.resource(expand_env(url)))
-    found = kind.obstacle(look)
+    found = kind.obstacle(planning.make_look(absolute(url), inspection, resource=kind.resource(expand_env(url))))
     return None if found is None else {"cause": found[0].value, "reason": found[1]}
 
 
-def _inspections(
-    planning: MaintenancePlanner, urls: list[str], *, exact: bool, seed: int, on_connect: str | None
-) -> Iterator[tuple[str, type[Database], Any]]:
-    settings: dict[str, Any] = {"exact": exact, "seed": seed}
-    if on_connect:
-        settings["on_connect"] = on_connect
-    if len(urls) >= _SEVERAL:
-        settings["workers"] = 2
-    options = {"on_connect": on_connect} if on_connect else {}
-    for kind, group in groupby(urls, key=planning.kind):
-        several = list(group)
-        check_options(kind, options)
-        found = kind.inspect([expand_env(url) for url in several], **settings)
-        for url, inspection in zip(several, found, strict=True):
+def _inspect(planning: MaintenancePlanner, urls: list[str]) -> Iterator[tuple[str, type[Database], Any]]:
+    for kind, several in planning.group_by_kind(urls):
+        check_options(kind, planning.request.options)
+        for url, inspection in planning.inspect(kind, several):
             yield url, kind, inspection

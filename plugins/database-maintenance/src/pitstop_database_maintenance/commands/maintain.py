@@ -16,8 +16,8 @@ from pitstop.cli import COMPLETED
 from pitstop.cli.options import run_options
 from pitstop.errors import InvalidValueError
 from pitstop_database_maintenance.commands.hints import OperationsCommand, find_databases
-from pitstop_database_maintenance.commands.history_option import opened_history
-from pitstop_database_maintenance.commands.options import exclude_option, planning_options, request_of
+from pitstop_database_maintenance.commands.history_option import open_history
+from pitstop_database_maintenance.commands.options import exclude_option, planning_options
 from pitstop_database_maintenance.fleet.summary import FleetSummary
 from pitstop_database_maintenance.fleet.unchanged import FLEET, UnchangedFiles, digest_rules
 from pitstop_database_maintenance.history import History
@@ -37,6 +37,7 @@ from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_
 def maintain(
     databases: tuple[str, ...],
     exclude: tuple[str, ...],
+    request: MaintenanceRequest,
     plan_file: str | None,
     dry_run: bool,
     jobs: int | None,
@@ -58,11 +59,10 @@ def maintain(
     limit leaves over, the next run goes on with. Exit code 1: something failed, or was asked for and not done; 3:
     something due was left out; 130: interrupted.
     """
-    request = request_of(values)
     if jobs is not None and values["threads"] not in (None, jobs):
         raise InvalidValueError(where="pitstop maintain", name="--jobs", problem="is another number than --threads")
     values["threads"] = jobs or values["threads"]
-    saved = None if plan_file is None else _saved(plan_file, databases + exclude, request)
+    saved = None if plan_file is None else _read_saved(plan_file, databases + exclude, request)
     if saved is None and not databases:
         raise click.UsageError("Missing argument 'DATABASE...'.")
     found = () if saved else find_databases(databases, command="pitstop maintain", exclude=exclude)
@@ -87,7 +87,7 @@ def _work(
         if saved is not None:
             check_runnable(saved)
         return show_plan(saved or make_plan(urls, request), as_json=values["as_json"])
-    with opened_history() as history:
+    with open_history() as history:
         if saved is None and len(urls) > FLEET:
             return _fleet(urls, request, history, values)
         from pitstop_database_maintenance.commands.working import work_on_few
@@ -114,7 +114,7 @@ def _fleet(urls: list[str], request: MaintenanceRequest, history: History | None
         return work_on_many(again, never, request, history, values, tally=tally, registry=registry, seen=seen)
 
 
-def _saved(path: str, databases: tuple[str, ...], request: MaintenanceRequest) -> MaintenancePlan:
+def _read_saved(path: str, databases: tuple[str, ...], request: MaintenanceRequest) -> MaintenancePlan:
     """Return a saved plan; the time limit of the command line counts instead of its own, if there is one.
 
     Raises:

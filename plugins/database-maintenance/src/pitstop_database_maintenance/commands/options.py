@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import click
+from attrs import evolve
 
 from pitstop.cli.options import Duration, OperationAssignment, OperationNames, assign
 from pitstop.errors import InvalidValueError
@@ -14,7 +16,7 @@ from pitstop_database_maintenance.worker.plan_jobs import CHILD_TYPE
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_LOOKING = (
+_INSPECTION = (
     click.option(
         "--exact", is_flag=True, help="Look at every page instead of a sample: slower, and by table and index."
     ),
@@ -82,76 +84,74 @@ _PLANNING = (
         help="Work on network and FUSE file systems, beside a journal that a crash left, or a log that cannot be read.",
     ),
 )
-#: What `request_of` takes.
-_OWN = (
-    "operations",
-    "everything",
-    "checks",
-    "thresholds",
-    "assignments",
-    "max_stall",
-    "time_limit",
-    "offline",
-    "force",
-    "exact",
-    "seed",
-    "on_connect",
-)
 
 
-def looking_options(command: Command) -> Command:
-    """Add `--exact`, `--seed` and `--on-connect`."""
-    return _with(command, _LOOKING)
+def inspection_options(command: Command) -> Command:
+    """Add `--exact`, `--seed` and `--on-connect`; the command gets a `request` that says them."""
+
+    @wraps(command)
+    def call(*arguments: Any, exact: bool, seed: int, on_connect: str | None, **others: Any) -> Any:
+        options = {"on_connect": on_connect} if on_connect else {}
+        return command(*arguments, request=MaintenanceRequest(exact=exact, seed=seed, options=options), **others)
+
+    return _add(_INSPECTION, cast(Command, call))
 
 
 def planning_options(command: Command) -> Command:
-    """Add what says what is to be planned; `request_of` makes a request of it."""
-    return _with(command, (*_PLANNING, *_LOOKING))
+    """Add what says what is to be planned; the command gets a `request` of it.
 
-
-def request_of(values: dict[str, Any]) -> MaintenanceRequest:
-    """Take out of a command's arguments those of `planning_options`, and return what they ask for.
-
-    Raises:
-        InvalidValueError: a threshold or a parameter is not of the form OPERATION.NAME=VALUE.
+    It raises an `InvalidValueError` if a threshold or a parameter is not of the form OPERATION.NAME=VALUE.
     """
-    given = {name: values.pop(name) for name in _OWN}
-    if given["checks"] and given["operations"]:
-        problem = (
-            "plans the checks that are due, and --operations says what is done; give one of them, or name the checks"
-        )
-        raise InvalidValueError(where="options", name="--checks", problem=problem)
-    thresholds = _by_operation("--threshold", given["thresholds"])
-    if given["offline"]:
-        thresholds["compact"] = {"offline": True, **thresholds.get("compact", {})}
-    options = {name: given[name] for name in ("on_connect", "force") if given[name]}
-    names = [name.strip() for names in given["operations"] for name in names.split(",")]
-    return MaintenanceRequest(
-        operations=_checked(names) if given["operations"] else None,
-        everything=given["everything"],
-        checks=given["checks"],
-        thresholds=thresholds,
-        parameters=_by_operation("--set", given["assignments"]),
-        options=options,
-        max_stall=given["max_stall"],
-        time_limit=given["time_limit"],
-        exact=given["exact"],
-        seed=given["seed"],
-    )
 
-
-def _checked(names: list[str]) -> tuple[str, ...]:
-    for place, name in enumerate(names):
-        if not name:
+    @wraps(command)
+    def call(
+        *arguments: Any,
+        request: MaintenanceRequest,
+        operations: tuple[str, ...],
+        everything: bool,
+        checks: bool,
+        thresholds: tuple[str, ...],
+        assignments: tuple[str, ...],
+        max_stall: float | None,
+        time_limit: float | None,
+        offline: bool,
+        force: bool,
+        **others: Any,
+    ) -> Any:
+        if checks and operations:
+            problem = "plans the checks that are due, and --operations says what is done"
             raise InvalidValueError(
-                where="--operations", name="operations", problem="each item is a name, but one is empty"
+                where="options", name="--checks", problem=f"{problem}; give one of them, or name the checks"
             )
-        if name in names[:place]:
-            raise InvalidValueError(where="--operations", name="operations", problem=f"{name!r} is given twice")
-    return tuple(names)
+        by_operation = _group_by_operation("--threshold", thresholds)
+        if offline:
+            by_operation["compact"] = {"offline": True, **by_operation.get("compact", {})}
+        request = evolve(
+            request,
+            operations=_parse_names(operations) if operations else None,
+            everything=everything,
+            checks=checks,
+            thresholds=by_operation,
+            parameters=_group_by_operation("--set", assignments),
+            options={**request.options, **({"force": True} if force else {})},
+            max_stall=max_stall,
+            time_limit=time_limit,
+        )
+        return command(*arguments, request=request, **others)
+
+    return _add(_PLANNING, inspection_options(cast(Command, call)))
 
 
-def _by_operation(option: str, assignments: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def _parse_names(operations: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(name.strip() for names in operations for name in names.split(","))
+    for place, name in enumerate(names):
+        problem = f"{name!r} is given twice" if name else "each item is a name, but one is empty"
+        if not name or name in names[:place]:
+            raise InvalidValueError(where="--operations", name="operations", problem=problem)
+    return names
+
+
+def _group_by_operation(option: str, assignments: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     try:
         found = assign({}, assignments)
     except InvalidValueError as error:
@@ -162,7 +162,7 @@ def _by_operation(option: str, assignments: tuple[str, ...]) -> dict[str, dict[s
     return found
 
 
-def _with(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
+def _add(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command

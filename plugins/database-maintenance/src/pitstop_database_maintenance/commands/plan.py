@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -12,13 +11,8 @@ from pitstop.cli import COMPLETED, FAILED
 from pitstop.cli.options import json_option
 from pitstop.cli.printing import print_json
 from pitstop_database_maintenance.commands.hints import OperationsCommand, find_databases
-from pitstop_database_maintenance.commands.history_option import opened_history
-from pitstop_database_maintenance.commands.options import (
-    databases_argument,
-    exclude_option,
-    planning_options,
-    request_of,
-)
+from pitstop_database_maintenance.commands.history_option import open_history
+from pitstop_database_maintenance.commands.options import databases_argument, exclude_option, planning_options
 from pitstop_database_maintenance.maintenance.engine import check_jobs, check_saved
 from pitstop_database_maintenance.maintenance.job_outcomes import PlannedDatabase
 from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest
@@ -27,9 +21,6 @@ from pitstop_database_maintenance.planning.planner import plan_databases
 from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_secrets, replace_in
 from pitstop_database_maintenance.reporting.text.layout import terminal_width
 from pitstop_database_maintenance.reporting.text.plan import format_plan
-
-#: From how many databases on two of them are looked at side by side.
-_SEVERAL = 20
 
 
 @click.command(cls=OperationsCommand, short_help="Say what 'maintain' would do, why, and what that costs.")
@@ -44,10 +35,10 @@ _SEVERAL = 20
 def plan(
     databases: tuple[str, ...],
     exclude: tuple[str, ...],
+    request: MaintenanceRequest,
     target: str | None,
     verbose: bool,
     as_json: bool,
-    **values: Any,
 ) -> int:
     """Say what 'pitstop maintain' would do, why, what it gains, how long it takes and whom it keeps waiting.
 
@@ -60,7 +51,7 @@ def plan(
 
     Exit code 1: with a database nothing can be done, or it is known to be damaged.
     """
-    request, urls = request_of(values), find_databases(databases, command="pitstop plan", exclude=exclude)
+    urls = find_databases(databases, command="pitstop plan", exclude=exclude)
     if target is not None:
         check_target(target, urls, request, lookup=pitstop.Registry())
     made = make_plan(urls, request)
@@ -75,9 +66,8 @@ def make_plan(databases: Sequence[str], request: MaintenanceRequest) -> Maintena
     Raises:
         InputError: what was asked for is not taken.
     """
-    settings = {"workers": 2} if len(databases) >= _SEVERAL else {}
-    with opened_history() as history, hide_secrets(collect_secrets(databases, request)):
-        made = plan_databases(databases, request, lookup=pitstop.Registry(), history=history, **settings)
+    with open_history() as history, hide_secrets(collect_secrets(databases, request)):
+        made = plan_databases(databases, request, lookup=pitstop.Registry(), history=history)
         return MaintenancePlan.of((database for database, _ in made), request)
 
 
@@ -89,7 +79,7 @@ def check_runnable(saved: MaintenancePlan) -> None:
     """
     registry = pitstop.Registry()
     urls = [plan.database for plan in saved.databases]
-    with opened_history() as history, hide_secrets(collect_secrets(urls, saved.request)):
+    with open_history() as history, hide_secrets(collect_secrets(urls, saved.request)):
         found = plan_databases(urls, saved.request, lookup=registry, history=history)
         looked = [PlannedDatabase(plan=plan, inspection=inspection) for plan, inspection in found]
     check_saved(saved, looked, lookup=registry)

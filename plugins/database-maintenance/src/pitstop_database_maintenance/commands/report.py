@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from pitstop.cli.options import json_option
-from pitstop_database_maintenance.commands.options import looking_options
+from pitstop_database_maintenance.commands.options import inspection_options
+from pitstop_database_maintenance.planning.plan import MaintenanceRequest
 
 
 @click.command(short_help="Write a report on a database, for any browser.")
 @click.argument("database", metavar="DATABASE", type=click.Path(readable=False))
 @click.option("--html", "target", required=True, metavar="FILE", help="The file to write; a new one.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there; never the database itself.")
-@looking_options
+@inspection_options
 @json_option
-def report(
-    database: str, target: str, force: bool, exact: bool, seed: int, on_connect: str | None, as_json: bool
-) -> int:
+def report(database: str, target: str, force: bool, request: MaintenanceRequest, as_json: bool) -> int:
     """Write a report on a database that can be read in any browser: one file that needs no network and no script.
 
     It shows what is wrong and what it would gain, a map of the pages before and after the last maintenance, tables and
@@ -38,11 +35,10 @@ def report(
     from pitstop.cli.printing import print_json
     from pitstop.text import size_text
     from pitstop.text.escaping import one_line, printable
-    from pitstop_database_maintenance.commands.history_option import found_history
+    from pitstop_database_maintenance.commands.history_option import open_existing_history
     from pitstop_database_maintenance.databases.database import file_kind
     from pitstop_database_maintenance.databases.urls import parse
     from pitstop_database_maintenance.history import history_path
-    from pitstop_database_maintenance.planning.plan import MaintenanceRequest
     from pitstop_database_maintenance.planning.planner import expand_env
     from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_secrets, replace_in
     from pitstop_database_maintenance.reporting.atomic_write import check_target, write_report
@@ -52,14 +48,12 @@ def report(
     from pitstop_database_maintenance.reporting.json_report import make_document
     from pitstop_database_maintenance.reporting.text.layout import terminal_width
 
-    options: dict[str, Any] = {"on_connect": on_connect} if on_connect else {}
-    request = MaintenanceRequest(exact=exact, seed=seed, options=options)
     path = parse(expand_env(database)).path
     registry = Registry()
     in_use = [str(history_path()), *([path] if path else [])]
     check_target(target, kind=file_kind(registry), databases=in_use, force=force)
     secrets = collect_secrets([database], request)
-    with hide_secrets(secrets), found_history() as history:
+    with hide_secrets(secrets), open_existing_history() as history:
         found = build_report(database, request, lookup=registry, history=history)
     write_report(target, make_page(found), force=force)
     size = os.stat(target).st_size

@@ -8,7 +8,7 @@ kind of database look at its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final, Literal
 
@@ -34,6 +34,8 @@ from pitstop_database_maintenance.planning.plan_config import job_config as job_
 from pitstop_database_maintenance.planning.secrecy import collect_secrets, mask_plan
 from pitstop_database_maintenance.worker.action import CHILD_TYPE
 
+#: From how many databases on two of them are looked at side by side.
+_SEVERAL: Final = 20
 _NOT_BY_ITSELF: Final = "it has no assessment: it is planned only when it is asked for by name"
 
 
@@ -120,12 +122,12 @@ class MaintenancePlanner:
         Raises:
             InputError: as `database`, before the first database of a kind is looked at where that can be.
         """
-        for kind, several in self._group_by_kind(urls):
+        for kind, several in self.group_by_kind(urls):
             if self.request.operations is not None and not has_inspection(kind):
                 yield from ((self.database(url, None), None) for url in several)
                 continue
             self.check(several[0])
-            for url, inspection in self._inspect(kind, several, settings):
+            for url, inspection in self.inspect(kind, several, **settings):
                 yield self.plan_inspected(kind, url, inspection), inspection
 
     def plan_inspected(self, kind: type[Database], url: str, inspection: Any) -> DatabasePlan:
@@ -139,15 +141,19 @@ class MaintenancePlanner:
             urls: paths or URLs.
             settings: for `Database.inspect`, beside what the request says.
         """
-        for kind, several in self._group_by_kind(urls):
+        for kind, several in self.group_by_kind(urls):
             if has_inspection(kind):
-                yield from self._inspect(kind, several, settings)
+                yield from self.inspect(kind, several, **settings)
 
-    def _group_by_kind(self, urls: Iterable[str]) -> Iterator[tuple[type[Database], list[str]]]:
+    def group_by_kind(self, urls: Iterable[str]) -> Iterator[tuple[type[Database], list[str]]]:
+        """Yield each kind of database with those of its URLs that stand together."""
         return ((kind, list(group)) for kind, group in groupby(urls, key=self.kind))
 
-    def _inspect(self, kind: type[Database], urls: list[str], settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    def inspect(self, kind: type[Database], urls: list[str], **settings: Any) -> Iterator[tuple[str, Any]]:
+        """Look at databases of one kind as the request says; see `inspections`."""
         asked = {"exact": self.request.exact, "seed": self.request.seed, **settings}
+        if len(urls) >= _SEVERAL:
+            asked.setdefault("workers", 2)
         if self.request.options.get("on_connect"):
             asked["on_connect"] = self.request.options["on_connect"]
         return zip(urls, kind.inspect([expand_env(url) for url in urls], **asked), strict=True)

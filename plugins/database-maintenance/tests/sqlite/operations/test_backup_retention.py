@@ -15,7 +15,7 @@ import pytest
 
 from pitstop.errors import OperationError
 from pitstop.jobs import Result
-from pitstop_database_maintenance.commands.history_option import known_copies
+from pitstop_database_maintenance.commands.history_option import list_copies
 from pitstop_database_maintenance.history import VARIABLE, History
 from pitstop_database_maintenance.history.copy_records import COPY
 from pitstop_database_maintenance.sqlite.connection import temporary_files as module
@@ -295,11 +295,11 @@ def test_what_backup_made_is_known_to_every_command(
     """Of whichever database, from the user's history; without one there is nothing known, and none is made."""
     file = tmp_path / "history.db"
     monkeypatch.setenv(VARIABLE, str(file))
-    assert known_copies() == []
+    assert list_copies() == []
     assert not file.exists()
     with History() as history:
         made = [
             worked(backup, context, history, make(tmp_path / name, name), to=str(copies / f"{name}.copy")).data["to"]
             for name in ("one.db", "two.db")
         ]
-    assert sorted(copy.path for copy in known_copies()) == made
+    assert sorted(copy.path for copy in list_copies()) == made
