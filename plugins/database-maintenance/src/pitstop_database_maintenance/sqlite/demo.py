@@ -1,25 +1,20 @@
-"""`pitstop demo`: a database as an application leaves it after a while, maintained by the whole machinery.
-
-Owns the made-up application and what is shown of it before and after. The maintenance itself is `database_maintenance`
-as anybody else runs it.
-"""
+"""`pitstop demo`: a made-up application's database, maintained as `database_maintenance` does it for anybody."""
 
 from __future__ import annotations
 
 import random
 import sqlite3
 import tempfile
-import time
+import timeit
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
-from attrs import frozen
 
 from pitstop import RunResult
-from pitstop.cli.options import run_options
 from pitstop.cli.printing import print_table
+from pitstop.cli.options import run_options
 from pitstop.cli.session import Settings, run_request, show_run
 from pitstop.errors import InvalidValueError
 from pitstop.text import count_noun, size_text, time_text
@@ -50,24 +45,6 @@ QUERY = (
 )
 
 
-@frozen(kw_only=True)
-class Look:
-    """What is looked at before and after.
-
-    Args:
-        bytes: the file's size on disk.
-        free_pages, statistics: free pages, and rows of statistics for the query planner.
-        indexes: which indexes the query planner uses for `QUERY`.
-        query_seconds: how long that query takes, the best of five.
-    """
-
-    bytes: int
-    free_pages: int
-    statistics: int
-    indexes: str
-    query_seconds: float
-
-
 @click.command(short_help="See it work on a database that is made for it.")
 @click.option(
     "--keep",
@@ -90,13 +67,14 @@ def demo(keep: Path | None, **settings: Any) -> int:
 def _maintain(path: Path, settings: Settings) -> int:
     _say(settings, f"Making {path}: {ORDERS:,} orders, {EVENTS:,} events, and then the deletes of a busy year ...")
     make_database(path)
-    before = look(path)
+    before = _describe(path)
 
     def show(run: RunResult) -> None:
         show_run(run)
         click.echo()
-        _show_change(before, look(path))
-        click.echo()
+        after = _describe(path)
+        print_table(("", "BEFORE", "AFTER"), [(name, before[name], after[name]) for name in before])
+        click.echo(click.style(f"* {QUERY}\n", dim=True))
 
     _say(settings, f"Maintaining it with all three operations, as 'pitstop maintain --all {path}' does ...\n")
     return run_request(ACTION, {"database": str(path)}, settings=settings, show=show)
@@ -122,27 +100,21 @@ def make_database(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def look(path: Path) -> Look:
-    """Return what there is to see of the database now."""
+def _describe(path: Path) -> dict[str, str]:
+    """Return what there is to see of the database now, in words: its size, and how `QUERY` is answered."""
     with closing(sqlite3.connect(path)) as connection:
         (free_pages,) = connection.execute("PRAGMA freelist_count").fetchone()
-        (has_statistics,) = connection.execute(
-            "SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_stat1'"
-        ).fetchone()
+        has_statistics = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").fetchone()
         statistics = connection.execute("SELECT count(*) FROM sqlite_stat1").fetchone()[0] if has_statistics else 0
         plan = [step[3] for step in connection.execute("EXPLAIN QUERY PLAN " + QUERY)]
-        times = []
-        for _ in range(5):
-            started = time.perf_counter()
-            connection.execute(QUERY).fetchall()
-            times.append(time.perf_counter() - started)
-    return Look(
-        bytes=path.stat().st_size,
-        free_pages=free_pages,
-        statistics=statistics,
-        indexes=", ".join(step.partition("INDEX ")[2].partition(" (")[0] or step for step in plan),
-        query_seconds=min(times),
-    )
+        seconds = min(timeit.repeat(lambda: connection.execute(QUERY).fetchall(), number=1))
+    return {
+        "size": size_text(path.stat().st_size),
+        "free pages": f"{free_pages:,}",
+        "statistics": count_noun(statistics, "row"),
+        "query plan *": ", ".join(step.partition("INDEX ")[2].partition(" (")[0] or step for step in plan),
+        "query time *": f"{seconds * 1e6:.0f} us" if seconds < 0.001 else time_text(seconds),
+    }
 
 
 def _orders(rng: random.Random) -> Any:
@@ -156,23 +128,6 @@ def _events(rng: random.Random) -> Any:
     kinds = ("created", "paid", "packed", "shipped", "mail")
     for n in range(1, EVENTS + 1):
         yield n, rng.randint(1, ORDERS), rng.choice(kinds), "y" * rng.randint(40, 200)
-
-
-def _show_change(before: Look, after: Look) -> None:
-    rows = [
-        ("size", size_text(before.bytes), size_text(after.bytes)),
-        ("free pages", f"{before.free_pages:,}", f"{after.free_pages:,}"),
-        ("statistics", count_noun(before.statistics, "row"), count_noun(after.statistics, "row")),
-        ("query plan *", before.indexes, after.indexes),
-        ("query time *", seconds_text(before.query_seconds), seconds_text(after.query_seconds)),
-    ]
-    print_table(("", "BEFORE", "AFTER"), rows)
-    click.echo(click.style(f"* {QUERY}", dim=True))
-
-
-def seconds_text(value: float) -> str:
-    """Return a short time: microseconds below a millisecond."""
-    return f"{value * 1e6:.0f} us" if value < 0.001 else time_text(value)
 
 
 def _say(settings: Settings, text: str) -> None:
