@@ -23,7 +23,7 @@ class Imported:
 
     Args:
         seconds: of processor time that it took, with everything that it imports itself.
-        waited: for how many seconds it went on by the clock.
+        waited: for how many seconds it went on by the clock, without those for which other programs had the processor.
         deeds: what it did beside defining things, one text each.
         error: why it failed, or "".
     """
@@ -89,13 +89,13 @@ def _main(answer: str, module: str, file: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     dumps = json.dumps  # a module that puts something else in its place must not hide that
     before, threads, error = state(), _threads(), ""
-    began, cpu = time.monotonic(), time.process_time()
+    began, cpu = time.monotonic() - _seconds_in_queue(), time.process_time()
     with watching(Deeds(activities=True, relative=True)) as deeds:
         try:
             _import(module, file)
         except BaseException as raised:
             error = f"{type(raised).__name__}: {raised}"
-        seconds, waited = time.process_time() - cpu, time.monotonic() - began
+        seconds, waited = time.process_time() - cpu, time.monotonic() - _seconds_in_queue() - began
     told = [
         *deeds.told,
         *changes(before, state()),
@@ -108,6 +108,15 @@ def _main(answer: str, module: str, file: str) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(0)  # a thread that it started must not keep us
+
+
+def _seconds_in_queue() -> float:
+    """Return for how long this thread could have run and no processor was free; 0 where the system does not tell."""
+    try:
+        with open("/proc/thread-self/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _threads() -> set[str]:
