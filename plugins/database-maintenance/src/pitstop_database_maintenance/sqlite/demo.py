@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from pitstop import RunResult
-from pitstop.cli.printing import print_table
 from pitstop.cli.options import run_options
+from pitstop.cli.printing import print_table
 from pitstop.cli.session import Settings, run_request, show_run
 from pitstop.errors import InvalidValueError
 from pitstop.text import count_noun, size_text, time_text
