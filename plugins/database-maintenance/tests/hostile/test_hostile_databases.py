@@ -129,7 +129,7 @@ def test_harness_notices_a_loss_that_the_guard_did_not_foresee(
     hostile: Any, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told as a failure, and the operation must not pass for one that has changed nothing."""
-    monkeypatch.setattr(vacuum_losses, "loss", lambda *_, **__: None)
+    monkeypatch.setattr(vacuum_losses, "find_loss", lambda *_, **__: None)
     image = image_of(hostile, tmp_path)
     at, _ = entry(hostile, image, b"CREATE VIEW seen", 0)
     image.put(at, b"VIEW")

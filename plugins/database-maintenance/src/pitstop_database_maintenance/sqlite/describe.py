@@ -24,7 +24,7 @@ from pitstop_database_maintenance.sqlite.inspection.records import Inspection, S
 #: From when on something is worth a look; when something is done about it is the assessments' to say.
 _SHARE: Final = 0.10
 _LOG: Final = 4_000_000
-#: At how many problems a look stops (`surveyor.schema.facts.PROBLEMS`).
+#: At how many problems a look stops (`surveyor.schema.read_schema.PROBLEMS`).
 _PROBLEMS: Final = 100
 _CHECKS: Final = ("quick_check", "integrity_check", "foreign_key_check", "fts_check")
 #: What does something about waste, and about statistics.

@@ -26,7 +26,7 @@ from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.operations.compact import compact
 from pitstop_database_maintenance.sqlite.operations.convert_auto_vacuum import convert_auto_vacuum
 from pitstop_database_maintenance.sqlite.operations.vacuum import vacuum
-from pitstop_database_maintenance.sqlite.surveyor.schema.vacuum_losses import STATEMENTS, Loss, meaning
+from pitstop_database_maintenance.sqlite.surveyor.schema.vacuum_losses import Loss, normalize
 
 Open = Callable[..., SQLiteDatabase]
 Run = Callable[[SQLiteDatabase], Result]
@@ -181,8 +181,8 @@ def test_rebuild_does_it_when_the_schema_is_mended_as_advised(
     path = edited(make, edits)
     with pytest.raises(OperationError) as refused:
         run(path, "vacuum")
-    assert STATEMENTS[loss] in str(refused.value)
-    statement = STATEMENTS[loss]
+    assert loss.statement in str(refused.value)
+    statement = loss.statement
     if loss is Loss.TEMPORARY:
         statement = edit(name="bill", sql="'CREATE TABLE bill (no, total)'")
     if loss is Loss.SPELLING:
@@ -263,9 +263,7 @@ def test_inspection_foresees_what_a_rebuild_refuses(make: Any, case: str) -> Non
     assert len(said) == (case in LOST)
     obstacle = to_rebuild(Look(database=str(path), inspection=found, history=None))
     assert (obstacle is None) is (case in HARMLESS)
-    assert obstacle is None or STATEMENTS[LOST[case][2]] in obstacle.reason, (
-        "whoever asks for it by name gets no further"
-    )
+    assert obstacle is None or LOST[case][2].statement in obstacle.reason, "whoever asks for it by name gets no further"
 
 
 # -- rows that are inserted anew ---------------------------------------------------------------------------------------
@@ -455,4 +453,4 @@ def test_compact_that_changes_the_mode_of_the_file_has_failed(
 )
 def test_meaning_of_a_text(one: str, other: str, same: bool) -> None:
     """What VACUUM writes anew does not count, and everything else does."""
-    assert (meaning(one) == meaning(other)) is same
+    assert (normalize(one) == normalize(other)) is same

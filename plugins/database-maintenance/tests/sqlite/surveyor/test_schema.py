@@ -30,7 +30,8 @@ from pitstop_database_maintenance.sqlite.surveyor.format.btrees import trees
 from pitstop_database_maintenance.sqlite.surveyor.format.wal import Log
 from pitstop_database_maintenance.sqlite.surveyor.random_numbers import Chance
 from pitstop_database_maintenance.sqlite.surveyor.schema import facts as facts_module
-from pitstop_database_maintenance.sqlite.surveyor.schema.missing_features import missing_from
+from pitstop_database_maintenance.sqlite.surveyor.schema import read_schema
+from pitstop_database_maintenance.sqlite.surveyor.schema.missing_features import probe_statement
 
 Make = Callable[..., Path]
 
@@ -492,13 +493,13 @@ def test_schema_that_is_refused_in_words_that_are_no_utf8_cannot_be_read(
 def test_what_fails_beside_the_schema_is_no_refusal_of_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite reads the schema, and it is an answer to something else that could not be decoded."""
 
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
     path = make("CREATE TABLE t (a)")
     answer: dict[str, Any] = {"path": str(path), "notes": [], "written_by": ""}
-    monkeypatch.setattr(facts_module._Schema, "facts", fail)
-    facts_module.add(answer, Log(0), {}, {})
+    monkeypatch.setattr(read_schema, "read_facts", fail)
+    read_schema.add_schema(answer, Log(0), {}, {})
     assert "schema_error" not in answer
     assert answer["schema_unread"]
 
@@ -509,15 +510,15 @@ def test_schema_that_was_not_read_is_never_nothing_due(
 ) -> None:
     """A lock, or too little time: what would be due is left out, and `inspect` does not call the file healthy."""
 
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         error = sqlite3.OperationalError("not now")
         error.sqlite_errorcode = code
         raise error
 
     path = make("CREATE TABLE t (a)")
     answer: dict[str, Any] = {"path": str(path), "notes": []}
-    monkeypatch.setattr(facts_module._Schema, "facts", fail)
-    facts_module.add(answer, Log(0), {}, {})
+    monkeypatch.setattr(read_schema, "read_facts", fail)
+    read_schema.add_schema(answer, Log(0), {}, {})
     assert answer["notes"] == [f"the schema could not be read: {answer['schema_unread']}"]
     found = evolve(inspection(path), schema=None, schema_unread=answer["schema_unread"])
     made = plan_database(str(path), found, MaintenanceRequest(), lookup=lookup)
@@ -532,8 +533,8 @@ def test_what_is_missing_is_found_without_running_anything_but_a_schema(tmp_path
     statement = "CREATE TABLE t (a CHECK (fold(a) = unfold(a)), b COLLATE german, c UNIQUE)"
     with closing(sqlite3.connect(":memory:")) as db:
         db.execute("PRAGMA trusted_schema = OFF")
-        found = missing_from(db, statement)
+        found = probe_statement(db, statement)
         assert sorted(found) == [("collation", "german"), ("function", "fold"), ("function", "unfold")]
-        assert missing_from(db, f"ATTACH '{tmp_path}/made.db' AS other") == []
+        assert probe_statement(db, f"ATTACH '{tmp_path}/made.db' AS other") == []
         assert db.execute("PRAGMA trusted_schema").fetchall() == [(0,)]
     assert list(tmp_path.iterdir()) == []

@@ -129,7 +129,7 @@ def _of_settings(before: Contents, after: Contents, but: Collection[str]) -> Ite
 def _meaning(sql: Any) -> Any:
     if isinstance(sql, bytes):
         sql = sql.decode("utf-8", "surrogateescape")  # VACUUM makes a text of it
-    return vacuum_losses.meaning(sql) if isinstance(sql, str) else sql
+    return vacuum_losses.normalize(sql) if isinstance(sql, str) else sql
 
 
 def _count(db: SQLiteConnection, table: str) -> int | None:

@@ -20,7 +20,7 @@ from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature
 from pitstop_database_maintenance.sqlite.connection.on_connect import NOTHING
 from pitstop_database_maintenance.sqlite.connection.opening import replace_undecodable
 from pitstop_database_maintenance.sqlite.guards.collation_order import require_order
-from pitstop_database_maintenance.sqlite.surveyor.schema.missing_features import missing_from
+from pitstop_database_maintenance.sqlite.surveyor.schema.missing_features import probe_statement
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
 
 #: Since which version SQLite has these functions by itself (sqlite.org/changes.html).
@@ -96,7 +96,7 @@ def _find_missing(db: SQLiteConnection, entries: Iterable[tuple[Any, ...]]) -> l
         # as VACUUM does it: only so are names allowed that SQLite keeps for itself
         memory.execute("PRAGMA writable_schema = ON")
         for entry, name, sql in entries:
-            for kind, lacking in missing_from(memory, replace_undecodable(sql)):
+            for kind, lacking in probe_statement(memory, replace_undecodable(sql)):
                 found.setdefault((kind, lacking), Missing(kind=kind, name=lacking, where=f"{entry} {name!r}"))
     return list(found.values())
 

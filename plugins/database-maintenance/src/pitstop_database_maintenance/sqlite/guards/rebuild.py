@@ -41,7 +41,7 @@ def require_survival(db: SQLiteConnection, what: str) -> None:
         JobCancelledError, DeadlineExceededError: the job was asked to stop.
     """
     entries = db.execute("SELECT type, name, sql, rootpage FROM main.sqlite_master")
-    lost = list(vacuum_losses.losses(entries, sequences=has_sequences(db, entries)))
+    lost = list(vacuum_losses.find_losses(entries, sequences=has_sequences(db, entries)))
     if lost:
         raise OperationError(
             reason=f"{what} of {db.path} would lose what VACUUM leaves out: {_name_losses(lost)}",
@@ -53,11 +53,11 @@ def require_survival(db: SQLiteConnection, what: str) -> None:
 def _name_losses(lost: list[tuple[object, object, Loss]]) -> str:
     """Return what would be lost, grouped by the reasons why."""
     clauses = []
-    for loss, reason in vacuum_losses.REASONS.items():
+    for loss in Loss:
         names = [f"{kind} {name!r}" for kind, name, why in lost if why is loss]
         if names:
             more = f" and {len(names) - _ENTRIES} more" if len(names) > _ENTRIES else ""
-            clauses.append(f"{', '.join(names[:_ENTRIES])}{more} ({reason})")
+            clauses.append(f"{', '.join(names[:_ENTRIES])}{more} ({loss.reason})")
     return "; ".join(clauses)
 
 

@@ -47,10 +47,10 @@ def references(db: SQLiteConnection) -> list[Reference]:
     )
     tables = {name.lower(): name for kind, name, _, _ in entries if kind == "table"}
     # who refers is seen in the schema's text; only of the few tables that somebody refers to is more asked
-    named = sorted({table for table, _ in sql_tokens.referring(entries, tables, {}) if _is_hidden(db, table)})
+    named = sorted({table for table, _ in sql_tokens.find_references(entries, tables, {}) if _is_hidden(db, table)})
     columns = {table.lower(): _columns(db, table) for table in named if is_valid_utf8(table)}
     at_risk = {table.lower(): table for table in named if not _numbered_from_one(db, table)}
-    return [Reference(table=table, by=by) for table, by in sql_tokens.referring(entries, at_risk, columns)]
+    return [Reference(table=table, by=by) for table, by in sql_tokens.find_references(entries, at_risk, columns)]
 
 
 def require_stable_rowids(db: SQLiteConnection, *, allow: bool) -> None:

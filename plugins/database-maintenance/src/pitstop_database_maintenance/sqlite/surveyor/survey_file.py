@@ -53,18 +53,17 @@ def inspect_file(request: dict[str, Any]) -> dict[str, Any]:
         except RefusedError as refused:
             answer["refused"] = str(refused)
             return answer
+        # with it comes SQLite, which takes a third of the start
+        from pitstop_database_maintenance.sqlite.surveyor.schema import read_schema
+
         if request.get("facts"):
-            from pitstop_database_maintenance.sqlite.surveyor.schema import facts
-
-            facts.add(answer, look.log, look.rows, request, extract=look.extract)
+            read_schema.add_schema(answer, look.log, look.rows, request, extract=look.extract)
         else:
-            from pitstop_database_maintenance.sqlite.surveyor.schema import facts
-
-            facts.check_schema(answer, look.log, extract=look.extract)
+            read_schema.check_schema(answer, look.log, extract=look.extract)
             if look.log.indexed and look.log.frames is None:
-                facts.add_counts(answer, look.log)
+                read_schema.add_counts(answer, look.log)
         if request.get("exact") and not answer.get("schema_error"):
-            facts.check_pages(answer, look.log, extract=look.extract)
+            read_schema.check_pages(answer, look.log, extract=look.extract)
     return answer
 
 

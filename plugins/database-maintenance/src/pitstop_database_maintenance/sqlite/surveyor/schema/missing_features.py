@@ -55,7 +55,7 @@ def collations(register: Callable[..., Any] | None) -> set[str]:
     return _collations[register]
 
 
-def missing(statements: Iterable[str], register: Callable[..., Any] | None) -> list[tuple[Feature, str]]:
+def find_missing(statements: Iterable[str], register: Callable[..., Any] | None) -> list[tuple[Feature, str]]:
     """Return what statements need that is not there, such as (Feature.FUNCTION, "jsonb").
 
     Args:
@@ -64,10 +64,10 @@ def missing(statements: Iterable[str], register: Callable[..., Any] | None) -> l
     """
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         apply(register, db)
-        return [lacking for statement in statements for lacking in missing_from(db, statement)]
+        return [lacking for statement in statements for lacking in probe_statement(db, statement)]
 
 
-def missing_from(db: sqlite3.Connection, statement: str) -> list[tuple[Feature, str]]:
+def probe_statement(db: sqlite3.Connection, statement: str) -> list[tuple[Feature, str]]:
     """Return what a statement of a schema needs that is not there; a stub takes the place of each from then on.
 
     Args:

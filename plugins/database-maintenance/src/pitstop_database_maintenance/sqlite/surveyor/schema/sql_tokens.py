@@ -58,6 +58,11 @@ def unquote(text: str) -> str:
     return text[1:-1] if end == "]" else text[1:-1].replace(end * 2, end)
 
 
+def quote(name: str) -> str:
+    """Return a name as an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def module_name(sql: str) -> str:
     """Return the module of a virtual table; SQLite takes its name in quotes of any kind."""
     if "using" not in sql.lower():
@@ -78,7 +83,7 @@ def settings(sql: str) -> dict[str, str]:
     return found
 
 
-def referring(
+def find_references(
     entries: Iterable[tuple[Any, Any, Any, Any]],
     hidden: Mapping[str, str],
     columns: Mapping[str, frozenset[str]],

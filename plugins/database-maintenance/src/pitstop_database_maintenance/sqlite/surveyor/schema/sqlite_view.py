@@ -40,7 +40,7 @@ def read_with_sqlite(
     log: Log,
     notes: list[str],
     look: Callable[[sqlite3.Connection], T],
-    register: Callable[..., Any] | None,
+    register: Callable[..., Any] | None = None,
     *,
     extract: str | None = None,
     limit: float | None = LIMIT,
@@ -133,7 +133,7 @@ def _stamp(path: str) -> tuple[object, ...]:
         os.close(file)
 
 
-def registering(spec: str, path_list: list[str]) -> Callable[..., Any] | None:
+def import_register(spec: str, path_list: list[str]) -> Callable[..., Any] | None:
     """Return the application's function, imported with the caller's search path.
 
     Raises:

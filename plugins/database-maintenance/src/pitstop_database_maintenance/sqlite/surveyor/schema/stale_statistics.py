@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from pitstop_database_maintenance.sqlite.surveyor.schema.sql_tokens import quote
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,7 +57,7 @@ class Statistics:
         """Return how many rows the statistics give a table; None without."""
         return self._then.get(table)
 
-    def missing(self, tables: Mapping[str, Mapping[str, Any]], indexes: Iterable[Index]) -> list[str]:
+    def find_missing(self, tables: Mapping[str, Mapping[str, Any]], indexes: Iterable[Index]) -> list[str]:
         """Return tables with rows and indexes of which the statistics say nothing."""
         indexed = {index.table for index in indexes}
         return [
@@ -64,7 +66,7 @@ class Statistics:
             if table["kind"] == "table" and name in indexed and name not in self._then and self._has_rows(name)
         ]
 
-    def stale(self, tables: Mapping[str, Mapping[str, Any]], indexes: Iterable[Index]) -> dict[str, str]:
+    def find_stale(self, tables: Mapping[str, Mapping[str, Any]], indexes: Iterable[Index]) -> dict[str, str]:
         """Return tables whose statistics no longer fit, and why."""
         found = {}
         plain = {name for name, table in tables.items() if table["kind"] == "table"}
@@ -90,9 +92,7 @@ class Statistics:
     def _has_rows(self, table: str) -> bool:
         if table in self._now:
             return self._now[table][0] > 0
-        name = table.replace('"', '""')
-        query = f'SELECT 1 FROM main."{name}" LIMIT 1'  # noqa: S608 - quoted
-        return self._db.execute(query).fetchone() is not None
+        return self._db.execute(f"SELECT 1 FROM main.{quote(table)} LIMIT 1").fetchone() is not None  # noqa: S608 - quoted
 
 
 def _format(number: float) -> str:

@@ -42,56 +42,57 @@ _SEQUENCES: Final = "CREATE TABLE sqlite_sequence(name,seq)"
 class Loss(Enum):
     """Why an entry of the schema would not be in a rebuilt file, or not as it is.
 
-    Members:
-        CAPITALS: its text does not begin with CREATE in capitals.
-        TEMPORARY: its text makes a temporary table, which SQLite then takes it for.
-        TYPE: its type is spelled otherwise, such as "View".
-        NUL: its text has a NUL character, at which SQLite stops reading; what follows it would be gone.
-        BLOB: its name is stored as a blob, which SQLite reads as a text.
-        SPELLING: its name has capitals where its text has none, or the other way round; SQLite refuses a schema with
-            any other difference. The new file has the one in the text.
-        SEQUENCE: `sqlite_sequence` has rows, and no table is AUTOINCREMENT.
-        COLUMNS: `sqlite_sequence` has rows, and its text is not the one that SQLite gives it.
+    Attributes:
+        reason: it, in words.
+        statement: what to say to SQLite so that nothing would be lost; all but the deletion with
+            PRAGMA writable_schema.
     """
 
-    CAPITALS = "capitals"
-    TEMPORARY = "temporary"
-    TYPE = "type"
-    NUL = "nul"
-    BLOB = "blob"
-    SPELLING = "spelling"
-    SEQUENCE = "sequence"
-    COLUMNS = "columns"
+    CAPITALS = (
+        "the text does not begin with CREATE in capitals",
+        "UPDATE sqlite_master SET sql = 'CREATE' || substr(sql, 7)"
+        " WHERE type IN ('table', 'index') AND sql LIKE 'create%'",
+    )
+    #: SQLite then takes it for a temporary table.
+    TEMPORARY = (
+        "the text makes a temporary table",
+        "UPDATE sqlite_master SET sql = ... WHERE name = ...",
+    )
+    TYPE = (
+        "the type is spelled in another way than 'table', 'index', 'view' or 'trigger'",
+        "UPDATE sqlite_master SET type = lower(CAST(type AS TEXT))",
+    )
+    #: SQLite stops reading there.
+    NUL = (
+        "the text has a NUL character, after which nothing is kept",
+        "UPDATE sqlite_master SET sql = substr(sql, 1, instr(sql, char(0)) - 1)"
+        " WHERE type IN ('table', 'index') AND instr(sql, char(0))",
+    )
+    #: SQLite reads it as a text.
+    BLOB = (
+        "the name is stored as a blob",
+        "UPDATE sqlite_master SET name = CAST(name AS TEXT)",
+    )
+    #: In capitals: SQLite refuses a schema with any other difference. The new file has the one in the text.
+    SPELLING = (
+        "the name is spelled in another way than in its text",
+        "UPDATE sqlite_master SET name = ... WHERE name = ...",
+    )
+    SEQUENCE = (
+        "it has rows, and no table is AUTOINCREMENT",
+        "DELETE FROM sqlite_sequence",
+    )
+    COLUMNS = (
+        "its text is not the one that SQLite gives it",
+        "UPDATE sqlite_master SET sql = 'CREATE TABLE sqlite_sequence(name,seq)' WHERE name = 'sqlite_sequence'",
+    )
+
+    def __init__(self, reason: str, statement: str) -> None:
+        self.reason = reason
+        self.statement = statement
 
 
-REASONS: Final = {
-    Loss.CAPITALS: "the text does not begin with CREATE in capitals",
-    Loss.TEMPORARY: "the text makes a temporary table",
-    Loss.TYPE: "the type is spelled in another way than 'table', 'index', 'view' or 'trigger'",
-    Loss.NUL: "the text has a NUL character, after which nothing is kept",
-    Loss.BLOB: "the name is stored as a blob",
-    Loss.SPELLING: "the name is spelled in another way than in its text",
-    Loss.SEQUENCE: "it has rows, and no table is AUTOINCREMENT",
-    Loss.COLUMNS: "its text is not the one that SQLite gives it",
-}
-
-#: What to say to SQLite so that nothing would be lost; all but the deletion with PRAGMA writable_schema.
-STATEMENTS: Final = {
-    Loss.CAPITALS: "UPDATE sqlite_master SET sql = 'CREATE' || substr(sql, 7)"
-    " WHERE type IN ('table', 'index') AND sql LIKE 'create%'",
-    Loss.TEMPORARY: "UPDATE sqlite_master SET sql = ... WHERE name = ...",
-    Loss.TYPE: "UPDATE sqlite_master SET type = lower(CAST(type AS TEXT))",
-    Loss.NUL: "UPDATE sqlite_master SET sql = substr(sql, 1, instr(sql, char(0)) - 1)"
-    " WHERE type IN ('table', 'index') AND instr(sql, char(0))",
-    Loss.BLOB: "UPDATE sqlite_master SET name = CAST(name AS TEXT)",
-    Loss.SPELLING: "UPDATE sqlite_master SET name = ... WHERE name = ...",
-    Loss.SEQUENCE: "DELETE FROM sqlite_sequence",
-    Loss.COLUMNS: "UPDATE sqlite_master SET sql = 'CREATE TABLE sqlite_sequence(name,seq)'"
-    " WHERE name = 'sqlite_sequence'",
-}
-
-
-def losses(entries: Iterable[tuple[Any, Any, Any, Any]], *, sequences: bool) -> Iterator[tuple[Any, Any, Loss]]:
+def find_losses(entries: Iterable[tuple[Any, Any, Any, Any]], *, sequences: bool) -> Iterator[tuple[Any, Any, Loss]]:
     """Yield the type and name of each entry that would be lost, and why.
 
     Args:
@@ -100,9 +101,9 @@ def losses(entries: Iterable[tuple[Any, Any, Any, Any]], *, sequences: bool) -> 
     """
     numbered = False
     for kind, name, sql, root in entries:
-        found = loss(kind, name, sql, stored=bool(root))
+        found = find_loss(kind, name, sql, stored=bool(root))
         if (kind, name) == ("table", SEQUENCES):
-            if sequences and (not isinstance(sql, str) or meaning(sql) != meaning(_SEQUENCES)):
+            if sequences and (not isinstance(sql, str) or normalize(sql) != normalize(_SEQUENCES)):
                 yield kind, name, Loss.COLUMNS
         elif found is not None:
             yield kind, name, found
@@ -112,7 +113,7 @@ def losses(entries: Iterable[tuple[Any, Any, Any, Any]], *, sequences: bool) -> 
         yield "table", SEQUENCES, Loss.SEQUENCE
 
 
-def loss(kind: object, name: object, sql: object, *, stored: bool) -> Loss | None:
+def find_loss(kind: object, name: object, sql: object, *, stored: bool) -> Loss | None:
     """Return why one entry would be lost; None if it will be kept.
 
     Args:
@@ -162,7 +163,7 @@ def is_numbered(sql: str) -> bool:
     return "autoincrement" in sql.lower() and any(token.lower() == "autoincrement" for token in sql_tokens.tokens(sql))
 
 
-def meaning(sql: str) -> tuple[str, ...]:
+def normalize(sql: str) -> tuple[str, ...]:
     """Return the text of a table or an index in a form in which two are the same that VACUUM makes one of the other.
 
     It writes the beginning anew, so that IF NOT EXISTS is gone, and nothing of what comes after the statement.
@@ -185,7 +186,7 @@ def advise(why: Collection[Loss]) -> str:
     Args:
         why: why entries of it would be lost.
     """
-    said = [f'"{statement};"' for loss, statement in STATEMENTS.items() if loss in why and loss is not Loss.SEQUENCE]
+    said = [f'"{loss.statement};"' for loss in Loss if loss in why and loss is not Loss.SEQUENCE]
     clauses = []
     if said:
         clauses.append(
@@ -193,5 +194,5 @@ def advise(why: Collection[Loss]) -> str:
             f"'PRAGMA writable_schema = ON;', say {' and '.join(said)}"
         )
     if Loss.SEQUENCE in why:
-        clauses.append(f'if nothing reads these rows, say "{STATEMENTS[Loss.SEQUENCE]};"')
+        clauses.append(f'if nothing reads these rows, say "{Loss.SEQUENCE.statement};"')
     return "; ".join(clauses)
