@@ -6,8 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
@@ -39,7 +38,6 @@ class ProgressRates:
     """Remembers what jobs said of their progress, for as long as a rate is taken over."""
 
     def __init__(self) -> None:
-        """Begin with nothing known."""
         self._said: dict[tuple[str, int, str], deque[tuple[float, float]]] = {}
 
     def note(self, record: JobRecord, *, now: float) -> None:
@@ -51,7 +49,7 @@ class ProgressRates:
         """
         if record.progress is None:
             return
-        said = self._said.setdefault(_key(record), deque())
+        said = self._said.setdefault(_rate_key(record), deque())
         done = record.progress.done
         if said and done < said[-1][1]:
             said.clear()  # another part of the work, which is counted again
@@ -66,7 +64,7 @@ class ProgressRates:
 
     def estimate(self, record: JobRecord, *, now: float) -> ProgressRate | None:
         """Return how fast a job gets on; None while that cannot be told."""
-        said = self._said.get(_key(record))
+        said = self._said.get(_rate_key(record))
         if record.progress is None or not said or len(said) < 2:
             return None
         # until now and not until the last change, so that a job that stands still gets slower and slower
@@ -78,14 +76,21 @@ class ProgressRates:
         return ProgressRate(rate=rate, seconds_left=left if left is not None and left < _TOO_LONG else None)
 
 
-class Display(Protocol):
-    """Shows a tree while it runs. A context manager, active while it shows.
+class Display:
+    """Shows a tree while it runs: this one nothing but log lines on stderr. A context manager, active while it shows.
+
+    Args:
+        log_format: how these are shown; whatever else is said there is shown in the same way, so that a program can
+            read all of it.
 
     Attributes:
         live: whether it draws in place.
     """
 
-    live: bool
+    live = False
+
+    def __init__(self, log_format: Format = "text") -> None:
+        self._log_format = log_format
 
     def update(self, store: JobStore, root: JobRecord) -> None:
         """Show the tree as it is now."""
@@ -95,38 +100,6 @@ class Display(Protocol):
 
     def say(self, text: str) -> None:
         """Show a line that stays."""
-
-    def log_stream(self) -> Stream:
-        """Return where log lines go."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class QuietDisplay:
-    """Shows nothing but log lines on stderr.
-
-    Args:
-        log_format: how these are shown; whatever else is said there is shown in the same way, so that a program can
-            read all of it.
-    """
-
-    live = False
-
-    def __init__(self, log_format: Format = "text") -> None:
-        self._log_format = log_format
-
-    def update(self, store: JobStore, root: JobRecord) -> None:
-        """Show nothing."""
-
-    def announce(self, heading: str) -> None:
-        """Show nothing."""
-
-    def say(self, text: str) -> None:
-        """Show a line on stderr."""
         self._say(text)
 
     def _say(self, text: str, record: JobRecord | None = None, **extra: Any) -> None:
@@ -141,19 +114,17 @@ class QuietDisplay:
         click.echo(text, err=True)
 
     def log_stream(self) -> Stream:
-        """Return stderr."""
+        """Return where log lines go."""
         return sys.stderr
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         return None
 
 
-class PlainDisplay(QuietDisplay):
+class PlainDisplay(Display):
     """Says only what jobs wait for: in a pipe their log lines tell the rest, and the tree is printed at the end."""
 
     def __init__(self, log_format: Format = "text") -> None:
@@ -162,14 +133,14 @@ class PlainDisplay(QuietDisplay):
 
     def update(self, store: JobStore, root: JobRecord) -> None:
         """Say once of each wait what it is for, and who has it."""
-        for record in [root] if not root.job.is_parent else _running(store, root):
+        for record in [root] if not root.job.is_parent else _select_running(store, root):
             wait = own_wait(record)
             if wait is not None and (key := (record.id, wait.what, wait.holder)) not in self._said:
                 self._said.add(key)
                 self._say(wait_text(wait), record, waiting=wait_document(wait))
 
 
-class LiveDisplay:
+class LiveDisplay(Display):
     """Draws the tree again and again in place, with rich."""
 
     live = True
@@ -178,6 +149,7 @@ class LiveDisplay:
         from rich.console import Console
         from rich.live import Live
 
+        super().__init__()
         self._heading = ""
         self._rates = ProgressRates()
         self._console = Console()
@@ -185,15 +157,15 @@ class LiveDisplay:
 
     def update(self, store: JobStore, root: JobRecord) -> None:
         """Show the tree as it is now."""
-        shown = _shown(store, root)
+        shown = _select_jobs(store, root)
         waits = waits_of(store, [record for _, record in shown])
-        drawing = _drawing(shown, self._rates, waits, width=self._console.width)
-        self._live.update(_below(self._heading, drawing), refresh=True)
+        drawing = _draw(shown, self._rates, waits, width=self._console.width)
+        self._live.update(_stack(self._heading, drawing), refresh=True)
 
     def announce(self, heading: str) -> None:
         """Show a line above the trees that follow."""
         self._heading = heading
-        self._live.update(_below(heading, None), refresh=True)
+        self._live.update(_stack(heading, None), refresh=True)
 
     def say(self, text: str) -> None:
         """Show a line above the tree."""
@@ -207,9 +179,7 @@ class LiveDisplay:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._live.stop()
 
 
@@ -226,7 +196,7 @@ class _AboveLive:
         """Do nothing: the console writes at once."""
 
 
-def _below(heading: str, drawing: RenderableType | None) -> RenderableType:
+def _stack(heading: str, drawing: RenderableType | None) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
@@ -234,16 +204,16 @@ def _below(heading: str, drawing: RenderableType | None) -> RenderableType:
     return Group(*parts, *(() if drawing is None else (drawing,)))
 
 
-def _shown(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
+def _select_jobs(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
     """Return the jobs to show, each with how deep it is in the tree."""
     if not root.job.is_parent:
         return [(0, root)]
     if root.counts.total > WHOLE_TREE:
-        return [(0, root), *((1, job) for job in _running(store, root))]
-    return _whole(store, root)
+        return [(0, root), *((1, job) for job in _select_running(store, root))]
+    return _select_tree(store, root)
 
 
-def _drawing(
+def _draw(
     shown: list[tuple[int, JobRecord]], rates: ProgressRates, waits: Mapping[str, Wait], *, width: int
 ) -> RenderableType:
     from rich.table import Table
@@ -253,7 +223,7 @@ def _drawing(
     now = time.monotonic()
     rates.keep({record.id for _, record in shown if record.status is JobStatus.RUNNING})
     names = max(len(one_line(record.job.name)) + 2 * depth for depth, record in shown)
-    times = max(len(_took(record)) for _, record in shown)
+    times = max(len(_format_duration(record)) for _, record in shown)
     grid = Table.grid(padding=(0, 1 if narrow else 2), expand=True)
     # a terminal writes "^C" behind the last line; where that does not fit, it goes on in a line that is never removed
     grid.width = max(20, width - 3)
@@ -262,16 +232,16 @@ def _drawing(
         grid.add_column(no_wrap=True, overflow="ellipsis", width=fixed, ratio=1 if fixed is None else None)
     for depth, record in shown:
         rates.note(record, now=now)
-        grid.add_row(*_row(depth, record, rates, waits.get(record.id), bar=bar))
+        grid.add_row(*_make_row(depth, record, rates, waits.get(record.id), bar=bar))
     return grid
 
 
-def _running(store: JobStore, root: JobRecord) -> list[JobRecord]:
+def _select_running(store: JobStore, root: JobRecord) -> list[JobRecord]:
     query = JobQuery(correlation_id=root.id, statuses=(JobStatus.RUNNING,), leaves=True, oldest_first=True)
     return [job for job in store.select(query) if job.id != root.id][:WHOLE_TREE]
 
 
-def _whole(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
+def _select_tree(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
     jobs = store.select(JobQuery(correlation_id=root.job.correlation_id, oldest_first=True, limit=4 * WHOLE_TREE))
     depths: dict[str, int] = {}
     for job in jobs:
@@ -279,7 +249,7 @@ def _whole(store: JobStore, root: JobRecord) -> list[tuple[int, JobRecord]]:
     return [(depths[job.id], job) for job in jobs]
 
 
-def _row(
+def _make_row(
     depth: int, record: JobRecord, rates: ProgressRates, wait: Wait | None, *, bar: int
 ) -> tuple[RenderableType, ...]:
     from rich.progress_bar import ProgressBar
@@ -295,21 +265,21 @@ def _row(
         # it is created again for each drawing, and would always show its first picture
         spinner.start_time = 0.0
         state = spinner.render(time.monotonic())
-    share = _share(record)
+    share = _compute_share(record)
     drawn: RenderableType = "" if share is None else ProgressBar(total=1.0, completed=share, width=bar)
     told = (
         progress_text(record, rates.estimate(record, now=time.monotonic())) if running_leaf else summary(record, wait)
     )
-    return name, state, drawn, Text(told, overflow="ellipsis", no_wrap=True), _took(record)
+    return name, state, drawn, Text(told, overflow="ellipsis", no_wrap=True), _format_duration(record)
 
 
-def _took(record: JobRecord) -> str:
+def _format_duration(record: JobRecord) -> str:
     if record.status is JobStatus.RUNNING and not record.job.is_parent and record.started_at is not None:
         return time_text(max(0.0, time.time() - record.started_at))
     return time_text(record.seconds)
 
 
-def _share(record: JobRecord) -> float | None:
+def _compute_share(record: JobRecord) -> float | None:
     """Return how much of a running job is done, from 0 to 1, or None if nobody can tell."""
     if record.status is not JobStatus.RUNNING:
         return None
@@ -321,6 +291,6 @@ def _share(record: JobRecord) -> float | None:
     return min(1.0, record.progress.done / record.progress.total)
 
 
-def _key(record: JobRecord) -> tuple[str, int, str]:
+def _rate_key(record: JobRecord) -> tuple[str, int, str]:
     unit = record.progress.unit if record.progress else ""
     return record.id, record.attempt, unit

@@ -82,13 +82,13 @@ class RegisteredName(_Text):
         """Return the names that are offered now, sorted; nothing is imported."""
         from pitstop.registry.registry import Registry
 
-        asked = self._groups
+        families = tuple(group for group in self._groups if group.endswith("."))
         entries = Registry().entries()
-        return sorted({e.name for e in entries if e.group in asked or e.group.startswith(_families(asked))})
+        return sorted({e.name for e in entries if e.group in self._groups or e.group.startswith(families)})
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the names that begin as what was typed; without what stands before a dot if none does."""
-        return _beginning(incomplete, self.known()) or _beginning(incomplete, _short(self.known()))
+        return _complete(incomplete, self.known()) or _complete(incomplete, _drop_prefixes(self.known()))
 
 
 class OperationNames(RegisteredName):
@@ -107,10 +107,12 @@ class OperationNames(RegisteredName):
         """Return what was typed with its last name completed."""
         before, comma, _ = incomplete.rpartition(",")
         given = before.split(",")
-        return _beginning(incomplete, [before + comma + name for name in _short(self.known()) if name not in given])
+        return _complete(
+            incomplete, [before + comma + name for name in _drop_prefixes(self.known()) if name not in given]
+        )
 
 
-class OperationAssignment(RegisteredName):
+class OperationAssignment(OperationNames):
     """OPERATION.PARAMETER=VALUE for an operation of a worker type, without what stands before a dot in its name.
 
     Args:
@@ -119,9 +121,6 @@ class OperationAssignment(RegisteredName):
 
     name = "assignment"
 
-    def __init__(self, worker_type: str) -> None:
-        super().__init__(f"pitstop.operations.{worker_type}")
-
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the operations, and behind a dot the parameters of one, as its source declares them."""
         from pitstop.cli.source import find_definition
@@ -129,26 +128,22 @@ class OperationAssignment(RegisteredName):
 
         operation, dot, _ = incomplete.partition(".")
         if not dot:
-            return _beginning(incomplete, [f"{name}." for name in _short(self.known())])
+            return _complete(incomplete, [f"{name}." for name in _drop_prefixes(self.known())])
         targets = [e.target for e in Registry().entries(self._groups[0]) if e.name.rpartition(".")[2] == operation]
         found = [definition for target in targets if (definition := find_definition(target)) is not None]
         names = dict.fromkeys(name for definition in found for name in definition.parameters)
-        return _beginning(incomplete, [f"{operation}.{name}=" for name in names])
+        return _complete(incomplete, [f"{operation}.{name}=" for name in names])
 
 
 #: The types above that complete what is typed, by their names.
 COMPLETED = ("RegisteredName", "OperationNames", "OperationAssignment")
 
 
-def _families(groups: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(group for group in groups if group.endswith("."))
-
-
-def _short(names: list[str]) -> list[str]:
+def _drop_prefixes(names: list[str]) -> list[str]:
     return sorted({name.rpartition(".")[2] for name in names})
 
 
-def _beginning(incomplete: str, values: list[str]) -> list[CompletionItem]:
+def _complete(incomplete: str, values: list[str]) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(value) for value in values if value.startswith(incomplete)]

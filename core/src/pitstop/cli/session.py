@@ -22,7 +22,7 @@ from attrs import frozen
 
 from pitstop import logs
 from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, printing, say, silence
-from pitstop.cli.display import Display, LiveDisplay, PlainDisplay, QuietDisplay
+from pitstop.cli.display import Display, LiveDisplay, PlainDisplay
 from pitstop.cli.job_text import record_document, tree_lines
 from pitstop.contracts import Runner
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan
@@ -240,7 +240,7 @@ def say_where(record: JobRecord, orchestrator: Orchestrator, settings: Settings)
 
 def _display(settings: Settings) -> Display:
     if settings.as_json:
-        return QuietDisplay(settings.log_format)
+        return Display(settings.log_format)
     return LiveDisplay() if sys.stdout.isatty() else PlainDisplay(settings.log_format)
 
 

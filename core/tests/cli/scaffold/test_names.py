@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pitstop.cli.scaffold.names import names_for
+from pitstop.cli.scaffold.names import derive_names
 from pitstop.errors import InvalidValueError
 
 
@@ -22,17 +22,17 @@ from pitstop.errors import InvalidValueError
 )
 def test_names_follow_from_one(name, short, distribution, module):
     """The function, the package and its module are called after the operation."""
-    names = names_for("operation", name)
+    names = derive_names("operation", name)
     assert (names.name, names.short, names.distribution, names.module) == (name, short, distribution, module)
 
 
 def test_names_take_a_distribution():
     """An author may call the package what they like."""
-    names = names_for("worker type", "greeting", distribution="Acme.Greeting_Worker")
+    names = derive_names("worker type", "greeting", distribution="Acme.Greeting_Worker")
     assert (names.distribution, names.module, names.class_name) == (
         "Acme.Greeting_Worker", "acme_greeting_worker", "GreetingWorker",
     )  # fmt: skip
-    assert names_for("worker type", "web_page-fetch").class_name == "WebPageFetchWorker"
+    assert derive_names("worker type", "web_page-fetch").class_name == "WebPageFetchWorker"
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_names_take_a_distribution():
 def test_names_that_cannot_be_are_refused(name):
     """No name that an entry point, a function or a folder could not have."""
     with pytest.raises(InvalidValueError, match=r"as the name of an operation: expected words of letters"):
-        names_for("operation", name)
+        derive_names("operation", name)
 
 
 @pytest.mark.parametrize("name", ["import", "sqlite.class", "None"])
 def test_names_that_python_has_are_refused(name):
     """A keyword can be no function."""
     with pytest.raises(InvalidValueError, match="is a word of Python itself; choose another one"):
-        names_for("operation", name)
+        derive_names("operation", name)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_names_that_python_has_are_refused(name):
 def test_distributions_that_cannot_be_are_refused(distribution, why):
     """Neither pip nor Python would take it."""
     with pytest.raises(InvalidValueError, match=f"as the name of a distribution: .*{why}"):
-        names_for("operation", "x", distribution=distribution)
+        derive_names("operation", "x", distribution=distribution)
 
 
 def test_names_that_are_too_long_are_refused():
@@ -78,4 +78,4 @@ def test_names_that_are_too_long_are_refused():
     with pytest.raises(
         InvalidValueError, match="xxx\\.\\.\\.: as the name of an operation: it has 101 characters, and 100 are"
     ):
-        names_for("operation", "x" * 101)
+        derive_names("operation", "x" * 101)

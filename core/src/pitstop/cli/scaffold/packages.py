@@ -8,8 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 import pitstop
-from pitstop.cli.scaffold.names import Names, names_for
-from pitstop.cli.scaffold.taken import refuse_taken
+from pitstop.cli.scaffold.names import Names, derive_names, refuse_taken
 from pitstop.cli.scaffold.template import OperationTemplate, Template, write
 from pitstop.contracts import Lookup
 from pitstop.contracts.operation_worker import OperationWorker
@@ -56,12 +55,12 @@ def new_operation(
     registry = registry or Registry()
     owners = _owners(registry, worker_type)
     _require_operations(registry, worker_type)
-    names_for("operation", name, distribution=distribution)  # before a plugin's template sees it
+    derive_names("operation", name, distribution=distribution)  # before a plugin's template sees it
     template = _operation_template(registry, name, worker_type)
-    names = names_for("operation", template.name, distribution=distribution)
+    names = derive_names("operation", template.name, distribution=distribution)
     refuse_taken(registry, OPERATIONS + worker_type, names)
     requires = (*(requirement(owner) for owner in owners[:1]), *template.requires)
-    return _written(template, names, into, requires, worker_type=worker_type)
+    return _write_package(template, names, into, requires, worker_type=worker_type)
 
 
 def new_worker(
@@ -69,10 +68,10 @@ def new_worker(
 ) -> Package:
     """Write the package of a new worker. Arguments and errors as for `new_operation`."""
     registry = registry or Registry()
-    names = names_for("worker type", worker_type, distribution=distribution)
+    names = derive_names("worker type", worker_type, distribution=distribution)
     refuse_taken(registry, WORKERS, names)
     template = Template(folder=_TEMPLATES / "worker", name=worker_type, test_requires=(_KIT,))
-    return _written(template, names, into, (requirement("pitstop"),), worker_type=worker_type)
+    return _write_package(template, names, into, (requirement("pitstop"),), worker_type=worker_type)
 
 
 def _owners(registry: Registry, worker_type: str) -> list[str]:
@@ -110,7 +109,9 @@ def _operation_template(registry: Lookup, name: str, worker_type: str) -> Templa
     return offered(name)
 
 
-def _written(template: Template, names: Names, into: Path, requires: tuple[str, ...], *, worker_type: str) -> Package:
+def _write_package(
+    template: Template, names: Names, into: Path, requires: tuple[str, ...], *, worker_type: str
+) -> Package:
     variables = {
         "name": names.name,
         "short": names.short,

@@ -61,21 +61,23 @@ def write(folder: Path, variables: Mapping[str, str], target: Path) -> list[Path
         OSError: there is no room for it.
     """
     if os.path.lexists(target):
-        raise _refused(target, "is there already, and nothing is overwritten; move it away, or choose --into FOLDER")
+        raise _folder_error(
+            target, "is there already, and nothing is overwritten; move it away, or choose --into FOLDER"
+        )
     if not target.parent.is_dir():
-        raise _refused(target.parent, "is no folder; make it first")
-    texts = _rendered(folder, variables)
+        raise _folder_error(target.parent, "is no folder; make it first")
+    texts = _render(folder, variables)
     try:
         with tempfile.TemporaryDirectory(prefix=".pitstop-", dir=target.parent) as draft:
             _write_files(texts, Path(draft) / target.name)
             (Path(draft) / target.name).rename(target)
     except OSError as error:
         require_room(error, str(target))
-        raise _refused(target, f"cannot be written: {error.strerror or error}") from error
+        raise _folder_error(target, f"cannot be written: {error.strerror or error}") from error
     return sorted(texts)
 
 
-def _rendered(folder: Path, variables: Mapping[str, str]) -> dict[Path, str]:
+def _render(folder: Path, variables: Mapping[str, str]) -> dict[Path, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     texts = {}
     for file in files:
@@ -91,5 +93,5 @@ def _write_files(texts: Mapping[Path, str], folder: Path) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def _refused(path: Path, problem: str) -> InvalidValueError:
+def _folder_error(path: Path, problem: str) -> InvalidValueError:
     return InvalidValueError(where="pitstop new", name=str(path), problem=problem)
