@@ -68,7 +68,7 @@ def test_what_passes_by_itself_is_a_matter_of_time(tmp_path, name, code):
     """Somebody else's lock passes, so that a scheduler may come back; what somebody must mend does not."""
     error = sqlite3.OperationalError("some words")
     error.sqlite_errorname = name
-    assert exit_codes.exit_code_of(errors.store_error(f"sqlite:///{tmp_path}/jobs.db", error)) == code
+    assert exit_codes.choose_exit_code(errors.store_error(f"sqlite:///{tmp_path}/jobs.db", error)) == code
 
 
 def test_full_disk_is_a_matter_of_time(pitstop, tmp_path):

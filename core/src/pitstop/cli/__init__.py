@@ -11,16 +11,15 @@ import io
 import os
 import sys
 
-from pitstop.cli.exit_codes import COMPLETED as COMPLETED
-from pitstop.cli.exit_codes import FAILED as FAILED
-from pitstop.cli.exit_codes import INTERNAL_FAULT as INTERNAL_FAULT
-from pitstop.cli.exit_codes import INTERRUPTED as INTERRUPTED
-from pitstop.cli.exit_codes import LATER as LATER
-from pitstop.cli.exit_codes import LEFT_OUT as LEFT_OUT
-from pitstop.cli.exit_codes import MEANINGS, exit_code_of
-from pitstop.cli.exit_codes import OUTPUT_FAILED as OUTPUT_FAILED
-from pitstop.cli.exit_codes import STORE_UNUSABLE as STORE_UNUSABLE
-from pitstop.cli.exit_codes import WRONG_INPUT as WRONG_INPUT
+from pitstop.cli.exit_codes import (
+    COMPLETED,
+    INTERNAL_FAULT,
+    INTERRUPTED,
+    MEANINGS,
+    OUTPUT_FAILED,
+    WRONG_INPUT,
+    choose_exit_code,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         sys.stdout.flush()
         return code
     except PitstopError as error:
-        return _refuse(given, str(error), exit_code_of(error), error=error)
+        return _refuse(given, str(error), choose_exit_code(error), error=error)
     except KeyboardInterrupt:
         say("Interrupted.")
         return INTERRUPTED
@@ -65,7 +64,7 @@ def _exit_code(arguments: list[str] | None) -> int:
             return OUTPUT_FAILED
         from pitstop.files.disk_space import NO_ROOM  # which costs as much as all else that a listing imports
 
-        return _refuse(given, _told(error), OUTPUT_FAILED if error.errno in NO_ROOM else WRONG_INPUT)
+        return _refuse(given, _describe_refusal(error), OUTPUT_FAILED if error.errno in NO_ROOM else WRONG_INPUT)
     except Exception as error:
         if os.environ.get("PITSTOP_DEBUG"):
             raise
@@ -141,7 +140,7 @@ def _whose_fault() -> tuple[str, str]:
     return f"the command {entry.name!r} of {entry.origin}", f" to the makers of {entry.distribution}"
 
 
-def _told(error: OSError) -> str:
+def _describe_refusal(error: OSError) -> str:
     """Return what the system refused, and of what."""
     if error.filename is not None:
         return f"{error.filename}: {error.strerror}"

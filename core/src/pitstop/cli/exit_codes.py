@@ -44,7 +44,7 @@ MEANINGS = {
 }
 
 
-def exit_code_of(error: PitstopError) -> int:
+def choose_exit_code(error: PitstopError) -> int:
     """Return the exit code of a command that ended with an error.
 
     Args:

@@ -21,8 +21,9 @@ import click
 from attrs import frozen
 
 from pitstop import logs
-from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, printing, say, silence
+from pitstop.cli import printing, say, silence
 from pitstop.cli.display import Display, LiveDisplay, PlainDisplay
+from pitstop.cli.exit_codes import COMPLETED, FAILED, INTERRUPTED
 from pitstop.cli.job_text import record_document, tree_lines
 from pitstop.contracts import Runner
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan

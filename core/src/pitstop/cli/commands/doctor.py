@@ -13,8 +13,9 @@ from platform import python_version
 import click
 
 from pitstop import __version__
-from pitstop.cli import FAILED, printing
+from pitstop.cli import printing
 from pitstop.cli.app import BUILT_IN
+from pitstop.cli.exit_codes import FAILED
 from pitstop.cli.options import Duration, json_option
 from pitstop.registry.catalog import group_noun
 from pitstop.registry.entry_points import NOTE, Problem

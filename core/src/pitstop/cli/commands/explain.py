@@ -16,7 +16,8 @@ from typing import Any
 import click
 from attrs import frozen
 
-from pitstop.cli import COMPLETED, FAILED, printing, say
+from pitstop.cli import printing, say
+from pitstop.cli.exit_codes import COMPLETED, FAILED
 from pitstop.errors import PitstopError, UnknownNameError
 from pitstop.operations import Operation, Parameter
 from pitstop.operations.docstrings import docstring_of

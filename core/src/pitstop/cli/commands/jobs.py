@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from pitstop.cli import COMPLETED, FAILED, job_text, printing
+from pitstop.cli import job_text, printing
+from pitstop.cli.exit_codes import COMPLETED, FAILED
 from pitstop.cli.options import Duration, json_option, open_store_for_reading, run_options, store_option
 from pitstop.cli.session import (
     Settings,

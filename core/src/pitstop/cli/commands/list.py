@@ -7,7 +7,8 @@ from itertools import groupby
 
 import click
 
-from pitstop.cli import COMPLETED, printing
+from pitstop.cli import printing
+from pitstop.cli.exit_codes import COMPLETED
 from pitstop.cli.options import RegisteredName, json_option
 from pitstop.cli.source import describe
 from pitstop.registry.catalog import OPERATIONS, PLANNERS, WORKERS

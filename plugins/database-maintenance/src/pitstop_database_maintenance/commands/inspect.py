@@ -9,7 +9,8 @@ import attrs
 import click
 
 import pitstop
-from pitstop.cli import COMPLETED, FAILED, say
+from pitstop.cli import say
+from pitstop.cli.exit_codes import COMPLETED, FAILED
 from pitstop.cli.options import json_option
 from pitstop.cli.printing import print_json
 from pitstop_database_maintenance.commands.history_option import list_copies, open_existing_history

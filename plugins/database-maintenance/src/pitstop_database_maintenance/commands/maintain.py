@@ -12,7 +12,7 @@ import attrs
 import click
 
 import pitstop
-from pitstop.cli import COMPLETED
+from pitstop.cli.exit_codes import COMPLETED
 from pitstop.cli.options import run_options
 from pitstop.errors import InvalidValueError
 from pitstop_database_maintenance.commands.hints import OperationsCommand, find_databases

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 import pitstop
-from pitstop.cli import COMPLETED, FAILED
+from pitstop.cli.exit_codes import COMPLETED, FAILED
 from pitstop.cli.options import json_option
 from pitstop.cli.printing import print_json
 from pitstop_database_maintenance.commands.hints import OperationsCommand, find_databases

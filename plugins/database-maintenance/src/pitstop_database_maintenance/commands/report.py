@@ -31,7 +31,7 @@ def report(database: str, target: str, force: bool, request: MaintenanceRequest,
     from textwrap import wrap
 
     from pitstop import Registry
-    from pitstop.cli import COMPLETED, FAILED
+    from pitstop.cli.exit_codes import COMPLETED, FAILED
     from pitstop.cli.printing import print_json
     from pitstop.text import size_text
     from pitstop.text.escaping import one_line, printable

@@ -13,7 +13,8 @@ import click
 from attrs import evolve
 
 import pitstop
-from pitstop.cli import COMPLETED, FAILED, INTERRUPTED, LEFT_OUT, silence
+from pitstop.cli import silence
+from pitstop.cli.exit_codes import COMPLETED, FAILED, INTERRUPTED, LEFT_OUT
 from pitstop.cli.job_text import record_document
 from pitstop.cli.session import Settings, say_where, session, watching
 from pitstop.errors import InputError, InvalidValueError
