@@ -204,7 +204,7 @@ class BaseJobStore(JobStore):
         """Remove whole trees that ended before a time. See `JobStore.purge`."""
         ended = tuple(status for status in statuses if status.terminal)
         roots = self.select(JobQuery(roots=True, statuses=ended, oldest_first=True, limit=None))
-        return sum(self._purge_tree(root.id, before, ended) for root in roots if _ended_before(root, before))
+        return sum(self._purge_tree(root.id, before, ended) for root in roots if _has_ended_before(root, before))
 
     # -- what `settle_parents` asks for ----------------------------------------------------------------------------
 
@@ -348,12 +348,12 @@ class BaseJobStore(JobStore):
     def _purge_tree(self, root_id: str, before: float, statuses: Sequence[JobStatus]) -> int:
         with self.transaction():
             root = self.load_job(root_id)  # it was found in another transaction
-            if root is None or root.record.status not in statuses or not _ended_before(root.record, before):
+            if root is None or root.record.status not in statuses or not _has_ended_before(root.record, before):
                 return 0
             tree = [root_id, *(job.record.id for job in self._below(root))]
             self.remove_jobs(tree)
             return len(tree)
 
 
-def _ended_before(record: JobRecord, time: float) -> bool:
+def _has_ended_before(record: JobRecord, time: float) -> bool:
     return record.finished_at is not None and record.finished_at < time

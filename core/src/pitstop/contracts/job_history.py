@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from attrs import frozen
+from attrs import field, frozen
 
-from pitstop.jobs import ErrorRecord, JobStatus, StatusChange
+from pitstop.jobs import JobStatus, StatusChange
 
 #: A reason is cut to so many characters.
 REASON_LENGTH = 200
@@ -46,6 +46,11 @@ class CurrentState(NamedTuple):
     owner: str | None
 
 
+def shorten_reason(text: str) -> str:
+    """Return the beginning of a text's first line."""
+    return text[:REASON_LENGTH].partition("\n")[0]
+
+
 @frozen
 class AttemptEnd:
     """How an attempt ended, or a job that was pending; `began` is when the attempt was started."""
@@ -56,7 +61,7 @@ class AttemptEnd:
     at: float
     began: float | None
     owner: str | None
-    reason: str
+    reason: str = field(converter=shorten_reason)
 
 
 def expand_history(job: CurrentState, ends: Iterable[AttemptEnd]) -> JobHistory:
@@ -68,28 +73,20 @@ def expand_history(job: CurrentState, ends: Iterable[AttemptEnd]) -> JobHistory:
     created = JobStatus.PENDING if started else before
     changes = [StatusChange(job_id=job.id, at=job.created_at, old=None, new=created, owner=job.submitter)]
 
-    def start(attempt: int, at: float | None, owner: str | None) -> None:
+    def add(attempt: int, old: JobStatus, new: JobStatus, at: float, owner: str | None, reason: str = "") -> None:
+        change = StatusChange(job_id=job.id, at=at, old=old, new=new, attempt=attempt, owner=owner, reason=reason)
+        changes.append(change)
+
+    def add_start(attempt: int, at: float | None, owner: str | None) -> None:
         if started and attempt:
-            pending, running = JobStatus.PENDING, JobStatus.RUNNING
-            at = changes[-1].at if at is None else at
-            changes.append(StatusChange(job_id=job.id, at=at, old=pending, new=running, attempt=attempt, owner=owner))
+            add(attempt, JobStatus.PENDING, JobStatus.RUNNING, changes[-1].at if at is None else at, owner)
 
     for end in ends:
         if end.old is JobStatus.RUNNING:
-            start(end.attempt, end.began, end.owner)
-        changes.append(
-            StatusChange(
-                job_id=job.id,
-                at=end.at,
-                old=end.old,
-                new=end.new,
-                attempt=end.attempt,
-                owner=end.owner,
-                reason=shorten_reason(end.reason),
-            )
-        )
+            add_start(end.attempt, end.began, end.owner)
+        add(end.attempt, end.old, end.new, end.at, end.owner, end.reason)
     if job.status is JobStatus.RUNNING:
-        start(job.attempt, job.started_at, job.owner)
+        add_start(job.attempt, job.started_at, job.owner)
     return JobHistory(job.seq, job.is_parent, changes)
 
 
@@ -111,23 +108,3 @@ def merge_histories(histories: Sequence[JobHistory]) -> list[StatusChange]:
             keyed.append((latest, rank, place, number, change))
     keyed.sort(key=lambda entry: entry[:4])
     return [entry[4] for entry in keyed]
-
-
-def change_reason(status: JobStatus, error: ErrorRecord | None, cancel_reason: str | None) -> str:
-    """Return why a job's status changes.
-
-    Args:
-        status: the new one.
-        error: the job's, as it is now.
-        cancel_reason: why somebody asked to cancel it, if somebody did.
-    """
-    if status is JobStatus.RUNNING or status is JobStatus.COMPLETED:
-        return ""
-    if error is not None:
-        return shorten_reason(error.message)
-    return shorten_reason(cancel_reason or "") if status is JobStatus.CANCELLED else ""
-
-
-def shorten_reason(text: str) -> str:
-    """Return the beginning of a text's first line."""
-    return text[:REASON_LENGTH].partition("\n")[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from heapq import heappop, heappush
+from math import inf
 from typing import NamedTuple, Protocol
 
 from pitstop.errors import TransitionError
@@ -115,53 +116,38 @@ def settle_parents(
     Returns:
         The parents that ended and the jobs that were cancelled.
     """
-    queue = _Queue(store, parent_ids)
+    # parents are created before their children, so the highest `seq` is innermost
+    queue: list[tuple[int, ParentState]] = []
+    queued: set[str] = set()
     closed: list[JobRecord] = []
     cancelled: list[CancelledJob] = []
-    while (parent := queue.pop_innermost()) is not None:
+
+    def add(parent_ids: Iterable[str | None], below: float = inf) -> None:
+        """Add parents that were created before `below`; any other would make a cycle."""
+        for parent_id in parent_ids:
+            parent = None if parent_id is None or parent_id in queued else store.parent_state(parent_id)
+            if parent is not None and parent.seq < below:
+                queued.add(parent.id)
+                heappush(queue, (-parent.seq, parent))
+
+    add(parent_ids)
+    while queue:
+        parent = heappop(queue)[1]
+        queued.remove(parent.id)
+        if closed or cancelled:  # and with that the counts above it have changed
+            parent = store.parent_state(parent.id) or parent
         if parent.status is not JobStatus.RUNNING:
             continue
         reason = stop_reason(parent)
         stopped = store.cancel_descendants(parent.id, now, reason) if reason else []
         if stopped:
             cancelled += stopped
-            queue.add({job.parent_id for job in stopped} | {parent.id})
+            add({job.parent_id for job in stopped} | {parent.id})
             continue
         status = parent_status(parent.counts, parent.tolerance, cancel_requested=parent.cancel_requested)
         if status is not JobStatus.RUNNING:
             check_transition(parent.id, parent.status, status)
             closed.append(store.close_parent(parent.id, status, now))
-        if parent.parent_id is not None and (climb or status is not JobStatus.RUNNING):
-            queue.add((parent.parent_id,), below=parent.seq)
+        if climb or status is not JobStatus.RUNNING:
+            add((parent.parent_id,), below=parent.seq)
     return Settlement(tuple(closed), tuple(job.id for job in sorted(cancelled)))
-
-
-class _Queue:
-    """Parents to settle. Parents are created before their children, so the highest `seq` is innermost."""
-
-    def __init__(self, store: ParentStore, parent_ids: Iterable[str | None]) -> None:
-        self._store = store
-        self._heap: list[tuple[int, str]] = []
-        self._fresh: ParentState | None = None
-        self._queued: set[str] = set()
-        self.add(parent_ids)
-
-    def add(self, parent_ids: Iterable[str | None], *, below: int | None = None) -> None:
-        """Add parents that come before `below` in the order of creation; any other would make a cycle."""
-        for parent_id in parent_ids:
-            if parent_id is None or parent_id in self._queued:
-                continue
-            parent = self._store.parent_state(parent_id)
-            if parent is not None and (below is None or parent.seq < below):
-                # nothing happens between adding and popping the only one, the usual case: its state is still right
-                self._fresh = parent
-                self._queued.add(parent_id)
-                heappush(self._heap, (-parent.seq, parent_id))
-
-    def pop_innermost(self) -> ParentState | None:
-        if not self._heap:
-            return None
-        _, parent_id = heappop(self._heap)
-        self._queued.discard(parent_id)
-        fresh, self._fresh = self._fresh, None
-        return fresh if fresh is not None and fresh.id == parent_id else self._store.parent_state(parent_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import Factory, define
 
-from pitstop.contracts.job_history import AttemptEnd, CurrentState, JobHistory, change_reason, expand_history
+from pitstop.contracts.job_history import AttemptEnd, CurrentState, JobHistory, expand_history
 from pitstop.contracts.parent_rules import LIVE, ParentState, check_transition
 from pitstop.contracts.store import Running
 from pitstop.jobs import Counts, JobRecord, JobStatus
@@ -71,8 +71,17 @@ class StoredJob:
         self.update(status=status, **changes)
         if status is not JobStatus.RUNNING:  # a start is part of the record until the attempt ends
             began = before.started_at if before.status is JobStatus.RUNNING else None
-            reason = change_reason(status, self.record.error, self.cancel_reason)
-            self.ends.append(AttemptEnd(before.attempt, before.status, status, now, began, before.owner, reason))
+            self.ends.append(
+                AttemptEnd(before.attempt, before.status, status, now, began, before.owner, self._change_reason())
+            )
+
+    def _change_reason(self) -> str:
+        """Return why it has the status that it has now."""
+        if self.record.status is JobStatus.COMPLETED:
+            return ""
+        if self.record.error is not None:
+            return self.record.error.message
+        return (self.cancel_reason or "") if self.record.status is JobStatus.CANCELLED else ""
 
     def count_child(self, old: JobStatus, new: JobStatus) -> None:
         """Count a child of a parent under another status."""
@@ -109,16 +118,6 @@ class StoredJob:
 
     def history(self) -> JobHistory:
         """Return every change of its status."""
-        record = self.record
-        state = CurrentState(
-            seq=record.seq,
-            id=record.id,
-            is_parent=self.is_parent,
-            created_at=record.created_at,
-            submitter=self.submitter,
-            status=record.status,
-            attempt=record.attempt,
-            started_at=record.started_at,
-            owner=record.owner,
-        )
-        return expand_history(state, self.ends)
+        now = self.record
+        created = (now.seq, now.id, self.is_parent, now.created_at, self.submitter)
+        return expand_history(CurrentState(*created, now.status, now.attempt, now.started_at, now.owner), self.ends)
