@@ -40,6 +40,17 @@ class ParentState(NamedTuple):
     tolerance: Tolerance
     cancel_requested: bool
 
+    @classmethod
+    def of(cls, record: JobRecord) -> ParentState | None:
+        """Return the state of a parent, or None if the record is that of a job without a tolerance."""
+        job = record.job
+        if job.tolerance is None:
+            return None
+        cancel_requested = record.cancel_requested_at is not None
+        return cls(
+            job.id, record.seq, job.parent_id, job.name, record.status, record.counts, job.tolerance, cancel_requested
+        )
+
 
 class CancelledJob(NamedTuple):
     """A pending job that was cancelled, and its parent."""

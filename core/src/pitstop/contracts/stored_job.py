@@ -98,19 +98,7 @@ class StoredJob:
 
     def parent_state(self) -> ParentState | None:
         """Return what the rules need to know of a parent, or None if it is none."""
-        record = self.record
-        if record.job.tolerance is None:
-            return None
-        return ParentState(
-            id=record.id,
-            seq=record.seq,
-            parent_id=record.job.parent_id,
-            name=record.job.name,
-            status=record.status,
-            counts=record.counts,
-            tolerance=record.job.tolerance,
-            cancel_requested=record.cancel_requested_at is not None,
-        )
+        return ParentState.of(self.record)
 
     def running(self) -> Running:
         """Return what its owner needs to know of it."""

@@ -49,28 +49,21 @@ class Connection:
             self._raw.execute("PRAGMA busy_timeout = 0")
         self._writer = GroupCommitter(self._raw, strict=SYNCHRONOUS[durability], check=self._check_file)
 
-    def write(self, work: Callable[[Transaction], T]) -> T:
-        """Carry out what `work` does in one transaction, whole or not at all. It may be called more than once."""
-        with self._errors:
-            self._check_open()
-            return self._writer.write(work)
-
-    def change(self, sql: str, values: Sequence[object], *, relaxed: bool = False) -> list[Row]:
-        """Run one statement that writes as a transaction of its own, and return its rows.
+    def write(self, work: Callable[[Transaction], T], *, alone: bool = False, relaxed: bool = False) -> T:
+        """Carry out what `work` does in one transaction, whole or not at all. It may be called more than once.
 
         Args:
-            sql, values: the statement.
-            relaxed: whether it may be lost with the power; the next one that is not makes it durable too.
+            work: what is done.
+            alone: whether it is one statement, which is a transaction of its own if nobody shares it.
+            relaxed: whether it may be lost with the power; the next write that is not makes it durable too.
         """
         with self._errors:
             self._check_open()
-            return self._writer.write(lambda transaction: transaction.run(sql, values), alone=True, relaxed=relaxed)
+            return self._writer.write(work, alone=alone, relaxed=relaxed)
 
-    def insert(self, sql: str, values: Sequence[object]) -> int:
-        """Run one INSERT of one row as a transaction of its own, and return its rowid."""
-        with self._errors:
-            self._check_open()
-            return self._writer.write(lambda transaction: transaction.insert(sql, values), alone=True)
+    def change(self, sql: str, values: Sequence[object], *, relaxed: bool = False) -> list[Row]:
+        """Run one statement that writes as a transaction of its own, and return its rows. See `write`."""
+        return self.write(lambda transaction: transaction.run(sql, values), alone=True, relaxed=relaxed)
 
     def look_up(self, sql: str, values: Sequence[object]) -> list[Row]:
         """Return the rows of a statement that reads little: with the writer's warm cache unless it is writing now."""

@@ -14,7 +14,7 @@ from threading import Lock
 
 from pitstop.errors import StoreError
 from pitstop.files import intruders
-from pitstop.stores.sqlite import errors, row_checks, schema
+from pitstop.stores.sqlite import columns, errors, schema
 
 #: Pages, of 4 kB each, after which the log goes into the file. Each time costs two or three syncs, so that every
 #: hundredth job would pay for one at SQLite's 1000; the log that a crash leaves must be read at the next start, though.
@@ -78,7 +78,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=STATEMENTS,
     )
-    connection.text_factory = row_checks.decode
+    connection.text_factory = columns.decode
     return connection
 
 

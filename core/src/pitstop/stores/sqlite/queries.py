@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pitstop.contracts import JobQuery
 from pitstop.jobs import JobStatus
-from pitstop.stores.sqlite.row_checks import Undecodable
+from pitstop.stores.sqlite.columns import Undecodable
 from pitstop.stores.sqlite.rows import COLUMNS
 from pitstop.stores.sqlite.statements import any_of
 

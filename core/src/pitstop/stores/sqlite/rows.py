@@ -1,45 +1,20 @@
-"""Job records and log lines as rows, and rows as records. Owns the columns' order; runs no SQL.
+"""Job records and log lines as rows, and rows as records. Runs no SQL.
 
-What a row may hold is in `row_checks`.
+What a row may hold is in `columns`.
 """
 
 from __future__ import annotations
 
 import json.encoder
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from json import JSONEncoder
 from typing import Any
 
-from pitstop.contracts import Claim, Completion, Running, Unreadable
+from pitstop.contracts import Running, Unreadable
 from pitstop.contracts.job_history import AttemptEnd, CurrentState, JobHistory, expand_history
-from pitstop.contracts.parent_rules import NO_COUNTS, ParentState, make_tolerance
-from pitstop.jobs import (
-    Counts,
-    ErrorRecord,
-    Job,
-    JobRecord,
-    JobStatus,
-    LogLine,
-    Progress,
-    Result,
-)
-from pitstop.stores.sqlite.row_checks import (
-    JOB,
-    UnreadableRowError,
-    as_text,
-    check_columns,
-    check_job,
-    check_job_thoroughly,
-    is_number_from,
-    is_text,
-    is_time,
-    name_columns,
-    parse_object,
-    parse_progress,
-    parse_result,
-    repair,
-    repair_columns,
-)
+from pitstop.contracts.parent_rules import NO_COUNTS, make_tolerance
+from pitstop.jobs import Counts, ErrorRecord, Job, JobRecord, JobStatus, LogLine, Progress, Result
+from pitstop.stores.sqlite.columns import JOB, LINE, OF_JOB, OF_RECORD, PAST, STATE, UnreadableRowError, show
 
 Row = tuple[Any, ...]
 
@@ -58,293 +33,49 @@ def _make_dumps() -> Callable[[Any], str]:
 _dumps = _make_dumps()
 # a line's extra is whatever somebody bound to a logger, which must not cost a job its end
 _dumps_any = JSONEncoder(separators=(",", ":"), default=str, skipkeys=True).encode
-_STATUS = {status.value: status for status in JobStatus}
+_STATUSES = tuple(status.value for status in JobStatus)
 
-#: The columns of a job in the order that `make_job_row` gives and `read_record` takes them.
-COLUMNS = ", ".join(column.name for column in JOB)
-#: The columns of a new job that is not a parent, in the order of `make_plain_row`; all others are NULL or 0.
-PLAIN_COLUMNS = (
-    "id, parent_id, correlation_id, type, name, resource, config, metadata, timeout, max_attempts, created_at, "
-    "not_before, on_crash, submitter, is_root, status, attempt, started_at, owner, lease_until"
-)
-#: The columns that `read_claimed_record` takes, and those that `read_ended_record` takes.
-CLAIMED_COLUMNS = (
-    "seq, attempt, created_at, not_before, cancel_requested_at, progress, result, error_type, error_message, "
-    "error_traceback"
-)
-ENDED_COLUMNS = "cancel_requested_at, progress"
-#: The columns that `read_histories` takes, of a job and of what is kept of its past.
-PAST_COLUMNS = (
-    "job.seq, job.id, job.on_error, job.created_at, job.submitter, job.status, job.attempt, job.started_at, job.owner, "
-    "past.attempt, past.old, past.new, past.at, past.began, past.owner, past.reason"
-)
-#: The columns of a parent in the order that `standing` takes them.
-PARENT_COLUMNS = (
-    "id, seq, parent_id, name, status, on_error, max_failures, cancel_requested_at IS NOT NULL, pending, running, "
-    "completed, failed, cancelled"
-)
-#: The columns of a log line in the order that `make_line_row` gives and `read_log_line` takes them.
-LINE_COLUMNS = "job_id, correlation_id, at, level, message, source, extra"
+#: The columns of a job that `read_record` takes, and those that `make_job_values` gives.
+COLUMNS = ", ".join(JOB.names)
+NEW_COLUMNS = (*(name for name in JOB.names if name != "seq"), "submitter", "is_root")
+#: The columns of a job and of what is kept of its past that `read_histories` takes.
+PAST_COLUMNS = ", ".join((*(f"job.{name}" for name in STATE.names), *(f"past.{name}" for name in PAST.names)))
+#: The columns of a log line that `read_log_line` takes and `make_line_row` gives.
+LINE_COLUMNS = ", ".join(LINE.names)
+#: Where a row of `COLUMNS` has the place of the job in the order of creation.
+SEQ = JOB.names.index("seq")
+_JOB_END, _RECORD_END = len(OF_JOB.names), len(OF_JOB.names) + len(OF_RECORD.names)
 
 
-_ENDED = tuple(column for column in JOB if column.name in ENDED_COLUMNS.split(", "))
+# -- records as rows -----------------------------------------------------------------------------------------------
 
 
-def make_job_row(record: JobRecord) -> Row:
-    """Return the values of `COLUMNS`, `submitter` and `is_root`, with NULL for `seq`, which the database gives."""
-    job, counts, tolerance = record.job, record.counts, record.job.tolerance
-    return (
-        None,
-        job.id,
-        job.parent_id,
-        job.correlation_id,
-        job.type,
-        job.name,
-        job.resource,
-        _dumps(job.config) if job.config else "{}",
-        _dumps(job.metadata) if job.metadata else "{}",
-        job.timeout,
-        job.max_attempts,
-        tolerance.on_error if tolerance else None,
-        tolerance.max_failures if tolerance else None,
-        record.status.value,
-        record.attempt,
-        record.created_at,
-        record.not_before,
-        record.started_at,
-        record.finished_at,
-        record.owner,
-        record.lease_until,
-        record.cancel_requested_at,
-        dump_progress(record.progress) if record.progress else None,
-        dump_result(record.result),
-        *make_error_row(record.error),
-        counts.pending,
-        counts.running,
-        counts.completed,
-        counts.failed,
-        counts.cancelled,
-        job.on_crash,
-        record.owner,
-        job.parent_id is None,
-    )
+def make_job_values(record: JobRecord, *, submitter: str | None) -> dict[str, Any]:
+    """Return the values of `NEW_COLUMNS`, and others, by their names.
 
-
-def is_plain(record: JobRecord) -> bool:
-    """Return whether `make_plain_row` says all that there is to say of a record: a new job that nobody has touched."""
-    return (
-        record.status is JobStatus.PENDING
-        and record.job.tolerance is None
-        and record.attempt == 0
-        and (record.started_at is record.lease_until is record.finished_at is record.cancel_requested_at is None)
-        and record.progress is None
-        and record.result is None
-        and record.error is None
-    )
-
-
-def make_plain_row(record: JobRecord, claim: Claim | None) -> Row:
-    """Return the values of `PLAIN_COLUMNS` of a plain record, claimed already if there is a claim."""
-    job = record.job
-    return (
-        job.id,
-        job.parent_id,
-        job.correlation_id,
-        job.type,
-        job.name,
-        job.resource,
-        _dumps(job.config) if job.config else "{}",
-        _dumps(job.metadata) if job.metadata else "{}",
-        job.timeout,
-        job.max_attempts,
-        record.created_at,
-        record.not_before,
-        job.on_crash,
-        record.owner,
-        job.parent_id is None,
-        *(
-            ("pending", 0, None, record.owner, None)
-            if claim is None
-            else ("running", 1, claim.now, claim.owner, claim.lease_until)
-        ),
-    )
-
-
-def make_created_record(record: JobRecord, claim: Claim, seq: int) -> JobRecord:
-    """Return the record of a plain one that was stored claimed."""
-    return JobRecord(
-        job=record.job,
-        status=JobStatus.RUNNING,
-        attempt=1,
-        seq=seq,
-        created_at=record.created_at,
-        not_before=record.not_before,
-        started_at=claim.now,
-        owner=claim.owner,
-        lease_until=claim.lease_until,
-    )
-
-
-def read_record(row: Row) -> JobRecord:
-    """Return the record of a row of `COLUMNS`.
-
-    Raises:
-        UnreadableRowError: a column holds what it cannot hold.
+    Args:
+        record: a new record.
+        submitter: who submitted it.
     """
-    named = name_columns(row)
-    try:
-        check_job(named)
-        return _record(named)
-    except UnreadableRowError:
-        check_job_thoroughly(named)  # names the column
-        raise
-
-
-def read_record_or_none(row: Row) -> JobRecord | None:
-    """Return the record of a row of `COLUMNS`, or None if it is none."""
-    try:
-        return read_record(row)
-    except UnreadableRowError:
-        return None
-
-
-def read_unreadable(row: Row) -> Unreadable | None:
-    """Return what is wrong with a row of `COLUMNS`, or None if it is a record."""
-    try:
-        read_record(row)
-    except UnreadableRowError as error:
-        kept = read_repaired_record(row)
-        owner, lease = kept.owner, kept.lease_until
-        return Unreadable(id=error.job_id, seq=error.seq, problem=error.problem, owner=owner, lease_until=lease)
-    return None
-
-
-def read_repaired_record(row: Row) -> JobRecord:
-    """Return a record of a row of `COLUMNS` in which defaults replace everything that cannot be read."""
-    return _record(repair(row))
-
-
-def _record(row: Any) -> JobRecord:
-    # As unpickling does: what was checked when it was made is not checked again, which would cost ten times as much.
-    job = Job.__new__(Job)
-    fields = {
-        "id": row.id,
-        "parent_id": row.parent_id,
-        "correlation_id": row.correlation_id,
-        "type": row.type,
-        "name": row.name,
-        "resource": row.resource,
-        "config": parse_object(row.config),
-        "metadata": parse_object(row.metadata),
-        "timeout": row.timeout,
-        "max_attempts": row.max_attempts,
-        "tolerance": None if row.on_error is None else make_tolerance(row.on_error, row.max_failures),
-        "on_crash": row.on_crash,
+    job, tolerance = record.job, record.job.tolerance
+    error_type, error_message, error_traceback = make_error_row(record.error)
+    values = {
+        **vars(job),
+        **vars(record),
+        "config": _dumps(job.config) if job.config else "{}",
+        "metadata": _dumps(job.metadata) if job.metadata else "{}",
+        "on_error": tolerance and tolerance.on_error,
+        "max_failures": tolerance and tolerance.max_failures,
+        "status": record.status.value,
+        "progress": record.progress and dump_progress(record.progress),
+        "result": dump_result(record.result),
+        "error_type": error_type,
+        "error_message": error_message,
+        "error_traceback": error_traceback,
+        "submitter": submitter,
+        "is_root": job.parent_id is None,
     }
-    object.__setattr__(job, "__dict__", fields)
-    return JobRecord(
-        job=job,
-        status=_STATUS[row.status],
-        attempt=row.attempt,
-        seq=row.seq,
-        created_at=row.created_at,
-        not_before=row.not_before,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        owner=row.owner,
-        lease_until=row.lease_until,
-        cancel_requested_at=row.cancel_requested_at,
-        progress=parse_progress(row.progress) if row.progress else None,
-        result=parse_result(row.result) if row.result else None,
-        error=None if row.error_type is None else _error(row.error_type, row.error_message, row.error_traceback),
-        counts=NO_COUNTS if row.on_error is None else _counts([getattr(row, status) for status in _STATUS]),
-    )
-
-
-def _error(error_type: str | None, message: str, traceback: str) -> ErrorRecord | None:
-    return None if error_type is None else ErrorRecord(type=error_type, message=message, traceback=traceback)
-
-
-def read_claimed_record(row: Row, claim: Claim, job: Job) -> JobRecord:
-    """Return the record of a claim of a known job, from a row of `CLAIMED_COLUMNS`.
-
-    Raises:
-        UnreadableRowError: a column holds what it cannot hold.
-    """
-    try:
-        check_columns(CLAIMED_COLUMNS, row)
-    except UnreadableRowError as error:
-        raise UnreadableRowError(error.problem, seq=row[0], job_id=job.id) from None
-    seq, attempt, created_at, not_before, cancel_requested_at, progress, result, *failure = row
-    return JobRecord(
-        job=job,
-        status=JobStatus.RUNNING,
-        attempt=attempt,
-        seq=seq,
-        created_at=created_at,
-        not_before=not_before,
-        started_at=claim.now,
-        owner=claim.owner,
-        lease_until=claim.lease_until,
-        cancel_requested_at=cancel_requested_at,
-        progress=parse_progress(progress) if progress else None,
-        result=parse_result(result) if result else None,
-        error=_error(*failure),
-        counts=NO_COUNTS,
-    )
-
-
-def read_ended_record(row: Row, completion: Completion, before: JobRecord) -> JobRecord:
-    """Return the record of a job that has ended for good, from what it was and a row of `ENDED_COLUMNS`."""
-    asked, progress = (
-        column.default if not column.fits(value) else value for column, value in zip(_ENDED, row, strict=True)
-    )
-    return JobRecord(
-        job=before.job,
-        status=completion.status,
-        attempt=before.attempt,
-        seq=before.seq,
-        created_at=before.created_at,
-        started_at=before.started_at,
-        finished_at=completion.now,
-        owner=before.owner,
-        cancel_requested_at=asked,
-        progress=parse_progress(progress) if progress else None,
-        result=completion.result,
-        error=completion.error,
-        counts=NO_COUNTS,
-    )
-
-
-def read_parent_state(row: Row) -> ParentState:
-    """Return the state of a parent from a row of `PARENT_COLUMNS`.
-
-    Raises:
-        UnreadableRowError: a column holds what it cannot hold.
-    """
-    check_columns(PARENT_COLUMNS, row)
-    return _parent_state(row)
-
-
-def read_repaired_parent_state(row: Row) -> ParentState:
-    """Return the state of a parent from a row of `PARENT_COLUMNS`, with defaults for what cannot be read."""
-    return _parent_state(repair_columns(PARENT_COLUMNS, row))
-
-
-def _parent_state(row: Row) -> ParentState:
-    job_id, seq, parent_id, name, status, on_error, max_failures, cancel_requested, *counts = row
-    if max_failures is None:
-        raise UnreadableRowError("max_failures is no number from 0", seq=seq, job_id=job_id)
-    return ParentState(
-        id=job_id,
-        seq=seq,
-        parent_id=parent_id,
-        name=name,
-        status=_STATUS[status],
-        counts=_counts(counts),
-        tolerance=make_tolerance(on_error, max_failures),
-        cancel_requested=bool(cancel_requested),
-    )
+    return values | {status: getattr(record.counts, status) for status in _STATUSES}
 
 
 def dump_progress(progress: Progress) -> str:
@@ -377,11 +108,96 @@ def make_line_row(line: LogLine) -> Row:
     return line.job_id, line.correlation_id, line.at, line.level, message, line.source, extra
 
 
+def escape_surrogates(text: str) -> str:
+    """Return a text in which what is no Unicode is escaped."""
+    # a file name may hold bytes that are no UTF-8; such a name in a message must not cost a job its end
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# -- rows as records -----------------------------------------------------------------------------------------------
+
+
+def read_record(row: Row) -> JobRecord:
+    """Return the record of a row of `COLUMNS`.
+
+    Raises:
+        UnreadableRowError: a column holds what it cannot hold.
+    """
+    try:
+        return _make_record(JOB.read(row))
+    except UnreadableRowError as error:
+        job_id, seq = row[0], row[SEQ]
+        shown = show(job_id) if isinstance(job_id, str) and job_id else f"number {seq}"
+        raise UnreadableRowError(error.problem, seq=seq, job_id=shown) from None
+
+
+def read_records(found: Iterable[Row]) -> list[JobRecord]:
+    """Return the records of rows of `COLUMNS`, as far as they can be read."""
+    records = []
+    for row in found:
+        try:
+            records.append(read_record(row))
+        except UnreadableRowError:
+            continue
+    return records
+
+
+def read_unreadable(row: Row) -> Unreadable | None:
+    """Return what is wrong with a row of `COLUMNS`, or None if it is a record."""
+    try:
+        read_record(row)
+    except UnreadableRowError as error:
+        kept = read_repaired_record(row)
+        owner, lease = kept.owner, kept.lease_until
+        return Unreadable(id=error.job_id, seq=error.seq, problem=error.problem, owner=owner, lease_until=lease)
+    return None
+
+
+def read_repaired_record(row: Row) -> JobRecord:
+    """Return a record of a row of `COLUMNS` in which defaults replace everything that cannot be read."""
+    try:
+        return read_record(row)
+    except UnreadableRowError:
+        return _make_record(JOB.repair(row), repair=True)
+
+
+def _make_record(values: list[Any], *, repair: bool = False) -> JobRecord:
+    """Return the record of what the values of a row mean.
+
+    Raises:
+        UnreadableRowError: they do not fit together, and are not to be repaired.
+    """
+    # As unpickling does: what was checked when it was made is not checked again, which would cost ten times as much.
+    job, record = Job.__new__(Job), JobRecord.__new__(JobRecord)
+    vars(job).update(zip(OF_JOB.names, values[:_JOB_END], strict=True))
+    vars(record).update(zip(OF_RECORD.names, values[_JOB_END:_RECORD_END], strict=True))
+    on_error, max_failures, error_type, message, traceback, *counts = values[_RECORD_END:]
+    tolerance = error = None
+    if on_error is not None:
+        if max_failures is None and not repair:
+            raise UnreadableRowError("max_failures is no number from 0")
+        tolerance = make_tolerance(on_error, max_failures or 0)
+    if error_type is not None:
+        if (message is None or traceback is None) and not repair:
+            raise UnreadableRowError("error_message is no text")
+        error = ErrorRecord(type=error_type, message=message or "", traceback=traceback or "")
+    vars(job).update(tolerance=tolerance)
+    vars(record).update(job=job, error=error, counts=NO_COUNTS if tolerance is None else _counts(counts))
+    if record.cancel_requested_at is not None and record.status is JobStatus.PENDING and not repair:
+        # what is pending is cancelled at once; this one would wait for ever, and others behind it
+        raise UnreadableRowError("cancel_requested_at is no request that a pending job can have")
+    return record
+
+
+def _counts(numbers: list[int]) -> Counts:
+    return Counts(**dict(zip(_STATUSES, numbers, strict=True)))
+
+
 def read_running(row: Row) -> Running:
     """Return the job of a row of `seq, id, attempt, cancel_reason`, as its owner sees it."""
     _, job_id, attempt, reason, *_ = row
     return Running(
-        job_id=job_id, attempt=attempt, stop=reason if reason is None or is_text(reason) else as_text(reason)
+        job_id=job_id, attempt=attempt, stop=reason if reason is None or type(reason) is str else show(reason)
     )
 
 
@@ -393,30 +209,13 @@ def read_histories(found: list[Row]) -> list[JobHistory]:
     ends: dict[CurrentState, list[AttemptEnd]] = {}
     for row in found:
         try:
-            check_columns(_PAST_OF_JOB, row[:9])
+            seq, job_id, on_error, *state = STATE.read(row[: len(STATE.names)])
+            own = ends.setdefault(CurrentState(seq, job_id, on_error is not None, *state), [])
+            if row[len(STATE.names)] is not None:
+                own.append(AttemptEnd(*PAST.read(row[len(STATE.names) :])))
         except UnreadableRowError:
             continue
-        seq, job_id, on_error, created_at, submitter, status, *last = row[:9]
-        job = CurrentState(seq, job_id, on_error is not None, created_at, submitter, _STATUS[status], *last)
-        own = ends.setdefault(job, [])
-        if row[9] is not None and _is_end(row[9:]):
-            own.append(AttemptEnd(row[9], _STATUS[row[10]], _STATUS[row[11]], *row[12:]))
     return [expand_history(job, own) for job, own in ends.items()]
-
-
-_PAST_OF_JOB = "seq, id, on_error, created_at, owner, status, attempt, started_at, owner"
-
-
-def _is_end(row: Row) -> bool:
-    attempt, old, new, at, began, owner, reason = row
-    return (
-        is_number_from(0)(attempt)
-        and all(isinstance(status, str) and status in _STATUS for status in (old, new))
-        and is_time(at)
-        and (began is None or is_time(began))
-        and (owner is None or is_text(owner))
-        and is_text(reason)
-    )
 
 
 def read_log_line(row: Row) -> LogLine:
@@ -424,38 +223,14 @@ def read_log_line(row: Row) -> LogLine:
 
     One that cannot be read says so in its place, so that nobody takes the log for whole.
     """
-    job_id, correlation_id, at, level, message, source, extra = row[:7]
+    row = row[: len(LINE.names)]
     try:
-        parsed = parse_object(extra)
-        texts = all(map(is_text, (job_id, correlation_id, level, message, source)))
-        fault = "" if texts and is_time(at) else "a column holds what it cannot hold"
+        return LogLine(**dict(zip(LINE.names, LINE.read(row), strict=True)))
     except UnreadableRowError as error:
-        parsed, fault = {}, f"its extra {error.problem}"
-    if fault:
         return LogLine(
-            job_id=as_text(job_id),
-            correlation_id=as_text(correlation_id),
-            at=at if is_time(at) else 0.0,
+            job_id=show(row[0]),
+            correlation_id=show(row[1]),
+            at=LINE.repair(row)[2],
             level="WARNING",
-            message=f"this line of the log cannot be read: {fault}",
+            message=f"this line of the log cannot be read: its {error.problem}",
         )
-    return LogLine(
-        job_id=job_id,
-        correlation_id=correlation_id,
-        at=at,
-        level=level,
-        message=message,
-        source=source,
-        extra=parsed,
-    )
-
-
-def escape_surrogates(text: str) -> str:
-    """Return a text in which what is no Unicode is escaped."""
-    # a file name may hold bytes that are no UTF-8; such a name in a message must not cost a job its end
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _counts(numbers: Sequence[int]) -> Counts:
-    pending, running, completed, failed, cancelled = numbers
-    return Counts(pending=pending, running=running, completed=completed, failed=failed, cancelled=cancelled)

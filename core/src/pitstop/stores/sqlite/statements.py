@@ -9,16 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pitstop.jobs import JobStatus
-from pitstop.stores.sqlite.row_checks import EARLIEST, LATEST
-from pitstop.stores.sqlite.rows import (
-    CLAIMED_COLUMNS,
-    COLUMNS,
-    ENDED_COLUMNS,
-    LINE_COLUMNS,
-    PARENT_COLUMNS,
-    PAST_COLUMNS,
-    PLAIN_COLUMNS,
-)
+from pitstop.stores.sqlite.columns import EARLIEST, LATEST
+from pitstop.stores.sqlite.rows import COLUMNS, LINE_COLUMNS, NEW_COLUMNS, PAST_COLUMNS
 
 # ruff: noqa: S608 - only constants of this package and values of JobStatus are put into the texts
 
@@ -35,12 +27,14 @@ _RUNS = "id = ? AND attempt = ? AND status = 'running' AND on_error IS NULL"
 # the index `job_by_tree` leaves out the root
 _IN_TREE = "(job.id = ? AND job.correlation_id = job.id OR job.correlation_id = ? AND job.correlation_id <> job.id)"
 
-INSERT = f"INSERT INTO job ({COLUMNS}, submitter, is_root) VALUES ({', '.join('?' * (COLUMNS.count(',') + 3))})"
-INSERT_PLAIN = f"INSERT INTO job ({PLAIN_COLUMNS}) VALUES ({', '.join('?' * (PLAIN_COLUMNS.count(',') + 1))})"
+# of a parent not what a planner has put there, of which there may be much
+_PARENT = COLUMNS.replace("config, metadata", "'{}', '{}'")
+
+INSERT = f"INSERT INTO job ({', '.join(NEW_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in NEW_COLUMNS)})"
 GET = f"SELECT {COLUMNS} FROM job WHERE id = ?"
 IDS = "SELECT id FROM job WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 STATUS = "SELECT status FROM job WHERE id = ?"
-PARENT_STATE = f"SELECT {PARENT_COLUMNS} FROM job WHERE id = ? AND on_error IS NOT NULL"
+PARENT_STATE = f"SELECT {_PARENT} FROM job WHERE id = ? AND on_error IS NOT NULL"
 
 # That the resource is free is left to its unique index: asked for here, it would make SQLite collect the row first.
 #: owner, lease_until, started_at, id, now
@@ -49,17 +43,11 @@ UPDATE OR IGNORE job SET status = 'running', attempt = attempt + 1, owner = ?, l
 WHERE id = ? AND {_MAY_START} AND (not_before IS NULL OR not_before <= ?)
 RETURNING {COLUMNS}"""
 
-#: The same, for a caller who knows the job: what he cannot know is less to read and to decode.
-CLAIM_KNOWN = CLAIM.replace(COLUMNS, CLAIMED_COLUMNS)
-
 #: status, finished_at, result, the three of the error, id, attempt
 END = f"""
 UPDATE job SET status = ?, finished_at = ?, lease_until = NULL, not_before = NULL,
     result = ?, error_type = ?, error_message = ?, error_traceback = ?
 WHERE {_RUNS} RETURNING {COLUMNS}"""
-
-#: The same, for a caller who has the record; then seq before id.
-END_KNOWN = END.replace(COLUMNS, ENDED_COLUMNS).replace("WHERE id = ?", "WHERE seq = ? AND id = ?")
 
 #: finished_at (if it is cancelled after all), not_before, returned_at, owner, result, the three of the error, id,
 #: attempt
@@ -95,7 +83,7 @@ UPDATE job SET
     )
 },
     max_failures = iif(typeof(max_failures) = 'integer' AND max_failures >= 0, max_failures, 0)
-WHERE id = ? AND on_error IN ('continue', 'stop') RETURNING {PARENT_COLUMNS}"""
+WHERE id = ? AND on_error IN ('continue', 'stop') RETURNING {_PARENT}"""
 #: id, seq
 LIVE_CHILD = f"SELECT 1 FROM job WHERE parent_id = ? AND seq > ? AND {_LIVE} LIMIT 1"
 #: seq

@@ -16,13 +16,13 @@ from attrs import evolve
 
 from pitstop.contracts import Cancelled, Claim, Completion, CompletionReceipt, JobQuery, JobStore, Running, Unreadable
 from pitstop.contracts.job_history import merge_histories
-from pitstop.contracts.parent_rules import CancelledJob, ParentState, Settlement, check_transition, settle_parents
+from pitstop.contracts.parent_rules import CancelledJob, ParentState, check_transition, settle_parents
 from pitstop.errors import InvalidValueError, UnknownJobError, UnknownKeyError, UnreadableRecordError
 from pitstop.jobs import Counts, ErrorRecord, JobRecord, JobStatus, LogLine, Progress, StatusChange, cancellation
 from pitstop.stores.sqlite import queries, rows, statements
+from pitstop.stores.sqlite.columns import UnreadableRowError
 from pitstop.stores.sqlite.connection import SYNCHRONOUS, Connection, Row
 from pitstop.stores.sqlite.group_commit import Transaction
-from pitstop.stores.sqlite.row_checks import UnreadableRowError
 from pitstop.text import suggest
 
 #: Rows that `lines` reads at once, and jobs after which `purge` ends a transaction.
@@ -92,17 +92,13 @@ class SQLiteStore(JobStore):
 
     def create(self, records: Sequence[JobRecord], *, then: Claim | None = None) -> JobRecord | None:
         """Add records, and claim one of them. See `JobStore.create`."""
-        if len(records) == 1 and rows.is_plain(records[0]) and (then is None or _is_free(records[0], then)):
-            seq = self._db.insert(statements.INSERT_PLAIN, rows.make_plain_row(records[0], then))
-            return None if then is None else rows.make_created_record(records[0], then, seq)
-        values = [rows.make_job_row(record) for record in records]
+        values = [rows.make_job_values(record, submitter=record.owner) for record in records]
 
-        def work(transaction: Transaction) -> list[Row]:
+        def work(transaction: Transaction) -> JobRecord | None:
             transaction.run_each(statements.INSERT, values)
-            return transaction.run(*_claim_statement(then)) if then is not None else []
+            return None if then is None else _claim(transaction, then)
 
-        found = self._db.write(work) if values or then is not None else []
-        return None if then is None else _read_claim(found, then)
+        return self._db.write(work, alone=then is None and len(values) == 1)
 
     def get(self, job_id: str) -> JobRecord:
         """Return one record. See `JobStore.get`."""
@@ -146,15 +142,14 @@ class SQLiteStore(JobStore):
 
     def _read_pages(self, query: JobQuery, read: Callable[[JobQuery], list[Row]]) -> list[JobRecord]:
         """Return the records of a page and, for those that cannot be read, of the pages after it."""
-        found: list[Row] = []
         records: list[JobRecord] = []
         while True:
             found = read(query)
-            good = [record for row in found if (record := rows.read_record_or_none(row)) is not None]
+            good = rows.read_records(found)
             records += good
             if query.limit is None or len(found) < query.limit or len(good) == len(found):
                 return records
-            query = evolve(query, beyond=found[-1][0], limit=query.limit - len(good))
+            query = evolve(query, beyond=found[-1][rows.SEQ], limit=query.limit - len(good))
 
     def count(self, query: JobQuery) -> Counts:
         """Return how many records fit, by status. See `JobStore.count`."""
@@ -169,7 +164,7 @@ class SQLiteStore(JobStore):
     def claim(self, claim: Claim) -> JobRecord | None:
         """Make a pending job running, if it can be had. See `JobStore.claim`."""
         try:
-            return _read_claim(self._db.change(*_claim_statement(claim)), claim)
+            return self._db.write(lambda transaction: _claim(transaction, claim), alone=True)
         except UnreadableRowError as error:
             raise self._unreadable_error(claim.job_id, error) from None
 
@@ -181,18 +176,15 @@ class SQLiteStore(JobStore):
         """
         check_transition(completion.job_id, JobStatus.RUNNING, completion.status)
         lines = [rows.make_line_row(line) for line in completion.lines]
-        if then is None and not lines and completion.record is not None and completion.record.job.parent_id is None:
-            record = _read_end(self._db.change(*_end_statement(completion)), completion)
-            return None if record is None else CompletionReceipt(record)
+        end = _end_statement(completion)
 
         def work(transaction: Transaction) -> CompletionReceipt | None:
-            record = _read_end(transaction.run(*_end_statement(completion)), completion)
-            if record is None:
+            found = transaction.run(*end)
+            if not found:
                 return None
-            record, settled = _settle_ancestors(transaction, record, completion)
+            receipt = _settle(transaction, rows.read_repaired_record(found[0]), completion)
             if lines:
                 transaction.run_each(statements.ADD_LINE, lines)
-            receipt = CompletionReceipt(record=record, closed=settled.closed, cancelled=settled.cancelled)
             return receipt if then is None else _claim_next(transaction, then, receipt)
 
         return self._db.write(work)
@@ -321,7 +313,7 @@ class _Parents:
     def parent_state(self, parent_id: str) -> ParentState | None:
         found = self._transaction.run(statements.PARENT_STATE, (parent_id,))
         try:
-            parent = rows.read_parent_state(found[0]) if found else None
+            parent = ParentState.of(rows.read_record(found[0])) if found else None
         except UnreadableRowError:
             return self.recount(parent_id)
         if parent is None or parent.status is not JobStatus.RUNNING or parent.counts.pending:
@@ -334,8 +326,9 @@ class _Parents:
     def recount(self, parent_id: str) -> ParentState | None:
         """Count a parent's children again, and return its state."""
         counted = self._transaction.run(statements.RECOUNT, (parent_id,))
+        parent = ParentState.of(rows.read_repaired_record(counted[0])) if counted else None
         # known by what it was found by, whatever its id looks like
-        return rows.read_repaired_parent_state(counted[0])._replace(id=parent_id) if counted else None
+        return parent and parent._replace(id=parent_id)
 
     def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
         return rows.read_repaired_record(
@@ -377,76 +370,41 @@ def _fail_unreadable(transaction: Transaction, seq: int, problem: str, now: floa
         return CompletionReceipt(settled.closed[0], settled.closed[1:], settled.cancelled) if settled.closed else None
     record = rows.read_repaired_record(found[0])
     settled = settle_parents(_Parents(transaction), (record.job.parent_id,), now)
-    return CompletionReceipt(record=record, closed=settled.closed, cancelled=settled.cancelled)
+    return CompletionReceipt(record, *settled)
+
+
+def _claim(transaction: Transaction, claim: Claim) -> JobRecord | None:
+    values = claim.owner, claim.lease_until, claim.now, claim.job_id, claim.now
+    found = transaction.run(statements.CLAIM, values)
+    return rows.read_record(found[0]) if found else None
 
 
 def _claim_next(transaction: Transaction, claim: Claim, receipt: CompletionReceipt) -> CompletionReceipt:
     """Claim a job in the transaction that ended another. One that cannot be read costs that one nothing."""
     try:
-        return receipt._replace(claimed=_read_claim(transaction.run(*_claim_statement(claim)), claim))
+        return receipt._replace(claimed=_claim(transaction, claim))
     except UnreadableRowError as bad:
         return receipt._replace(unreadable=Unreadable(id=claim.job_id, seq=bad.seq, problem=bad.problem))
-
-
-def _read_only(found: list[Row]) -> JobRecord | None:
-    return rows.read_record(found[0]) if found else None
-
-
-def _is_free(record: JobRecord, claim: Claim) -> bool:
-    """Return whether nothing but the record itself says if it can be had, and it can."""
-    job = record.job
-    free = job.resource is None and job.parent_id is None and job.id == claim.job_id
-    return free and (record.not_before is None or record.not_before <= claim.now)
-
-
-def _claim_statement(claim: Claim) -> tuple[str, Row]:
-    """Return the statement of a claim, and its values."""
-    sql = statements.CLAIM if claim.job is None else statements.CLAIM_KNOWN
-    return sql, (claim.owner, claim.lease_until, claim.now, claim.job_id, claim.now)
-
-
-def _read_claim(found: list[Row], claim: Claim) -> JobRecord | None:
-    if claim.job is None or not found:
-        return _read_only(found)
-    return rows.read_claimed_record(found[0], claim, claim.job)
 
 
 def _end_statement(completion: Completion) -> tuple[str, Row]:
     """Return the statement that ends or gives back an attempt, and its values."""
     what = rows.dump_result(completion.result), *rows.make_error_row(completion.error)
-    which = completion.job_id, completion.attempt
+    which, now = (completion.job_id, completion.attempt), completion.now
     if completion.status is JobStatus.PENDING:
-        return statements.RETRY, (
-            completion.now,
-            completion.not_before,
-            completion.now,
-            completion.owner,
-            *what,
-            *which,
-        )
-    if completion.record is None:
-        return statements.END, (completion.status.value, completion.now, *what, *which)
-    return statements.END_KNOWN, (completion.status.value, completion.now, *what, completion.record.seq, *which)
+        return statements.RETRY, (now, completion.not_before, now, completion.owner, *what, *which)
+    return statements.END, (completion.status.value, now, *what, *which)
 
 
-def _read_end(found: list[Row], completion: Completion) -> JobRecord | None:
-    if completion.record is None or completion.status is JobStatus.PENDING or not found:
-        return rows.read_repaired_record(found[0]) if found else None
-    return rows.read_ended_record(found[0], completion, completion.record)
-
-
-def _settle_ancestors(
-    transaction: Transaction, record: JobRecord, completion: Completion
-) -> tuple[JobRecord, Settlement]:
-    """Settle the parents of a job that has ended or been given back. Returns the job afterwards, and what it led to."""
+def _settle(transaction: Transaction, record: JobRecord, completion: Completion) -> CompletionReceipt:
+    """Settle the parents of a job that has ended or been given back."""
     if record.job.parent_id is None:
-        return record, Settlement()
+        return CompletionReceipt(record)
     retry = completion.status is JobStatus.PENDING
     settled = settle_parents(_Parents(transaction), (record.job.parent_id,), completion.now, climb=retry)
     if retry and record.id in settled.cancelled:
-        again = transaction.run(statements.GET, (record.id,))
-        record = rows.read_repaired_record(again[0]) if again else record
-    return record, settled
+        record = rows.read_repaired_record(transaction.run(statements.GET, (record.id,))[0])
+    return CompletionReceipt(record, *settled)
 
 
 def _read_running(found: list[Row]) -> list[Running]:

@@ -373,7 +373,7 @@ def test_line_of_the_log_that_cannot_be_read_says_so_in_its_place(filled: Path, 
     with closing(SQLiteStore(path)) as store:
         roots = store.select(JobQuery(roots=True, limit=None))
         lines = [line.message for root in roots for line in store.lines(root.id, tree=True)]
-    assert lines.count("this line of the log cannot be read: its extra is no JSON") == 1
+    assert lines.count("this line of the log cannot be read: its extra is no JSON object") == 1
     assert "done" in lines
 
 
