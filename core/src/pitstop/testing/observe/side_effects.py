@@ -16,6 +16,7 @@ import re
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from urllib.parse import unquote
@@ -291,15 +292,20 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str
     ]
 
 
-def open_files(folder: str | os.PathLike[str]) -> list[str]:
-    """Return the files below a folder that this process has open; none where the system does not tell."""
-    found = []
+def open_descriptors() -> Counter[str]:
+    """Return what this process has open, each with how often; nothing where the system does not tell."""
+    found: Counter[str] = Counter()
     descriptors = "/proc/self/fd"
     for descriptor in os.listdir(descriptors) if os.path.isdir(descriptors) else ():
-        try:
+        with suppress(OSError):  # the one that lists them
             target = os.readlink(os.path.join(descriptors, descriptor))
-        except OSError:
-            continue  # the one that lists them
-        if target.startswith(f"{os.path.realpath(folder)}{os.sep}"):
-            found.append(os.path.relpath(target, os.path.realpath(folder)))
+            # a socket or a pipe has a number instead of a name
+            found[target.partition("[")[0] if target.endswith("]") else target] += 1
+    return found
+
+
+def open_files(folder: str | os.PathLike[str]) -> list[str]:
+    """Return the files below a folder that this process has open; none where the system does not tell."""
+    base = os.path.realpath(folder)
+    found = (os.path.relpath(name, base) for name in open_descriptors() if name.startswith(f"{base}{os.sep}"))
     return sorted(found)

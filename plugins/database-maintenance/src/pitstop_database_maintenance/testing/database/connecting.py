@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 from pitstop.errors import InputError, JobCancelledError, OperationError, TransientError
 from pitstop.testing import PATIENCE, FakeContext, Signal
 from pitstop.testing.contracts.worker.trial import described
-from pitstop.testing.observe.side_effects import changes, contents, differences, state
+from pitstop.testing.observe.side_effects import changes, contents, differences, open_descriptors, state
 from pitstop_database_maintenance.databases.database import Database
 from pitstop_database_maintenance.testing.database.base import PASSWORD, KindContract, check_failure, error_of
 
@@ -135,7 +134,7 @@ class ConnectingPromises(KindContract):
     def test_connections_in_two_threads(self, folder: Path) -> None:
         """Two jobs are connected at the same time, each in a thread, and neither has to do with the other."""
         url = self.make_url(folder)
-        connected = [Signal(f"the connection of thread {number} is there") for number in (1, 2)]
+        first, second = (Signal(f"the connection of thread {number} is there") for number in (1, 2))
         failures: list[BaseException] = []
 
         def work(own: Signal, other: Signal) -> None:
@@ -143,13 +142,11 @@ class ConnectingPromises(KindContract):
             failures.extend([failure] if failure else [])
             own.give()
 
-        threads = [
-            threading.Thread(target=work, args=signals, name="trial-connection", daemon=True)
-            for signals in (connected, reversed(connected))
-        ]
-        for thread, signal in zip(threads, connected, strict=True):
-            thread.start()
-            signal.wait()
+        threads = []
+        for own, other in ((first, second), (second, first)):
+            threads.append(threading.Thread(target=work, args=(own, other), name="trial-connection", daemon=True))
+            threads[-1].start()
+            own.wait()
         for thread in threads:
             thread.join(PATIENCE)
         assert not failures, f"two connections in two threads: {described(failures[0])}"
@@ -197,25 +194,9 @@ class ConnectingPromises(KindContract):
             assert [tuple(row) for row in rows] == [(1,)], f"SELECT 1 returns {rows!r}"
 
     def _check_left_open(self, use: Callable[[], object], when: str) -> None:
-        before, files = state(), _open_files()
+        before, files = state(), open_descriptors()
         use()
-        left = _open_files()
-        more = [name for name in left if left[name] > files.get(name, 0)]
+        more = open_descriptors() - files
         changed = changes(before, state())
         assert not more, f"{when}, these are still open: {', '.join(more)}"
         assert not changed, f"{when}, the process is not as it was: {'; '.join(changed)}"
-
-
-def _open_files() -> dict[str, int]:
-    """Return what this process has open, each with how often; nothing where the system does not tell."""
-    found: dict[str, int] = {}
-    descriptors = "/proc/self/fd"
-    for descriptor in os.listdir(descriptors) if os.path.isdir(descriptors) else ():
-        try:
-            target = os.readlink(os.path.join(descriptors, descriptor))
-        except OSError:
-            continue  # the one that lists them
-        # a socket or a pipe has a number instead of a name
-        kind = target.partition("[")[0] if target.endswith("]") else target
-        found[kind] = found.get(kind, 0) + 1
-    return found

@@ -13,7 +13,7 @@ import pytest
 
 from pitstop.errors import DeadlineExceededError, JobCancelledError, OperationError, TransientError
 from pitstop.testing import FakeContext, Signal
-from pitstop.testing.contracts.worker.trial import described
+from pitstop.testing.contracts.worker.trial import apart, described
 from pitstop_database_maintenance.databases.database import Database, Measure
 from pitstop_database_maintenance.testing.database.base import KindContract, check_failure, error_of
 
@@ -111,7 +111,7 @@ class ExecutingPromises(KindContract):
         """While no statement runs it does nothing, however often it is called, and the next statement runs."""
         with self.connected(self.make_url(folder)) as db:
             for _ in range(3):
-                failure = error_of(partial(_in_a_thread, db.interrupt))
+                failure = error_of(partial(apart, db.interrupt))
                 assert failure is None, f"interrupt with nothing to stop raised {described(failure)}"
             failure = error_of(lambda: db.execute("SELECT 1"))
             assert failure is None, f"the statement after an interruption raised {described(failure)}"
@@ -128,11 +128,11 @@ class ExecutingPromises(KindContract):
         with self.connected(self.make_url(folder)) as db:
             table = db.quote("t")
             db.execute(self.create_table(table))
-            before = _checked(db.measure())
+            before = _check_measure(db.measure())
             self.fill(db, table, {0: "row " * 500})
             for doubling in range(9):
                 db.execute(f"INSERT INTO {table} SELECT id + {2**doubling}, said FROM {table}")  # noqa: S608 - quoted
-            after = _checked(db.measure())
+            after = _check_measure(db.measure())
         assert after.bytes > before.bytes, f"a megabyte was written, and it still measures {before.bytes} bytes"
 
 
@@ -198,21 +198,7 @@ class _Running:
             self.interrupt()
 
 
-def _in_a_thread(call: Callable[[], object]) -> None:
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        failure = error_of(call)
-        raised.extend([failure] if failure else [])
-
-    thread = threading.Thread(target=run, name="trial-other", daemon=True)
-    thread.start()
-    thread.join()
-    if raised:
-        raise raised[0]
-
-
-def _checked(measure: Measure) -> Measure:
+def _check_measure(measure: Measure) -> Measure:
     assert isinstance(measure, Measure), f"measure returns {measure!r}, not a Measure"
     for what, number in (("bytes", measure.bytes), ("free_bytes", measure.free_bytes)):
         assert isinstance(number, int), f"it measures {number!r} {what}, not a whole number"
