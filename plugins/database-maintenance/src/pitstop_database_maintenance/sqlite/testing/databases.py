@@ -97,7 +97,7 @@ def add_awkward_tables(path: str | os.PathLike[str], names: Sequence[str] = AWKW
         connection.execute("COMMIT")
 
 
-def index_of(name: str) -> str:
+def index_name(name: str) -> str:
     """Return what the index on an awkward table is called."""
     return f"{name} index"
 
@@ -131,7 +131,7 @@ def quoted(name: str) -> str:
 
 def _add_tables(connection: sqlite3.Connection, names: Sequence[str]) -> None:
     for name in names:
-        table, index = quoted(name), quoted(index_of(name))
+        table, index = quoted(name), quoted(index_name(name))
         columns = f"id INTEGER PRIMARY KEY, {table} TEXT, parent INTEGER REFERENCES {table} (id)"
         connection.execute(f"CREATE TABLE {table} ({columns})")
         connection.execute(f"CREATE INDEX {index} ON {table} ({table})")

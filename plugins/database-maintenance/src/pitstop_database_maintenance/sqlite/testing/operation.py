@@ -14,7 +14,7 @@ from pitstop_database_maintenance.databases.urls import parse
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.testing.databases import (
     add_awkward_tables,
-    index_of,
+    index_name,
     make_database,
     quoted,
 )
@@ -67,9 +67,9 @@ class SQLiteOperationContract(DatabaseOperationContract):
         """Add a table for each name."""
         add_awkward_tables(_path(url), names)
 
-    def index_of(self, name: str) -> str:
+    def index_name(self, name: str) -> str:
         """Return what the index on an awkward table is called."""
-        return index_of(name)
+        return index_name(name)
 
     def rows(self, url: str) -> Rows:
         """Return the rows of each table of the user's, and beside them what the schema and the settings are.
@@ -89,17 +89,17 @@ class SQLiteOperationContract(DatabaseOperationContract):
         return [] if said == ["ok"] else said
 
     @contextmanager
-    def held_open_by_a_reader(self, url: str) -> Iterator[None]:
+    def hold_read_transaction(self, url: str) -> Iterator[None]:
         """Keep a read transaction open within the block."""
-        with closing(_opened(url)) as connection:
+        with closing(_open(url)) as connection:
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
             yield
 
     @contextmanager
-    def locked(self, url: str) -> Iterator[None]:
+    def hold_lock(self, url: str) -> Iterator[None]:
         """Keep everybody out within the block; with a write-ahead log those who only read are not."""
-        with closing(_opened(url)) as connection:
+        with closing(_open(url)) as connection:
             connection.execute("BEGIN EXCLUSIVE")
             yield
 
@@ -110,7 +110,7 @@ def _path(url: str) -> str:
     return path
 
 
-def _opened(url: str) -> sqlite3.Connection:
+def _open(url: str) -> sqlite3.Connection:
     return sqlite3.connect(_path(url), isolation_level=None, timeout=0, check_same_thread=False)
 
 

@@ -84,7 +84,7 @@ class KindContract(OwnHistory, JobContract):
         return (self.kind(),)
 
     @contextmanager
-    def connected(self, url: str, context: FakeContext | None = None) -> Iterator[Database]:
+    def connect(self, url: str, context: FakeContext | None = None) -> Iterator[Database]:
         """Open a connection as the worker does, and have it interrupted when the context is told to stop."""
         context = context or FakeContext()
         with self.kind().connect(url, context, **self.options) as db, context.on_cancel(db.interrupt):
@@ -97,7 +97,7 @@ class KindContract(OwnHistory, JobContract):
             db.execute(insert, (number, said))
 
 
-def error_of(call: Callable[[], object]) -> BaseException | None:
+def catch_error(call: Callable[[], object]) -> BaseException | None:
     """Return what a call raises, or None."""
     try:
         call()

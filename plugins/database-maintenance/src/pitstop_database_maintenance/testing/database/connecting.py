@@ -12,7 +12,7 @@ from pitstop.testing import PATIENCE, FakeContext, Signal
 from pitstop.testing.contracts.worker.trial import described
 from pitstop.testing.observe.side_effects import changes, contents, differences, open_descriptors, state
 from pitstop_database_maintenance.databases.database import Database
-from pitstop_database_maintenance.testing.database.base import PASSWORD, KindContract, check_failure, error_of
+from pitstop_database_maintenance.testing.database.base import PASSWORD, KindContract, catch_error, check_failure
 
 
 class _OfTheBlock(Exception):  # noqa: N818 - nobody's error
@@ -44,7 +44,7 @@ class ConnectingPromises(KindContract):
         url = self.make_url(folder)
         before = contents(folder.parent)
         for _ in range(2):
-            refusal = error_of(lambda: self.kind().check(url, **self.options))
+            refusal = catch_error(lambda: self.kind().check(url, **self.options))
             assert refusal is None, f"check refuses what is said to be right: {described(refusal)}"
         done = differences(before, contents(folder.parent))
         assert not done, f"check changes files: {', '.join(done)}"
@@ -55,12 +55,12 @@ class ConnectingPromises(KindContract):
         if url is None:
             return  # there can be no such thing
         before = contents(folder.parent)
-        refusal = error_of(lambda: self.kind().check(url, **self.options))
+        refusal = catch_error(lambda: self.kind().check(url, **self.options))
         if refusal is not None:
             check_failure(refusal, "check of a missing database", InputError)
         else:
-            check_failure(error_of(lambda: self._use(url)), "connect to a missing database")
-        error_of(lambda: self._use(url))
+            check_failure(catch_error(lambda: self._use(url)), "connect to a missing database")
+        catch_error(lambda: self._use(url))
         done = differences(before, contents(folder.parent))
         assert not done, f"for a missing database, files are changed: {', '.join(done)}"
 
@@ -92,7 +92,7 @@ class ConnectingPromises(KindContract):
     def test_resource_takes_variables(self, folder: Path) -> None:
         """It is asked before a `${NAME}` in the URL is filled in."""
         url = self.make_url(folder) + "${NAME}"
-        failure = error_of(lambda: self.kind().resource(url))
+        failure = catch_error(lambda: self.kind().resource(url))
         assert failure is None, f"resource({url!r}) raised {described(failure)}"
 
     def test_connect_closes_what_it_opened(self, folder: Path) -> None:
@@ -100,7 +100,7 @@ class ConnectingPromises(KindContract):
         url = self.make_url(folder)
         self._use(url)  # what is made at the first one for all is not the second one's
         for _ in range(2):
-            self._check_left_open(lambda: self._use(url), "after a connection")
+            self._require_nothing_open(lambda: self._use(url), "after a connection")
 
     def test_connect_closes_when_the_block_raises(self, folder: Path) -> None:
         """What is raised within comes out as it is, and nothing stays open."""
@@ -109,10 +109,10 @@ class ConnectingPromises(KindContract):
         raised = _OfTheBlock()
 
         def use() -> None:
-            caught = error_of(lambda: self._use(url, raising=raised))
+            caught = catch_error(lambda: self._use(url, raising=raised))
             assert caught is raised, f"a block raised {raised!r}, and out of connect came {caught!r}"
 
-        self._check_left_open(use, "after a block that raised")
+        self._require_nothing_open(use, "after a block that raised")
 
     def test_connect_closes_when_the_job_is_told_to_stop(self, folder: Path) -> None:
         """A job that was told to stop, before or within, leaves nothing open either."""
@@ -123,13 +123,13 @@ class ConnectingPromises(KindContract):
             context = FakeContext()
             if before:
                 context.cancel()
-            failure = error_of(lambda: self._use(url, context, cancel=True))
+            failure = catch_error(lambda: self._use(url, context, cancel=True))
             context.close()
             if failure is not None:
                 check_failure(failure, "a job that was told to stop", JobCancelledError)
 
         for before in (True, False):
-            self._check_left_open(partial(use, before), "after a job that was told to stop")
+            self._require_nothing_open(partial(use, before), "after a job that was told to stop")
 
     def test_connections_in_two_threads(self, folder: Path) -> None:
         """Two jobs are connected at the same time, each in a thread, and neither has to do with the other."""
@@ -138,7 +138,7 @@ class ConnectingPromises(KindContract):
         failures: list[BaseException] = []
 
         def work(own: Signal, other: Signal) -> None:
-            failure = error_of(lambda: self._work_beside(url, own, other))
+            failure = catch_error(lambda: self._use_at_the_same_time(url, own, other))
             failures.extend([failure] if failure else [])
             own.give()
 
@@ -158,10 +158,10 @@ class ConnectingPromises(KindContract):
         for name in self.kind().options:
             odd = {**self.options, name: {"no": ["such", "value"]}}
             what = f"an odd value of the option {name!r}"
-            failure = error_of(partial(self.kind().check, url, **odd))
+            failure = catch_error(partial(self.kind().check, url, **odd))
             if failure is not None:
                 check_failure(failure, f"check with {what}", InputError)
-            failure = error_of(partial(self._connect, url, odd))
+            failure = catch_error(partial(self._connect, url, odd))
             if failure is not None:
                 check_failure(failure, f"connect with {what}", InputError, OperationError, TransientError)
 
@@ -178,7 +178,7 @@ class ConnectingPromises(KindContract):
         cancel: bool = False,
     ) -> None:
         context = context or FakeContext()
-        with self.connected(url, context) as db:
+        with self.connect(url, context) as db:
             db.execute("SELECT 1")
             if cancel:
                 context.cancel()
@@ -186,14 +186,14 @@ class ConnectingPromises(KindContract):
             if raising is not None:
                 raise raising
 
-    def _work_beside(self, url: str, own: Signal, other: Signal) -> None:
-        with self.connected(url) as db:
+    def _use_at_the_same_time(self, url: str, own: Signal, other: Signal) -> None:
+        with self.connect(url) as db:
             own.give()
             other.wait()
             rows = db.execute("SELECT 1")
             assert [tuple(row) for row in rows] == [(1,)], f"SELECT 1 returns {rows!r}"
 
-    def _check_left_open(self, use: Callable[[], object], when: str) -> None:
+    def _require_nothing_open(self, use: Callable[[], object], when: str) -> None:
         before, files = state(), open_descriptors()
         use()
         more = open_descriptors() - files

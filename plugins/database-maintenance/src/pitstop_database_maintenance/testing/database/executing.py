@@ -15,7 +15,7 @@ from pitstop.errors import DeadlineExceededError, JobCancelledError, OperationEr
 from pitstop.testing import FakeContext, Signal
 from pitstop.testing.contracts.worker.trial import apart, described
 from pitstop_database_maintenance.databases.database import Database, Measure
-from pitstop_database_maintenance.testing.database.base import KindContract, check_failure, error_of
+from pitstop_database_maintenance.testing.database.base import KindContract, catch_error, check_failure
 
 #: What is written and must come back as it was.
 _TEXTS = ("plain", "'; DROP TABLE x; --", 'it\'s "quoted"', "100% :name ? %s", "new\nline", "\U0001f3ce", "")
@@ -28,7 +28,7 @@ class ExecutingPromises(KindContract):
 
     def test_execute_returns_rows_as_a_list(self, folder: Path) -> None:
         """A query returns all of its rows at once, and a statement that has none returns an empty list."""
-        with self.connected(self.make_url(folder)) as db:
+        with self.connect(self.make_url(folder)) as db:
             rows = db.execute("SELECT 1")
             assert isinstance(rows, list), f"execute returns {type(rows).__name__}; it must return a list"
             assert [row[0] for row in rows] == [1], f"SELECT 1 returns {rows!r}"
@@ -37,7 +37,7 @@ class ExecutingPromises(KindContract):
 
     def test_execute_takes_parameters(self, folder: Path) -> None:
         """Values go beside the statement, by position and by name, and come back as they were."""
-        with self.connected(self.make_url(folder)) as db:
+        with self.connect(self.make_url(folder)) as db:
             table = db.quote("t")
             db.execute(self.create_table(table))
             self.fill(db, table, dict(enumerate(_TEXTS)))
@@ -51,18 +51,18 @@ class ExecutingPromises(KindContract):
     def test_execute_is_for_good(self, folder: Path) -> None:
         """An operation has no other word for it: what it executed is there for the next connection."""
         url = self.make_url(folder)
-        with self.connected(url) as db:
+        with self.connect(url) as db:
             table = db.quote("t")
             db.execute(self.create_table(table))
             self.fill(db, table, {1: "there"})
-        with self.connected(url) as db:
+        with self.connect(url) as db:
             rows = db.execute(f"SELECT said FROM {table}")  # noqa: S608 - quoted
         assert [row[0] for row in rows] == ["there"], f"what was written is {rows!r} for the next connection"
 
     def test_execute_fails_in_words(self, folder: Path) -> None:
         """A statement that fails raises an `OperationError` or a `TransientError`, and the connection goes on."""
-        with self.connected(self.make_url(folder)) as db:
-            failure = error_of(lambda: db.execute(self.failing_statement))
+        with self.connect(self.make_url(folder)) as db:
+            failure = catch_error(lambda: db.execute(self.failing_statement))
             check_failure(failure, f"execute({self.failing_statement!r})", OperationError, TransientError)
             assert not isinstance(failure, JobCancelledError), "a statement that fails is said to be cancelled"
             assert db.execute("SELECT 1"), "after a statement that failed the connection is of no use"
@@ -73,7 +73,7 @@ class ExecutingPromises(KindContract):
         if not self.long_statement:
             return  # the author has none
         context = FakeContext()
-        statement = self._running(folder, context)
+        statement = self._start_long_statement(folder, context)
         (FakeContext.cancel if why == "cancelled" else FakeContext.expire)(context)
         in_time = statement.ends_within(self.stops_within)
         statement.end()
@@ -87,7 +87,7 @@ class ExecutingPromises(KindContract):
             return  # the author has none
         context = FakeContext()
         context.cancel()
-        statement = _Running(partial(self.connected, self.make_url(folder), context), self.long_statement)
+        statement = _Running(partial(self.connect, self.make_url(folder), context), self.long_statement)
         in_time = statement.ends_within(self.stops_within)
         statement.end()
         assert in_time, f"told to stop before, a statement went on for more than {self.stops_within:g} s"
@@ -97,8 +97,8 @@ class ExecutingPromises(KindContract):
         """Called from another thread, it ends the statement within `stops_within`, and the connection goes on."""
         if not self.long_statement:
             return  # the author has none
-        statement = self._running(folder, FakeContext())
-        in_time = statement.interrupted_within(self.stops_within)
+        statement = self._start_long_statement(folder, FakeContext())
+        in_time = statement.interrupt_within(self.stops_within)
         statement.end()
         assert in_time, f"interrupted, a statement went on for more than {self.stops_within:g} s"
         check_failure(
@@ -109,23 +109,23 @@ class ExecutingPromises(KindContract):
 
     def test_interrupt_with_nothing_to_stop(self, folder: Path) -> None:
         """While no statement runs it does nothing, however often it is called, and the next statement runs."""
-        with self.connected(self.make_url(folder)) as db:
+        with self.connect(self.make_url(folder)) as db:
             for _ in range(3):
-                failure = error_of(partial(apart, db.interrupt))
+                failure = catch_error(partial(apart, db.interrupt))
                 assert failure is None, f"interrupt with nothing to stop raised {described(failure)}"
-            failure = error_of(lambda: db.execute("SELECT 1"))
+            failure = catch_error(lambda: db.execute("SELECT 1"))
             assert failure is None, f"the statement after an interruption raised {described(failure)}"
 
-    def _running(self, folder: Path, context: FakeContext) -> _Running:
+    def _start_long_statement(self, folder: Path, context: FakeContext) -> _Running:
         """Return the long statement, which runs."""
-        statement = _Running(partial(self.connected, self.make_url(folder), context), self.long_statement)
+        statement = _Running(partial(self.connect, self.make_url(folder), context), self.long_statement)
         ended = statement.ends_within(0.03)
         assert not ended, f"long_statement is to run for half a minute, and ended at once: {statement.error!r}"
         return statement
 
     def test_measure_grows_with_the_data(self, folder: Path) -> None:
         """It tells a size in bytes, of which what is free is a part, and more data make it more."""
-        with self.connected(self.make_url(folder)) as db:
+        with self.connect(self.make_url(folder)) as db:
             table = db.quote("t")
             db.execute(self.create_table(table))
             before = _check_measure(db.measure())
@@ -165,9 +165,9 @@ class _Running:
             with self._connect() as db:
                 self._db = db
                 self._begun.give()
-                self.error = error_of(partial(db.execute, self._sql))
+                self.error = catch_error(partial(db.execute, self._sql))
                 self._over = True
-                self.error_afterwards = error_of(partial(db.execute, "SELECT 1"))
+                self.error_afterwards = catch_error(partial(db.execute, "SELECT 1"))
         except BaseException as error:
             self.error = self.error or error
         finally:
@@ -178,7 +178,7 @@ class _Running:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def interrupted_within(self, seconds: float) -> bool:
+    def interrupt_within(self, seconds: float) -> bool:
         """Interrupt it until it ends. Returns whether it did in time."""
         ends = time.monotonic() + seconds
         while not self._over and not self.ends_within(0.02) and time.monotonic() < ends:

@@ -14,7 +14,7 @@ from pitstop.errors import InvalidJobError
 from pitstop.testing.contracts.worker.trial import described
 from pitstop.testing.observe.side_effects import contents, differences
 from pitstop_database_maintenance.databases.description import Description
-from pitstop_database_maintenance.testing.database.base import KindContract, error_of
+from pitstop_database_maintenance.testing.database.base import KindContract, catch_error
 
 
 class LookingPromises(KindContract):
@@ -39,7 +39,7 @@ class LookingPromises(KindContract):
     def test_inspect_changes_nothing(self, folder: Path) -> None:
         """No file is other than before, whether it looks at samples or at everything, and whatever is missing."""
         url, missing = self.make_url(folder), self.missing_url(self.fresh_folder(folder, "empty"))
-        with self.connected(url) as db:
+        with self.connect(url) as db:
             db.execute(self.create_table(db.quote("t")))
         before = contents(folder.parent)
         ways: tuple[dict[str, Any], ...] = ({}, {"exact": True}, {"seed": 1})
@@ -63,7 +63,7 @@ class LookingPromises(KindContract):
         url = self.make_url(folder)
         for record in self._inspect(url) or ():
             state = self.kind().fingerprint(record)
-            failure = error_of(partial(json.dumps, state))
+            failure = catch_error(partial(json.dumps, state))
             assert failure is None, f"the fingerprint {state!r} is not what JSON can hold: {described(failure)}"
             [again] = self._inspect(url) or [record]
             reason = self.kind().changed(json.loads(json.dumps(state)), again)

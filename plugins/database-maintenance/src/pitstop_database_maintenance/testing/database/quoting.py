@@ -8,8 +8,13 @@ from pathlib import Path
 from pitstop.errors import InvalidValueError
 from pitstop.testing.contracts.worker.trial import described
 from pitstop_database_maintenance.databases.database import Database
-from pitstop_database_maintenance.testing.database.base import KindContract, check_failure, error_of
-from pitstop_database_maintenance.testing.operation.awkward_names import AWKWARD_NAMES, CANARY, IMPOSSIBLE_NAMES, shown
+from pitstop_database_maintenance.testing.database.base import KindContract, catch_error, check_failure
+from pitstop_database_maintenance.testing.operation.awkward_names import (
+    AWKWARD_NAMES,
+    CANARY,
+    IMPOSSIBLE_NAMES,
+    quote_name,
+)
 
 
 class QuotingPromises(KindContract):
@@ -19,32 +24,34 @@ class QuotingPromises(KindContract):
 
     def test_quote_makes_any_name_safe(self, folder: Path) -> None:
         """A table of each name can be made, filled, read and dropped; it has that name, and no other table is hurt."""
-        with self.connected(self.make_url(folder)) as db:
+        with self.connect(self.make_url(folder)) as db:
             canary = db.quote(CANARY)
             db.execute(self.create_table(canary))
             self.fill(db, canary, {1: "still here"})
-            problems = [(shown(name), self._problem(db, name)) for name in (*AWKWARD_NAMES, *IMPOSSIBLE_NAMES)]
+            problems = [(quote_name(name), self._problem(db, name)) for name in (*AWKWARD_NAMES, *IMPOSSIBLE_NAMES)]
         told = "; ".join(f"{name}: {problem}" for name, problem in problems if problem)
         assert not told, f"quote does not make these names safe: {told}"
 
     def test_quote_makes_any_column_safe(self, folder: Path) -> None:
         """So it is with the names of columns, which are in other places of a statement."""
-        with self.connected(self.make_url(folder)) as db:
+        with self.connect(self.make_url(folder)) as db:
             for name in AWKWARD_NAMES:
-                column = _quoted(db, name)
+                column = _quote(db, name)
                 if column is None:
                     continue
                 query = f"WITH t AS (SELECT 2 AS {column}) SELECT {column} FROM t WHERE {column} = 2"  # noqa: S608
-                found = error_of(partial(_read_two, db, query))
-                assert found is None, f"a column called {shown(name)}, which is 2, cannot be read: {described(found)}"
+                found = catch_error(partial(_read_two, db, query))
+                assert found is None, (
+                    f"a column called {quote_name(name)}, which is 2, cannot be read: {described(found)}"
+                )
 
     def _problem(self, db: Database, name: str) -> str:
-        table = _quoted(db, name)
+        table = _quote(db, name)
         if table is None:
             return ""
-        failure = error_of(lambda: self._use_name(db, table, name))
+        failure = catch_error(lambda: self._use_name(db, table, name))
         if failure is None:
-            failure = error_of(lambda: self._look_at_canary(db))
+            failure = catch_error(lambda: self._look_at_canary(db))
         return f"{failure}".partition("\n")[0] if failure is not None else ""
 
     def _use_name(self, db: Database, table: str, name: str) -> None:
@@ -68,12 +75,12 @@ def _read_two(db: Database, query: str) -> None:
     assert [tuple(row) for row in rows] == [(2,)], f"its rows read as {rows!r}"
 
 
-def _quoted(db: Database, name: str) -> str | None:
+def _quote(db: Database, name: str) -> str | None:
     """Return the identifier, or None if the name is refused as it should be."""
     quoted: list[str] = []
-    failure = error_of(lambda: quoted.append(db.quote(name)))
+    failure = catch_error(lambda: quoted.append(db.quote(name)))
     if failure is not None:
-        check_failure(failure, f"quote({shown(name)})", InvalidValueError)
+        check_failure(failure, f"quote({quote_name(name)})", InvalidValueError)
         return None
-    assert isinstance(quoted[0], str), f"quote({shown(name)}) returns {quoted[0]!r}, not a text"
+    assert isinstance(quoted[0], str), f"quote({quote_name(name)}) returns {quoted[0]!r}, not a text"
     return quoted[0]

@@ -64,6 +64,6 @@ AWKWARD_NAMES: Final = (
 IMPOSSIBLE_NAMES: Final = ("nul\0within", "\0", "half of a character \ud800")
 
 
-def shown(name: str) -> str:
+def quote_name(name: str) -> str:
     """Return a name for a message: in quotes, on one line, and not too long."""
     return ascii(name if len(name) <= 40 else f"{name[:40]}...")

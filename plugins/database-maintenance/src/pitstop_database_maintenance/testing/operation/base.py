@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -12,23 +12,17 @@ from attrs import evolve
 from pitstop import Registry
 from pitstop.jobs import Job
 from pitstop.operations import Operation
-from pitstop.testing import FakeContext, OperationContract
+from pitstop.testing import OperationContract
 from pitstop.testing.contracts.worker.trial import Trial, described
 from pitstop.testing.observe.pickling import lost_by_pickling
-from pitstop_database_maintenance.databases.database import Database, database_class
-from pitstop_database_maintenance.databases.urls import parse
 from pitstop_database_maintenance.testing.history import OwnHistory
 from pitstop_database_maintenance.worker.worker import DatabaseMaintenanceWorker
 
 #: What a parameter takes, by its name, if the author does not say.
 _NAMES_OF: Final = {
-    "table": "table",
-    "tables": "table",
-    "index": "index",
-    "indexes": "index",
-    "indices": "index",
-    "column": "column",
-    "columns": "column",
+    **dict.fromkeys(("table", "tables"), "table"),
+    **dict.fromkeys(("index", "indexes", "indices"), "index"),
+    **dict.fromkeys(("column", "columns"), "column"),
 }
 
 #: What is in a database: the rows of each table, by its name.
@@ -66,7 +60,7 @@ class DatabaseJobContract(OwnHistory, OperationContract):
         """Add a table for each name, with rows, a column of that name and an index; and leave out none."""
         raise NotImplementedError
 
-    def index_of(self, name: str) -> str:
+    def index_name(self, name: str) -> str:
         """Return what the index on an awkward table is called, as it exists."""
         raise NotImplementedError
 
@@ -78,11 +72,11 @@ class DatabaseJobContract(OwnHistory, OperationContract):
         """Return what is wrong with the structure of the database, by its own judgement. By default nothing is."""
         return ()
 
-    def held_open_by_a_reader(self, url: str) -> AbstractContextManager[Any]:
+    def hold_read_transaction(self, url: str) -> AbstractContextManager[Any]:
         """Keep a read transaction open within the block."""
         raise NotImplementedError
 
-    def locked(self, url: str) -> AbstractContextManager[Any]:
+    def hold_lock(self, url: str) -> AbstractContextManager[Any]:
         """Hold a lock within the block with which nobody else can write, nor read if there is such a lock."""
         raise NotImplementedError
 
@@ -117,16 +111,6 @@ class DatabaseJobContract(OwnHistory, OperationContract):
         config = {"operation": short, "database": url, "parameters": dict(parameters)}
         return {**config, "options": dict(self.options)} if self.options else config
 
-    def kind(self, url: str) -> type[Database]:
-        """Return the class that serves a database."""
-        return database_class(self.registry(), parse(url))
-
-    @contextmanager
-    def connected(self, url: str) -> Iterator[Database]:
-        """Open a database beside what is tested."""
-        with self.kind(url).connect(url, FakeContext(), **self.options) as database:
-            yield database
-
     def trial_on(self, config: Mapping[str, Any], worker: DatabaseMaintenanceWorker | None = None) -> Trial:
         """Return a job of a config that has not begun."""
         worker = worker or self.make_worker()
@@ -134,7 +118,7 @@ class DatabaseJobContract(OwnHistory, OperationContract):
 
     # -- what the promises share ---------------------------------------------------------------------------------------
 
-    def naming(self) -> dict[str, str]:
+    def name_parameters(self) -> dict[str, str]:
         """Return the parameters that take names, each with what it names."""
         given = _NAMES_OF if self.names_of is None else self.names_of
         there_are = {parameter.name for parameter in self.described().parameters}
@@ -143,11 +127,11 @@ class DatabaseJobContract(OwnHistory, OperationContract):
         )
         return {name: what for name, what in given.items() if name in there_are}
 
-    def untouched(self, rows: Rows, parameters: Mapping[str, Any]) -> Rows:
+    def select_untouched_rows(self, rows: Rows, parameters: Mapping[str, Any]) -> Rows:
         """Return the part of the rows that the operation must leave as they are."""
         if self.keeps_rows:
             return rows
-        named = {name for parameter in self.naming() for name in _as_list(self._value(parameter, parameters))}
+        named = {name for parameter in self.name_parameters() for name in _as_list(self._value(parameter, parameters))}
         return {table: found for table, found in rows.items() if table not in named}
 
     def _value(self, name: str, parameters: Mapping[str, Any]) -> Any:
@@ -156,7 +140,7 @@ class DatabaseJobContract(OwnHistory, OperationContract):
 
     def check_rows(self, before: Rows, url: str, parameters: Mapping[str, Any], when: str) -> None:
         """Fail unless rows that must be left as they are still are."""
-        wanted, found = self.untouched(before, parameters), self.rows(url)
+        wanted, found = self.select_untouched_rows(before, parameters), self.rows(url)
         gone = [table for table in wanted if table not in found]
         assert not gone, f"{when}, there are tables no more: {', '.join(map(ascii, gone))}"
         others = [table for table in wanted if found[table] != wanted[table]]

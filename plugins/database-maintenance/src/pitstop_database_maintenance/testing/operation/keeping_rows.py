@@ -30,7 +30,7 @@ class KeepingPromises(DatabaseJobContract):
         config = self.make_config(folder)
         trial = self.trial_on(config).run()
         try:
-            with self.locked(config["database"]):
+            with self.hold_lock(config["database"]):
                 pass
         except Exception as error:
             raise AssertionError(f"{trial.told}, and the database is still locked: {error}") from error
@@ -47,7 +47,7 @@ class KeepingPromises(DatabaseJobContract):
         trial.run()
         when = f"told {told_at} to stop" if told_at else "after it ran"
         # before anybody else opens the database, and takes away or makes what belongs beside it
-        left = _left(files, _files(folder), folder, self.may_write(folder))
+        left = _list_left_behind(files, _files(folder), folder, self.may_write(folder))
         self.check_rows(before, config["database"], config["parameters"], when)
         self.check_sound(config["database"], when)
         assert not left, (
@@ -60,7 +60,7 @@ def _files(folder: Path) -> set[str]:
     return {os.path.join(place, name) for place, _, files in os.walk(folder) for name in files}
 
 
-def _left(before: set[str], after: set[str], folder: Path, allowed: Sequence[Path]) -> list[str]:
+def _list_left_behind(before: set[str], after: set[str], folder: Path, allowed: Sequence[Path]) -> list[str]:
     roots = [os.path.abspath(path) for path in allowed]
     return sorted(
         os.path.relpath(path, folder)

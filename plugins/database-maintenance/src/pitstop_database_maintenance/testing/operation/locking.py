@@ -19,17 +19,17 @@ class LockingPromises(DatabaseJobContract):
 
     def test_a_reader_beside_it_does_no_harm(self, folder: Path, variant: str) -> None:
         """While somebody reads it succeeds or fails in words, within `waits_within`; when they are gone it succeeds."""
-        self._run_beside(folder, self.held_open_by_a_reader, "while another connection reads")
+        self._run_beside(folder, self.hold_read_transaction, "while another connection reads")
 
     def test_a_lock_of_somebody_else_makes_it_fail_in_words(self, folder: Path, variant: str) -> None:
         """It succeeds or fails in words, within `waits_within`; as soon as the lock is gone it succeeds."""
-        self._run_beside(folder, self.locked, "while another connection holds a lock")
+        self._run_beside(folder, self.hold_lock, "while another connection holds a lock")
 
     def test_it_stops_while_it_waits_for_a_lock(self, folder: Path, variant: str) -> None:
         """Told to stop while somebody else holds a lock, it ends within `stops_within`."""
         config = self.make_config(folder)
         trial = self.trial_on(config)
-        with self.locked(config["database"]):
+        with self.hold_lock(config["database"]):
             told = Signal("the job was told to stop")
 
             def tell(_sign: int) -> None:

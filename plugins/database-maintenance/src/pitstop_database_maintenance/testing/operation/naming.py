@@ -9,7 +9,7 @@ from typing import Any
 from pitstop.errors import InputError, PitstopError, UnknownNameError
 from pitstop.jobs import Result
 from pitstop.testing.contracts.worker.trial import Trial
-from pitstop_database_maintenance.testing.operation.awkward_names import AWKWARD_NAMES, IMPOSSIBLE_NAMES, shown
+from pitstop_database_maintenance.testing.operation.awkward_names import AWKWARD_NAMES, IMPOSSIBLE_NAMES, quote_name
 from pitstop_database_maintenance.testing.operation.base import DatabaseJobContract, check_refusal
 
 #: A name that needs no quotes.
@@ -27,11 +27,11 @@ class NamePromises(DatabaseJobContract):
         The operation succeeds, or refuses the name by an `InputError`. A statement that fails is neither. Where a plain
         name is known, no other one is unknown, and where it needs no warning, no other one does.
         """
-        for name, kind in self.naming().items():
+        for name, kind in self.name_parameters().items():
             url, parameters = self._awkward_database(folder, name)
-            [(_, plain)] = self._given(name, kind, parameters, (_PLAIN,))
+            [(_, plain)] = self._vary(name, kind, parameters, (_PLAIN,))
             usual = self._try(url, plain, f"given the {kind} {_PLAIN!r} as {name!r}", PitstopError)
-            for which, given in self._given(name, kind, parameters, AWKWARD_NAMES):
+            for which, given in self._vary(name, kind, parameters, AWKWARD_NAMES):
                 trial = self._try(url, given, f"given {which} as {name!r}", InputError)
                 unknown = usual.completed and isinstance(trial.error, UnknownNameError)
                 assert not unknown, f"given {which} as {name!r}, of which none is unknown, {trial.told}"
@@ -39,11 +39,11 @@ class NamePromises(DatabaseJobContract):
 
     def test_names_that_cannot_be_are_refused(self, folder: Path) -> None:
         """A name that nothing can have does no harm, and if it is refused, then in words."""
-        for name, kind in self.naming().items():
+        for name, kind in self.name_parameters().items():
             url, parameters = self._awkward_database(folder, name)
             for impossible in IMPOSSIBLE_NAMES:
                 given = {**parameters, name: [impossible] if self._takes_list(name) else impossible}
-                self._try(url, given, f"given the {kind} {shown(impossible)} as {name!r}", PitstopError)
+                self._try(url, given, f"given the {kind} {quote_name(impossible)} as {name!r}", PitstopError)
 
     def test_names_in_the_schema_do_no_harm(self, folder: Path) -> None:
         """It does its work in a database that is full of awkward names, whether it is given any or not."""
@@ -62,21 +62,21 @@ class NamePromises(DatabaseJobContract):
         self.add_awkward_tables(url, (_PLAIN, *AWKWARD_NAMES))
         return url, self.make_parameters(own)
 
-    def _given(
+    def _vary(
         self, name: str, kind: str, parameters: Mapping[str, Any], names: Sequence[str]
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield what to call them, and parameters with the names: all at once where a list is taken."""
         if self._takes_list(name):
-            yield "all awkward names", {**parameters, name: [self._called(each, kind) for each in names]}
+            yield "all awkward names", {**parameters, name: [self._name_object(each, kind) for each in names]}
             return
         # a column or an index is that of the table of the same name, where there is a parameter for that
-        tables = [other for other, what in self.naming().items() if what == "table" and kind != "table"]
+        tables = [other for other, what in self.name_parameters().items() if what == "table" and kind != "table"]
         for each in names:
             of_table = {other: [each] if self._takes_list(other) else each for other in tables}
-            yield f"the {kind} {shown(each)}", {**parameters, **of_table, name: self._called(each, kind)}
+            yield f"the {kind} {quote_name(each)}", {**parameters, **of_table, name: self._name_object(each, kind)}
 
-    def _called(self, name: str, kind: str) -> str:
-        return self.index_of(name) if kind == "index" else name
+    def _name_object(self, name: str, kind: str) -> str:
+        return self.index_name(name) if kind == "index" else name
 
     def _takes_list(self, name: str) -> bool:
         schema = self.described().json_schema()["properties"][name]
