@@ -1,4 +1,4 @@
-"""What the tests of assessments and plans share: inspections made by hand, and looks at them."""
+"""What the tests of assessments and plans share: inspections made by hand, looks at them, and reading of plans."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from attrs import evolve
 
 from pitstop_database_maintenance.databases.assessment import Look
 from pitstop_database_maintenance.history import CheckRecord, History
+from pitstop_database_maintenance.planning.plan import DatabasePlan, PlannedStep
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, inspected_state
 from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, Interval, SchemaFacts, Waste
@@ -62,3 +63,13 @@ def look(found: Inspection, history: History, **others: Any) -> Look:
     return Look(
         database="sqlite:////data/app.db", inspection=found, history=history.of("sqlite:/data/app.db"), **others
     )
+
+
+def due(made: DatabasePlan) -> list[str]:
+    """Return the operations that a plan runs, in order."""
+    return [step.operation for step in made.due]
+
+
+def step_of(made: DatabasePlan, operation: str) -> PlannedStep:
+    """Return a plan's step of an operation."""
+    return next(step for step in made.steps if step.operation == operation)
