@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import click
@@ -20,7 +21,8 @@ from pitstop.cli.session import Settings, say_where, session, watching
 from pitstop.errors import InputError, InvalidValueError
 from pitstop.jobs import JobStatus
 from pitstop.text import count_noun
-from pitstop_database_maintenance.databases.urls import identity
+from pitstop_database_maintenance.databases.database import database_class
+from pitstop_database_maintenance.databases.urls import identity, parse
 from pitstop_database_maintenance.fleet.fleet import Fleet
 from pitstop_database_maintenance.fleet.summary import FleetSummary
 from pitstop_database_maintenance.fleet.unchanged import UnchangedFiles
@@ -30,7 +32,7 @@ from pitstop_database_maintenance.maintenance.figures import change_text
 from pitstop_database_maintenance.maintenance.job_outcomes import PlannedDatabase
 from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome
 from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest
-from pitstop_database_maintenance.planning.planner import MaintenancePlanner, expand_env
+from pitstop_database_maintenance.planning.planner import expand_env
 from pitstop_database_maintenance.planning.secrecy import collect_secrets, hide_secrets
 from pitstop_database_maintenance.reporting.text.outcome import print_databases, print_summary
 
@@ -63,14 +65,7 @@ def work_on_few(
     settings = Settings(**values)
     registry = pitstop.Registry()
     _check_different(urls)
-    with ExitStack() as stack:
-        engine = Maintenance(
-            registry,
-            lambda: stack.enter_context(session(settings, registry=registry)),
-            request=request,
-            history=history,
-            options=settings,
-        )
+    with _open_engine(settings, registry, request, history) as engine:
         looked = list(engine.look(urls, map_cells=CELLS))
         if saved is not None:
             looked = check_saved(saved, looked, lookup=registry)
@@ -79,7 +74,7 @@ def work_on_few(
         with FleetSummary(files=len(urls), looked_at=len(urls)) as tally:
             for outcome in outcomes:
                 tally.add(outcome)
-            return _told(tally, engine, settings, outcomes=outcomes)
+            return _print_outcome(tally, engine, settings, outcomes=outcomes)
 
 
 def work_on_many(
@@ -101,19 +96,8 @@ def work_on_many(
     # what has been imported stays to the end: without this it is gone through again and again for what is garbage
     gc.freeze()
     settings = Settings(**{**values, "threads": processes, "log_level": quiet})
-    with ExitStack() as stack:
-        engine = Maintenance(
-            registry,
-            lambda: stack.enter_context(session(settings, registry=registry)),
-            request=request,
-            history=history,
-            options=settings,
-        )
+    with _open_engine(settings, registry, request, history) as engine:
         with watching(settings) as watch:
-
-            def show(now: FleetSummary) -> None:
-                watch.display.announce(_heading(now))
-
             engine.on_submit(lambda submit: watch.follow(engine.orchestrator, submit))
             fleet = Fleet(
                 engine,
@@ -121,11 +105,21 @@ def work_on_many(
                 side_by_side=side_by_side,
                 seen=seen,
                 share=settings.timeout is None,
-                changed=show,
+                changed=lambda now: watch.display.announce(_describe_progress(now)),
                 interrupted=lambda: bool(watch.interrupted),
             )
             fleet.run(again, never, tally)
-        return _told(tally, engine, settings)
+        return _print_outcome(tally, engine, settings)
+
+
+@contextmanager
+def _open_engine(
+    settings: Settings, registry: pitstop.Registry, request: MaintenanceRequest, history: History | None
+) -> Iterator[Maintenance]:
+    """Yield what maintains databases; a job store is opened once there is a job."""
+    with ExitStack() as stack:
+        start = partial(stack.enter_context, session(settings, registry=registry))
+        yield Maintenance(registry, start, request=request, history=history, options=settings)
 
 
 def _run(engine: Maintenance, looked: Sequence[PlannedDatabase], settings: Settings) -> list[DatabaseOutcome]:
@@ -137,28 +131,21 @@ def _run(engine: Maintenance, looked: Sequence[PlannedDatabase], settings: Setti
         return engine.run(looked, map_cells=CELLS)
 
 
-def _heading(tally: FleetSummary) -> str:
+def _describe_progress(tally: FleetSummary) -> str:
     looked = tally.unchanged + tally.looked_at
-    parts = [
-        f"{looked:,} of {count_noun(tally.files, 'database')} looked at",
-        f"{tally.due:,} due",
-        f"{tally.done:,} done",
-    ]
-    if tally.failed:
-        parts.append(f"{tally.failed:,} failed")
-    if tally.given_back:
-        parts.append(change_text(tally.given_back))
-    return ", ".join(parts)
+    parts = [f"{looked:,} of {count_noun(tally.files, 'database')} looked at", f"{tally.due:,} due"]
+    parts += [f"{tally.done:,} done", f"{tally.failed:,} failed" if tally.failed else ""]
+    parts += [change_text(tally.given_back) if tally.given_back else ""]
+    return ", ".join(filter(None, parts))
 
 
-def _told(
+def _print_outcome(
     tally: FleetSummary, engine: Maintenance, settings: Settings, *, outcomes: Sequence[DatabaseOutcome] | None = None
 ) -> int:
     try:
         if settings.as_json:
-            print_summary(
-                tally, as_json=True, jobs=_job_documents(engine, whole=outcomes is not None), outcomes=outcomes
-            )
+            jobs = _job_documents(engine, whole=outcomes is not None)
+            print_summary(tally, as_json=True, jobs=jobs, outcomes=outcomes)
         else:
             print_databases(outcomes) if outcomes is not None else print_summary(tally, as_json=False)
             for root in engine.roots[:_RECORDS]:
@@ -175,10 +162,7 @@ def _job_documents(engine: Maintenance, *, whole: bool) -> dict[str, Any]:
     """Return the jobs as JSON: of a few databases all of them, of a fleet the roots."""
     roots = engine.roots
     jobs = [job for root in roots for job in engine.tree(root)] if whole else roots
-    return {
-        "job": record_document(roots[0]) if roots else None,
-        "jobs": [record_document(job) for job in jobs],
-    }
+    return {"job": record_document(roots[0]) if roots else None, "jobs": [record_document(job) for job in jobs]}
 
 
 def _code(tally: FleetSummary, engine: Maintenance, settings: Settings) -> int:
@@ -208,9 +192,8 @@ def _explain_failure(
         return looked
     try:
         with hide_secrets(collect_secrets([plan.database], request)):
-            MaintenancePlanner(request, lookup=registry).kind(plan.database).check(
-                expand_env(plan.database), **request.options
-            )
+            url = expand_env(plan.database)
+            database_class(registry, parse(url)).check(url, **request.options)
     except InputError as error:
         return evolve(looked, plan=evolve(plan, refused=str(error)))
     return looked

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from pitstop.errors import InvalidValueError
@@ -13,19 +15,21 @@ from pitstop_database_maintenance.databases.database import Database
 _RUNNERS: Final = "-runners"
 
 
-def require_free_name(path: str, *, kind: type[Database], where: str, name: str) -> None:
-    """Refuse a file whose name would have it taken for a part of a database, or for what Pitstop needs for a while.
+def require_free_name(path: str, *, kind: type[Database], databases: Iterable[str] = (), where: str, name: str) -> None:
+    """Refuse a file that is a database, or would be taken for a part of one, or for what Pitstop needs for a while.
 
     Args:
         path: the file that is to be written.
         kind: of the databases that may be beside it.
+        databases: paths of databases that are in use.
         where, name: what was asked for, and by which parameter, for the error.
 
     Raises:
         InvalidValueError: what the name means, and what to do.
     """
     last = os.path.basename(path)
-    meaning = ""
+    used = next((database for database in databases if _is_same(path, database)), None)
+    meaning = "" if used is None else f"it belongs to the database {used!r}"
     if kind.claims(last):
         meaning = f"a {kind.noun} beside it would take a file of such a name for a part of itself"
     elif OWN in last:
@@ -34,6 +38,14 @@ def require_free_name(path: str, *, kind: type[Database], where: str, name: str)
         meaning = "Pitstop keeps the locks of a job store under such a name"
     if meaning:
         raise InvalidValueError(where=where, name=name, problem=f"{path!r} will not do: {meaning}; name another file")
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Return whether two paths lead to one file, or would if it were there."""
+    with suppress(OSError):
+        if os.path.samefile(one, other):
+            return True
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def is_open_here(found: os.stat_result) -> bool:

@@ -49,11 +49,8 @@ def check_target(path: str, urls: Sequence[str], request: MaintenanceRequest, *,
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise _refusal(_SAVE, path, f"the folder {folder} is not there")
-    for url in urls:
-        database = parse(url).path
-        if database is not None and _same(path, database):
-            raise _refusal(_SAVE, path, f"belongs to the database {database}; name another file")
-    require_free_name(path, kind=file_kind(lookup), where=_SAVE, name=one_line(path))
+    databases = [database for url in urls if (database := parse(url).path) is not None]
+    require_free_name(path, kind=file_kind(lookup), databases=databases, where=_SAVE, name=one_line(path))
     found = literal_secrets(urls, request)
     if found:
         there_are = ", ".join(map(one_line, found[:3])) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
@@ -151,10 +148,6 @@ def _real(text: str) -> float:
 
 def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is no number")
-
-
-def _same(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _refusal(name: str, path: str, problem: str) -> InvalidValueError:

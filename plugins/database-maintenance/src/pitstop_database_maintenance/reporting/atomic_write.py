@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
 
 from pitstop.errors import InvalidValueError
 from pitstop.files import open_folder, write_whole
@@ -41,10 +40,7 @@ def check_target(path: str, *, kind: type[Database], databases: Iterable[str], f
             pass
     except OSError as error:
         raise _refusal(f"{folder!r} cannot be used: {error.strerror}; name another folder") from None
-    for database in databases:
-        if _is_same(path, database):
-            raise _refusal(f"{path!r} belongs to the database {database!r} itself; name another file")
-    require_free_name(path, kind=kind, where=_WHERE, name=_NAME)
+    require_free_name(path, kind=kind, databases=databases, where=_WHERE, name=_NAME)
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -82,16 +78,7 @@ def write_report(path: str, text: str, *, force: bool) -> None:
 
 
 def _existing_refusal(path: str) -> InvalidValueError:
-    """Return the error that a file is there already."""
     return _refusal(f"{path!r} is there already; name a new file, or add --force to replace it")
-
-
-def _is_same(one: str, other: str) -> bool:
-    """Return whether two paths lead to one file, or would if it were there."""
-    with suppress(OSError):
-        if os.path.samefile(one, other):
-            return True
-    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _refusal(problem: str) -> InvalidValueError:

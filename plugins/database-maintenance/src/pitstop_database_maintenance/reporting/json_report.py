@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -25,7 +24,7 @@ def make_document(report: Report) -> dict[str, Any]:
         "headline": headline,
         "summary": sentence,
         "findings": [_finding_to_json(finding) for finding in collect_findings(report)],
-        "inspection": {key: value for key, value in _to_json(report.inspection).items() if key != "map"},
+        "inspection": _to_json(report.inspection, without="map"),
         "plan": report.plan.shown_document(),
         "no_plan": "",  # a key of this form of the document, though there always is a plan
         "before": _map_to_json(report.past.before),
@@ -33,8 +32,10 @@ def make_document(report: Report) -> dict[str, Any]:
         "runs": [_run_to_json(run) for run in report.past.runs],
         "more_runs": report.past.more_runs,
         "no_history": report.past.missing,
-        "left": _to_json(report.past.left),
-        "checks": {kind: _to_json(list(checks.values())) for kind, checks in report.description.checks.items()},
+        "left": [_to_json(left) for left in report.past.left],
+        "checks": {
+            kind: [_to_json(check) for check in checks.values()] for kind, checks in report.description.checks.items()
+        },
     }
 
 
@@ -50,22 +51,15 @@ def _run_to_json(run: Run) -> dict[str, Any]:
         "bytes_after": run.after,
         "writer_stall": run.stall("writer_stall"),
         "reader_stall": run.stall("reader_stall"),
-        "steps": _to_json(run.steps),
+        "steps": [_to_json(step) for step in run.steps],
     }
 
 
 def _map_to_json(found: PageMap | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {key: value for key, value in _to_json(found).items() if key != "cells"} | {"shares": found.shares()}
+    return {**_to_json(found, without="cells"), "shares": found.shares()}
 
 
-def _to_json(value: Any) -> Any:
-    """Return records as what JSON has."""
-    if attrs.has(type(value)):
-        return {field.name: _to_json(getattr(value, field.name)) for field in attrs.fields(type(value))}
-    if isinstance(value, Mapping):
-        return {str(key): _to_json(entry) for key, entry in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_to_json(entry) for entry in value]
-    return value
+def _to_json(record: Any, *, without: str = "") -> dict[str, Any]:
+    return attrs.asdict(record, filter=lambda field, _: field.name != without)
