@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pitstop.errors.hints import remedy, switching_off
+from pitstop.errors.hints import remedy, ways_out
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_remedy_names_who_can_mend_it(error, step):
 def test_switching_off_keeps_what_is_switched_off_already(monkeypatch):
     """The advice can be typed as it stands, and names nobody twice."""
     monkeypatch.setenv("PITSTOP_BLOCK", "old, bad-plug")
-    assert switching_off("bad-plug") == "switch it off: PITSTOP_BLOCK=old,bad-plug"
-    assert switching_off("new") == "switch it off: PITSTOP_BLOCK=old,bad-plug,new"
+    assert ways_out("mend it", "bad-plug") == "mend it, or switch it off: PITSTOP_BLOCK=old,bad-plug"
+    assert ways_out("mend it", "new") == "mend it, or switch it off: PITSTOP_BLOCK=old,bad-plug,new"

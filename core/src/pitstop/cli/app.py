@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command, or None if there is none of this name. A shell's completion imports none."""
         if ctx.resilient_parsing:
-            return _command_to_complete(cmd_name)
+            return _find_command_to_complete(cmd_name)
         if cmd_name not in LISTINGS:
             gc.enable()
         if cmd_name in BUILT_IN:
@@ -90,15 +90,18 @@ class LazyGroup(click.Group):
         if not (ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name)):
             from pitstop.cli.commands.explain import operation_hint
 
-            _refuse_blocked(name)
-            known = tuple(self.list_commands(ctx))
-            raise UnknownNameError(kind="command", name=name, known=known, hint=operation_hint(name, args[1:], known))
+            try:
+                Registry().entry(COMMANDS, name)  # which says so if only a distribution that is switched off has it
+            except UnknownNameError:
+                known = tuple(self.list_commands(ctx))
+                hint = operation_hint(name, args[1:], known)
+                raise UnknownNameError(kind="command", name=name, known=known, hint=hint) from None
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the built-in commands, and those of plugins with what their sources say."""
         own = [(name, text) for name, (_, text) in BUILT_IN.items()]
-        for title, rows in (("Commands", own), ("Commands of plugins", _described(formatter.width))):
+        for title, rows in (("Commands", own), ("Commands of plugins", _describe_plugins(formatter.width))):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
@@ -107,7 +110,7 @@ class LazyGroup(click.Group):
         """Return the commands and options that begin as what was typed."""
         from click.shell_completion import CompletionItem
 
-        known = [*((name, text) for name, (_, text) in BUILT_IN.items()), *_described(80)]
+        known = [*((name, text) for name, (_, text) in BUILT_IN.items()), *_describe_plugins(80)]
         commands = [CompletionItem(name, help=text) for name, text in known if name.startswith(incomplete)]
         return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
@@ -118,12 +121,12 @@ def app() -> None:
     """Find workers in installed plugins, run jobs with them, and keep a record of what each one did."""
 
 
-def _described(width: int) -> list[tuple[str, str]]:
+def _describe_plugins(width: int) -> list[tuple[str, str]]:
     """Return the commands of plugins, each with what it does in a line."""
     return describe([entry for entry in Registry().entries(COMMANDS) if entry.name not in BUILT_IN], width - 6)
 
 
-def _command_to_complete(name: str) -> click.Command | None:
+def _find_command_to_complete(name: str) -> click.Command | None:
     """Return a command that takes what the one of this name takes; None if there is not exactly one."""
     from pitstop.cli.completion import command_of_source
 
@@ -133,14 +136,3 @@ def _command_to_complete(name: str) -> click.Command | None:
         )
     except PitstopError:
         return None
-
-
-def _refuse_blocked(name: str) -> None:
-    """Say so if only a distribution that is switched off has the command.
-
-    Raises:
-        BlockedError: it is so.
-    """
-    registry = Registry()
-    if any(entry.group == COMMANDS and entry.name == name for entry, _ in registry.blocked):
-        registry.entry(COMMANDS, name)

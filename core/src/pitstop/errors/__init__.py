@@ -79,15 +79,16 @@ class PitstopError(Exception):
         return mask(self.text())
 
     def text(self) -> str:
-        """Return the message; `str()` of the error is this with secrets masked."""
-        return type(self).__doc__ or type(self).__name__
+        """Return the message, here the reason and the hint; `str()` of the error is this with secrets masked."""
+        parts = [str(getattr(self, name, "")) for name in ("reason", "hint")]
+        return "; ".join(filter(None, parts)) or type(self).__doc__ or type(self).__name__
 
 
 def _rebuild(cls: type[PitstopError], fields: dict[str, Any]) -> PitstopError:
     return cls(**fields)
 
 
-def without_secrets(error: PitstopError, secrets: Iterable[tuple[str, str]]) -> PitstopError:
+def remove_secrets(error: PitstopError, secrets: Iterable[tuple[str, str]]) -> PitstopError:
     """Return an error whose texts hold none of the given secrets: itself if they hold none.
 
     Args:
@@ -118,10 +119,6 @@ class InvalidJobError(InputError):
 
     reason: str = first(kw_only=False)
     hint: str = ""
-
-    def text(self) -> str:
-        """Return the reason and the hint."""
-        return f"{self.reason}; {self.hint}" if self.hint else self.reason
 
 
 class InvalidPlanError(InputError):
@@ -265,7 +262,7 @@ class PluginError(PitstopError, RuntimeError):
     @property
     def step(self) -> str:
         """The next step; "" for what was added by hand."""
-        return self.hint or (ways_out(f"reinstall {self.distribution}", self.distribution) if self.distribution else "")
+        return self.hint or ways_out(f"reinstall {self.distribution}", self.distribution)
 
 
 class StoreError(PitstopError, RuntimeError):
@@ -338,10 +335,6 @@ class JobCancelledError(PitstopError):
 
     reason: str = first(kw_only=False)
 
-    def text(self) -> str:
-        """Return the reason."""
-        return self.reason
-
 
 class DeadlineExceededError(JobCancelledError, TimeoutError):
     """Raised inside a job whose deadline has passed."""
@@ -355,10 +348,6 @@ class TransientError(PitstopError):
 
     reason: str = first(kw_only=False)
 
-    def text(self) -> str:
-        """Return the reason."""
-        return self.reason
-
 
 class OperationError(PitstopError, RuntimeError):
     """An operation failed, and says why in words for the operator.
@@ -368,7 +357,3 @@ class OperationError(PitstopError, RuntimeError):
 
     reason: str = first(kw_only=False)
     hint: str = ""
-
-    def text(self) -> str:
-        """Return the reason and the hint."""
-        return f"{self.reason}; {self.hint}" if self.hint else self.reason

@@ -9,24 +9,19 @@ import sys
 OWN = "pitstop"
 
 
-def switching_off(distribution: str) -> str:
-    """Return how to go on without a distribution, such as "switch it off: PITSTOP_BLOCK=bad-plug".
-
-    What the environment blocks already stays blocked. Pitstop itself is to be reinstalled.
-    """
-    if distribution == OWN:
-        return f"reinstall {OWN}"
-    blocked = dict.fromkeys([*os.environ.get("PITSTOP_BLOCK", "").replace(",", " ").split(), distribution])
-    return f"switch it off: PITSTOP_BLOCK={','.join(blocked)}"
-
-
 def ways_out(first: str, distribution: str) -> str:
-    """Return a first step, and to go on without the distribution as the other; for Pitstop, that it be reinstalled."""
-    off = switching_off(distribution)
-    return off if distribution == OWN else f"{first}, or {off}"
+    """Return a first step, and how to go on without a distribution as the other, such as "PITSTOP_BLOCK=bad-plug".
+
+    What the environment blocks already stays blocked. Pitstop itself is to be reinstalled. For what was added by hand,
+    which is of no distribution: "".
+    """
+    if distribution in ("", OWN):
+        return distribution and f"reinstall {OWN}"
+    blocked = dict.fromkeys([*os.environ.get("PITSTOP_BLOCK", "").replace(",", " ").split(), distribution])
+    return f"{first}, or switch it off: PITSTOP_BLOCK={','.join(blocked)}"
 
 
-def telling(distribution: str) -> str:
+def tell_makers(distribution: str) -> str:
     """Return the next step when what was declared is wrong, which no new installation mends."""
     return ways_out(f"tell the makers of {distribution}", distribution)
 
@@ -47,8 +42,5 @@ def remedy(distribution: str, target: str, error: BaseException) -> str:
             return ways_out(f"the module {missing!r} is a part of Python: use a Python that has it", distribution)
         return ways_out(f"install the package that has the module {missing!r}", distribution)
     if isinstance(error, (TypeError, AttributeError, SyntaxError)):
-        return telling(distribution)
+        return tell_makers(distribution)
     return ways_out(f"reinstall or upgrade {distribution}, tell its makers", distribution)
-
-
-__all__ = ["OWN", "remedy", "switching_off", "telling", "ways_out"]

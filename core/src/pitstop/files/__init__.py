@@ -65,7 +65,7 @@ def strangers(folder: str, *, file: os.stat_result | None = None) -> str:
     at, rest = os.sep, os.path.abspath(folder).split(os.sep)[::-1]
     followed = 0
     while True:
-        who = _stranger(at, os.stat(at), file)
+        who = _find_writer(at, os.stat(at), file)
         while rest and not rest[-1]:
             rest.pop()
         if who or not rest:
@@ -77,7 +77,7 @@ def strangers(folder: str, *, file: os.stat_result | None = None) -> str:
             at = step
             continue
         # nobody has moved it since its folder was looked at, but in one with the sticky bit anybody may have made it
-        if found.st_uid not in _trusted_users(file) and not _is_outside(found.st_uid):
+        if found.st_uid not in _trust_users(file) and not _is_outside(found.st_uid):
             return f"{step} is a link of user {_name_user(found.st_uid)}"
         followed += 1
         if followed > _LINKS:
@@ -108,7 +108,7 @@ def intruders(path: str) -> str:
             found = os.lstat(path)
         except FileNotFoundError:
             return strangers(folder)
-        owned = found.st_uid in _trusted_users(None) or _is_outside(found.st_uid)
+        owned = found.st_uid in _trust_users(None) or _is_outside(found.st_uid)
         if stat.S_ISLNK(found.st_mode):
             who = strangers(folder)
             if who or not owned:
@@ -125,29 +125,24 @@ def intruders(path: str) -> str:
 
 def writers(file: os.stat_result) -> str:
     """Return who else may write to a file by its mode, or has made it; "" if nobody: as `strangers` of a folder."""
-    if file.st_uid not in _trusted_users(None) and not _is_outside(file.st_uid):
-        return f"it belongs to user {_name_user(file.st_uid)}"
-    if file.st_mode & stat.S_IWOTH:
-        return "everybody may write to it"
-    if file.st_mode & stat.S_IWGRP and not _is_private(file.st_gid, os.geteuid()):
-        return f"group {file.st_gid} may write to it"
-    return ""
+    return _find_writer("it", file)
 
 
-def _trusted_users(file: os.stat_result | None) -> set[int]:
+def _trust_users(file: os.stat_result | None) -> set[int]:
     return {_ROOT, os.geteuid()} | ({file.st_uid} if file is not None else set())
 
 
-def _stranger(path: str, found: os.stat_result, file: os.stat_result | None) -> str:
-    if found.st_uid not in _trusted_users(file) and not _is_outside(found.st_uid):
+def _find_writer(path: str, found: os.stat_result, file: os.stat_result | None = None) -> str:
+    is_folder = stat.S_ISDIR(found.st_mode)
+    if found.st_uid not in _trust_users(file) and not _is_outside(found.st_uid):
         return f"{path} belongs to user {_name_user(found.st_uid)}"
-    if found.st_mode & stat.S_ISVTX:
+    if is_folder and found.st_mode & stat.S_ISVTX:
         return ""
     if found.st_mode & stat.S_IWOTH and not (file is not None and file.st_mode & stat.S_IWOTH):
         return f"everybody may write to {path}"
     if not found.st_mode & stat.S_IWGRP:
         return ""
-    if _has_list(path):
+    if is_folder and _has_list(path):
         return f"others may write to {path} by its access control list"
     shared = file is not None and file.st_gid == found.st_gid and bool(file.st_mode & stat.S_IWGRP)
     if shared or _is_private(found.st_gid, os.geteuid()):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, fields, frozen
 
 from pitstop.contracts import JobQuery, JobStore
-from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, UnknownNameError, without_secrets
+from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, UnknownNameError, remove_secrets
 from pitstop.jobs import Job, JobRecord, JobStatus, OnCrash, Plan, Tolerance, on_crash_of
 from pitstop.registry.catalog import PLANNERS, WORKERS
 from pitstop.secrets.masking import replace
@@ -191,7 +191,7 @@ def _call_plugin(who: str, function: Callable[..., Any], argument: object, confi
     except KeyboardInterrupt:
         raise
     except PitstopError as error:
-        masked = without_secrets(error, secrets_of(config))
+        masked = remove_secrets(error, secrets_of(config))
         if masked is error:
             raise
         raise masked from None

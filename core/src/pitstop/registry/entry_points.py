@@ -164,7 +164,7 @@ class Distribution(_Record):
         self, cause: str, *, group: str = "", name: str = "", hint: str = "", severity: str = PROBLEM
     ) -> Problem:
         """Return a problem of this distribution. Without a `hint`, the next step is to tell its makers."""
-        from pitstop.errors.hints import telling
+        from pitstop.errors.hints import tell_makers
 
         return Problem(
             distribution=self.name,
@@ -173,7 +173,7 @@ class Distribution(_Record):
             group=group,
             name=name,
             cause=cause,
-            hint=hint or telling(self.name),
+            hint=hint or tell_makers(self.name),
             severity=severity,
         )
 

@@ -112,11 +112,13 @@ class _Plugin:
             raise self._error(error) from error
 
     def _error(self, error: BaseException) -> PluginError:
-        cause = str(error) if isinstance(error, PluginTypeError) else describe_error(error)
-        entry = self._entry
-        return plugin_error(
-            entry, cause, hint=remedy(entry.distribution, entry.target, error) if entry.distribution else ""
-        )
+        hint = remedy(self._entry.distribution, self._entry.target, error)
+        return plugin_error(self._entry, describe_cause(error), hint=hint)
+
+
+def describe_cause(error: BaseException) -> str:
+    """Return why something cannot be had, from what was raised."""
+    return str(error) if isinstance(error, PluginTypeError) else describe_error(error)
 
 
 def plugin_error(entry: EntryPoint, cause: str, *, hint: str, once_loaded: bool = False) -> PluginError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pitstop.callables import call_fault
 from pitstop.errors import InvalidValueError, PluginError
-from pitstop.errors.hints import telling
+from pitstop.errors.hints import tell_makers
 from pitstop.registry.building import (
     build_operation,
     build_worker,
@@ -87,8 +87,7 @@ class Registry(Catalog):
     def fault(self, group: str, name: str, cause: str) -> PluginError:
         """Return the error that says what is wrong with something that was loaded and then did not do what it must."""
         entry = self.entry(group, name)
-        hint = telling(entry.distribution) if entry.distribution else ""
-        return plugin_error(entry, cause, hint=hint, once_loaded=True)
+        return plugin_error(entry, cause, hint=tell_makers(entry.distribution), once_loaded=True)
 
     def worker(self, worker_type: str) -> Worker:
         """Return the worker of a job type: one instance for every call, made without arguments.

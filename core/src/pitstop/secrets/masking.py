@@ -54,7 +54,7 @@ def mask(text: str, secrets: Iterable[tuple[str, str]] = ()) -> str:
         text = replace(text, secrets)
     if "=" in text or ":" in text or "--" in text or "earer " in text:
         for pattern in _find_patterns(text):
-            text = pattern.sub(_without_value, text)
+            text = pattern.sub(_replace_value, text)
     return text
 
 
@@ -172,7 +172,7 @@ def _find_patterns(text: str) -> tuple[Pattern[str], ...]:
     return _compile_patterns()[:2] if urls else ()
 
 
-def _without_value(match: Match[str]) -> str:
+def _replace_value(match: Match[str]) -> str:
     # JSON stays JSON
     quote = match["value"][0] if match.groupdict().get("quoted") else ""
     return f"{match['key']}{quote}{MASK}{quote}"
@@ -235,19 +235,3 @@ def _compile() -> tuple[Pattern[str], ...]:
             rf"(?P<key>--[\w-]{{0,40}}?{name}['\"]?,?[ \t]+['\"]?)(?!-){kept}(?P<value>[^\s'\",\]]+)", re.IGNORECASE
         ),
     )
-
-
-__all__ = [
-    "MASK",
-    "SECRET_PARTS",
-    "SECRET_WORDS",
-    "SHORTEST_SECRET",
-    "is_reference",
-    "is_secret_name",
-    "mask",
-    "mask_value",
-    "may_hold_secret",
-    "names_secret",
-    "places",
-    "replace",
-]

@@ -90,6 +90,3 @@ def json_text(document: str) -> str:
         document: as `json.dumps` writes it: whatever of this is in it stands within one of its strings.
     """
     return document if document.replace("\n", "").isprintable() else document.translate(_JSON)
-
-
-__all__ = ["LONGEST_NAME", "LONGEST_TEXT", "cut", "indented", "json_text", "one_line", "printable"]

@@ -19,8 +19,8 @@ from pitstop.contracts.members import misspelt_members
 from pitstop.errors.hints import remedy
 from pitstop.registry.catalog import CHECKS, COMMANDS, PLANNERS, RUNNERS, STORES, WORKERS
 from pitstop.registry.doctor.side_effects import ProcessState
-from pitstop.registry.entry_points import EntryPoint, describe_error
-from pitstop.registry.loading import PluginTypeError, import_target
+from pitstop.registry.entry_points import EntryPoint
+from pitstop.registry.loading import PluginTypeError, describe_cause, import_target
 from pitstop.registry.registry import Registry
 from pitstop.secrets.masking import mask
 
@@ -70,7 +70,7 @@ def _try_entry(entry: EntryPoint, registry: Registry) -> dict[str, Any]:
         if contract := _CONTRACTS.get(entry.group):
             answer["notes"] += [f"it {sentence}" for sentence in misspelt_members(built, contract)]
     except BaseException as error:  # also KeyboardInterrupt: nobody but the plugin can raise it here
-        answer["cause"], answer["hint"] = _describe(error), remedy(entry.distribution, entry.target, error)
+        answer["cause"], answer["hint"] = mask(describe_cause(error)), remedy(entry.distribution, entry.target, error)
     if os.getcwd() != folder:
         answer["notes"].append("it changes the working folder of the process that imports it")
         os.chdir(folder)
@@ -86,13 +86,6 @@ def _try_entry(entry: EntryPoint, registry: Registry) -> dict[str, Any]:
 
 
 _CONTRACTS: dict[str, type] = {WORKERS: BaseWorker, RUNNERS: BaseRunner}
-
-
-def _describe(error: BaseException) -> str:
-    try:
-        return mask(str(error) if isinstance(error, PluginTypeError) else describe_error(error))
-    except BaseException:
-        return f"{type(error).__name__} (its text cannot be had)"
 
 
 def _count_threads() -> int:

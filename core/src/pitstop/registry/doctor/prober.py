@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from pitstop.children import KEEP, ChildProcess, Message, call
 from pitstop.errors import PitstopError
-from pitstop.errors.hints import OWN, telling, ways_out
+from pitstop.errors.hints import OWN, tell_makers, ways_out
 from pitstop.registry.entry_points import EntryPoint
 from pitstop.registry.registry import Registry
 from pitstop.secrets.masking import mask
@@ -156,14 +156,14 @@ class _Bisection:
 
 def _blame_culprit(culprit: EntryPoint, result: ImportResult) -> ImportResult:
     cause = f"it fails after {culprit.origin} has been imported, and not without it: {result.cause}"
-    return evolve(result, cause=cause, hint=telling(culprit.distribution))
+    return evolve(result, cause=cause, hint=tell_makers(culprit.distribution))
 
 
 def _blame_unknown(result: ImportResult) -> ImportResult:
     cause = f"it fails in a process that has imported other plugins, and not without them: {result.cause}"
+    own = result.entry.distribution == OWN  # with which it is no use to go on without
     halves = "block half of the others, and again, until it works"
-    hint = halves if result.entry.distribution == OWN else ways_out(halves, result.entry.distribution)
-    return evolve(result, cause=cause, hint=hint)
+    return evolve(result, cause=cause, hint=halves if own else ways_out(halves, result.entry.distribution))
 
 
 def _import_all(

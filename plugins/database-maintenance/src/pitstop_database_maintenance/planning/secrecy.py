@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from pitstop.errors import PitstopError, without_secrets
+from pitstop.errors import PitstopError, remove_secrets
 from pitstop.jobs.variables import expand
 from pitstop.secrets.masking import replace
 from pitstop.secrets.places import Secrets, secrets_of
@@ -101,7 +101,7 @@ def hide_secrets(secrets: Secrets) -> Iterator[None]:
     try:
         yield
     except PitstopError as error:
-        masked = without_secrets(error, secrets)
+        masked = remove_secrets(error, secrets)
         if masked is error:
             raise
         raise masked from None
