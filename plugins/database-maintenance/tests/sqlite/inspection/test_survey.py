@@ -96,7 +96,7 @@ def test_survey_waits_for_no_lock(bloated: Path) -> None:
 def test_survey_is_in_the_order_of_the_paths(bloated: Path, make: Make) -> None:
     """Answers come in the order of the paths, whichever child is quicker, also for a path that is named twice."""
     small = make("CREATE TABLE t (a)", name="small.db")
-    paths = [str(small), str(bloated), "/nowhere", str(bloated), str(small)] * 40
+    paths = [str(small), str(bloated), "/nowhere", str(bloated), str(small)] * 25
     found = [inspection.path for inspection in survey(paths, exact=True, workers=3)]
     assert found == paths
 
@@ -265,8 +265,12 @@ def test_survey_counts_no_silence_while_nobody_waits(make: Make, monkeypatch: py
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed, time=time.time)
     monkeypatch.setattr(survey_module, "time", clock)
     monkeypatch.setattr(survey_module, "_AHEAD", 4)
-    long = [f"CREATE TABLE t{number} ({', '.join(f'column_{n} INT' for n in range(9))})" for number in range(2000)]
-    paths = [str(make("CREATE TABLE t (a)", name="short.db")), str(make(*long, name="long.db"))]
+    columns = ", ".join(f"{'long' * 100}_{number}" for number in range(9))
+    long = [f"CREATE INDEX i{number} ON t ({columns})" for number in range(100)]
+    paths = [
+        str(make("CREATE TABLE t (a)", name="short.db")),
+        str(make(f"CREATE TABLE t ({columns})", *long, name="long.db")),
+    ]
     found = survey([paths[0], *paths * 4], workers=2)
     next(found)
     passed = 2 * survey_module.SILENCE
