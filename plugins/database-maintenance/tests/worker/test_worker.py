@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from pitstop.jobs import Job, Outcome, Result
 from pitstop_database_maintenance.databases.database import Database, Measure
 from pitstop_database_maintenance.databases.errors import LockedError, LockWaitOverError
 from pitstop_database_maintenance.history import shared_history
+from pitstop_database_maintenance.sqlite.connection import statements
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.worker.worker import DatabaseMaintenanceWorker
 
@@ -39,6 +42,18 @@ def worker(lookup: Any) -> DatabaseMaintenanceWorker:
     made = DatabaseMaintenanceWorker()
     made.lookup = lookup
     return made
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To who waits for a lock, time passes only while it sleeps, however busy the machine is."""
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(statements, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep, time=time.time))
 
 
 def job(operation: Any = "vacuum", database: Any = "/nowhere.db", **more: Any) -> Job:
@@ -261,6 +276,7 @@ def test_worker_notes_what_did_not_come_to_its_end(
     assert str(error) in noted.summary
 
 
+@pytest.mark.usefixtures("waiting")
 def test_worker_waits_for_locks_within_one_budget_for_all_steps_and_attempts(
     worker: DatabaseMaintenanceWorker, bloated: Path, context: Any, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +302,7 @@ def test_worker_waits_for_locks_within_one_budget_for_all_steps_and_attempts(
         worker.execute(evolve(request, correlation_id="another-run"), context)
 
 
+@pytest.mark.usefixtures("waiting")
 def test_worker_waits_no_longer_than_a_job_says(
     worker: DatabaseMaintenanceWorker, bloated: Path, context: Any, raw: Any
 ) -> None:
