@@ -203,17 +203,6 @@ def test_base_runner_has_every_default() -> None:
     assert pitstop.run("derived", registry=_registry(), store="none", runner=Smallest()).ok
 
 
-def test_runner_that_keeps_a_place_must_use_it() -> None:
-    """Half of what belongs together is an error that says so."""
-
-    class Half(Smallest):
-        def reserve(self) -> bool:
-            return True
-
-    with pytest.raises(NotImplementedError, match=r"Half has reserve\(\), and needs submit_reserved\(\) too"):
-        pitstop.run("derived", registry=_registry(), store="none", runner=Half())
-
-
 def test_runner_with_a_misspelt_member_is_warned_of() -> None:
     """By the orchestrator that is to use it; a job that it would have refused runs."""
 

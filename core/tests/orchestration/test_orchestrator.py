@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.sampling import at_most
 
-import pitstop.orchestration.completions
+import pitstop.orchestration.job_runner
 from pitstop.contracts import CompletionReceipt, JobQuery, JobStore
 from pitstop.contracts.hooks import hookimpl
 from pitstop.errors import (
@@ -608,7 +608,7 @@ def test_wait_raises_what_the_store_raised(
 ) -> None:
     """A store that fails under a running job is told to whoever waits, and nothing hangs."""
     store = Brittle()
-    monkeypatch.setattr(pitstop.orchestration.completions, "END_PATIENCE", 0.1)
+    monkeypatch.setattr(pitstop.orchestration.job_runner, "END_PATIENCE", 0.1)
     orchestrator = orchestrate(store, **({"runner": ThreadRunner(threads)} if threads else {}))
     store.broken[method] = error
     with pytest.raises(type(error), match=r"disk is full|foreign store"):
@@ -619,7 +619,7 @@ def test_the_other_jobs_run_after_the_store_failed_once(
     orchestrate: Orchestrate, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that was taken together with an end that could not be stored is not lost, and neither is that end."""
-    monkeypatch.setattr(pitstop.orchestration.completions, "END_PATIENCE", 0.1)
+    monkeypatch.setattr(pitstop.orchestration.job_runner, "END_PATIENCE", 0.1)
     store = Brittle()
 
     def act(context: object) -> None:
@@ -633,6 +633,25 @@ def test_the_other_jobs_run_after_the_store_failed_once(
     assert actor.ran == ["a", "b"]
     eventually(lambda: store.get(first.id).status is JobStatus.COMPLETED, "the end that was late")
     assert orchestrator.wait(first.id).status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("request_", [job("one"), plan(job("one"))], ids=["job", "plan"])
+def test_a_job_that_the_runner_refuses_is_handed_over_again(orchestrate: Orchestrate, request_: Job | Plan) -> None:
+    """It is stored, so that its submitter hears of no error; an engine that was away is asked again."""
+    refusals = [ConnectionError("no broker"), ConnectionError("no broker")]
+
+    class Away(ThreadRunner):
+        def reserve(self) -> bool:
+            return False
+
+        def submit(self, job_id: str, *, not_before: float | None = None) -> None:
+            if refusals:
+                raise refusals.pop()
+            super().submit(job_id, not_before=not_before)
+
+    orchestrator = orchestrate(MemoryStore(), runner=Away())
+    assert wait_for(orchestrator, orchestrator.submit(request_).id).status is JobStatus.COMPLETED
+    assert refusals == []
 
 
 def test_an_end_is_stored_when_the_store_works_again(orchestrate: Orchestrate, store: JobStore) -> None:
@@ -810,7 +829,7 @@ def test_the_watcher_survives_a_store_that_fails(orchestrate: Orchestrate, actor
     assert tries.wait(PATIENCE)
     store.broken.clear()
     store.cancel(root.id, now=0, reason="as another process does")
-    attempt = orchestrator._supervisor._attempts[root.id, 1]
+    attempt = orchestrator._jobs.supervisor._attempts[root.id, 1]
     eventually(lambda: attempt.scope.error is not None, "the telling")
     assert isinstance(attempt.scope.error, JobCancelledError)
     gate.open.set()
@@ -829,7 +848,7 @@ def test_wait_is_known_before_the_store_is_polled(
     assert gate.reached.wait(PATIENCE)
     awaited: list[bool] = []
     for name in ("start", "poll_soon"):
-        monkeypatch.setattr(here._monitor, name, lambda: awaited.append(here._waiters.has_waiters))
+        monkeypatch.setattr(here._jobs.monitor, name, lambda: awaited.append(here._waiters.has_waiters))
     here.wait(root.id, timeout=0)
     monkeypatch.undo()
     assert awaited == [True]

@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
-from pitstop.contracts import BaseRunner, Runner
+from pitstop.contracts import Runner
 from pitstop.errors import InvalidValueError
 from pitstop.runners.inline import InlineRunner
+from pitstop.runners.local import LocalRunner
 from pitstop.runners.process.runner import ProcessRunner
 from pitstop.runners.thread import ThreadRunner
 from pitstop.testing.contracts.runner import RunnerContract
 from pitstop.testing.contracts.runner.recording_orchestrator import RecordingOrchestrator
 
 from ..helpers import PATIENCE, FakeClock, eventually
+from .reserving import Reserving
 
 
-class OwnRunner(RunnerContract):
+class OwnRunner(RunnerContract, Reserving):
     """What holds for all of them."""
 
     __test__ = False
@@ -29,7 +31,7 @@ class OwnRunner(RunnerContract):
         """What these runners were given ends with the process."""
         assert self.make_runner().shared is False
 
-    def test_runner_reserves_as_many_places_as_it_has(self, reserving: BaseRunner) -> None:
+    def test_runner_reserves_as_many_places_as_it_has(self, reserving: LocalRunner) -> None:
         """A job for each of its threads or processes, and not one more."""
         assert [reserving.reserve() for _ in range(self.places + 1)] == [True] * self.places + [False]
         for _ in range(self.places):

@@ -133,43 +133,6 @@ class RunsOn(ThreadRunner):
         super().submit(job_id, not_before=not_before)
 
 
-class HasNoEnd(ThreadRunner):
-    def reserve(self) -> bool:
-        with self._changed:
-            self._kept += not self._stopped
-            return not self._stopped
-
-
-class KeepsNoPlace(ThreadRunner):
-    def reserve(self) -> bool:
-        return False
-
-
-class KeepsOnePlaceOnly(ThreadRunner):
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def reserve(self) -> bool:
-        with self._changed:
-            if self._stopped or self._kept > 2:
-                return False
-            self._kept += 1
-            return True
-
-
-class ForgetsWhatIsReserved(ThreadRunner):
-    def submit_reserved(self, job_id: str) -> None:
-        with self._changed:
-            self._kept -= 1
-            self._changed.notify_all()
-        self.submit(job_id)
-
-
-class ReservesOn(InlineRunner):
-    def reserve(self) -> bool:
-        return True
-
-
 class SharesAnything(InlineRunner):
     shared = "no"  # type: ignore[assignment]
 
@@ -263,11 +226,6 @@ BROKEN: dict[type[Any], str] = {
     AlwaysWaits: "test_runner_stop_without_waiting_returns",
     WaitsForItself: "test_runner_can_be_stopped_from_within_a_job",
     RunsOn: "test_runner_starts_nothing_after_it_was_stopped",
-    HasNoEnd: "test_runner_reserves_no_place_that_is_taken",
-    KeepsNoPlace: "test_runner_keeps_a_place_for_a_reserved_job",
-    KeepsOnePlaceOnly: "test_runner_starts_all_reserved_jobs_at_once",
-    ForgetsWhatIsReserved: "test_runner_carries_out_what_was_reserved_before_it_stopped",
-    ReservesOn: "test_runner_reserves_nothing_after_it_was_stopped",
     SharesAnything: "test_runner_says_whether_it_is_shared",
     Misspells: "test_runner_misspells_no_optional_member",
     DropsRetries: "test_retry_runs_when_its_time_has_come",

@@ -39,12 +39,7 @@ class Runner(Protocol):
 
 
 class BaseRunner(ABC):
-    """A `Runner` with every optional member, so that a subclass has only what it does otherwise.
-
-    `reserve`, `release` and `submit_reserved` belong together: a job without relatives for which a place is kept is
-    created and claimed in one transaction, which saves a commit. Each place that was kept is used once: by
-    `submit_reserved` or `release`.
-    """
+    """A `Runner` with every optional member, so that a subclass has only what it does otherwise."""
 
     shared: bool = False
 
@@ -69,17 +64,6 @@ class BaseRunner(ABC):
         Raises:
             InvalidJobError: says why.
         """
-
-    def reserve(self) -> bool:
-        """Keep a place free for a job that is about to be submitted by this thread. Returns whether there is one."""
-        return False
-
-    def release(self) -> None:  # noqa: B027 - a default
-        """Give the place back: there will be no job."""
-
-    def submit_reserved(self, job_id: str) -> None:
-        """Call `run_job(job_id)` at once in the place that was kept, also after `stop`: the job is running already."""
-        raise NotImplementedError(f"{type(self).__name__} has reserve(), and needs submit_reserved() too")
 
 
 class RunJob(Protocol):

@@ -65,11 +65,6 @@ class Dispatcher:
         """Whether this process may run a tree's jobs: with an engine any may, else who submitted or adopted it."""
         return self._runner.shared or root_id in self._trees
 
-    def advance(self, parent_id: str) -> None:
-        """Hand over every job of a tree that may start."""
-        for job_id in self._store.ready(parent_id, now=self._now()):
-            self._runner.submit(job_id)
-
     def pending(self, root_id: str) -> list[JobRecord]:
         """Return the jobs of a tree that have not started, in plan order."""
         statuses = (JobStatus.PENDING,)

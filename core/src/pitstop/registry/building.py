@@ -145,7 +145,7 @@ def _check_methods(worker: Any) -> None:
             raise PluginTypeError(f"it has no method {name!r}" + (f"; is it meant by {close!r}?" if close else ""))
 
 
-_RUNNER_METHODS = ("start", "submit", "cancel", "stop", "check", "reserve", "release", "submit_reserved")
+_RUNNER_METHODS = ("start", "submit", "cancel", "stop", "check")
 _OPTIONAL_METHODS = ("resource", "example", "facts")
 
 

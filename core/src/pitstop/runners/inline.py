@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import heapq
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pitstop.clock import Clock, SystemClock
-from pitstop.contracts import BaseRunner, RunJob
+from pitstop.contracts import RunJob
+from pitstop.runners.local import LocalRunner
 
 
-class InlineRunner(BaseRunner):
+class InlineRunner(LocalRunner):
     """Runs a job before `submit` returns, or, when it was submitted from within a job, when that one has ended.
 
     A retry that must wait is waited for, so that when `submit` returns nothing is left.
@@ -45,7 +48,7 @@ class InlineRunner(BaseRunner):
         self._drain_or_end()
 
     def reserve(self) -> bool:
-        """Keep this thread free for the job to come; see `BaseRunner`."""
+        """Keep this thread free for the job to come; see `LocalRunner`."""
         with self._lock:
             if self._stopped or self._thread is not None or self._queue:
                 return False
@@ -53,19 +56,21 @@ class InlineRunner(BaseRunner):
             return True
 
     def release(self) -> None:
-        """Give the place back; see `BaseRunner`."""
+        """Give the place back; see `LocalRunner`."""
         self._drain_or_end()
 
     def submit_reserved(self, job_id: str) -> None:
-        """Run a job in the place that was kept; see `BaseRunner`."""
+        """Run a job in the place that was kept; see `LocalRunner`."""
         self._drain_or_end(job_id)
 
-    def run_queued(self) -> None:
-        """Run what is queued, if this is called from within a job that waits for it; otherwise do nothing."""
+    @contextmanager
+    def make_room(self) -> Iterator[None]:
+        """Run what is queued, if this is called from within a job; see `LocalRunner`."""
         if self._thread == threading.get_ident():
             assert self._run_job is not None, "start() comes before submit()"
             while (job_id := self._following()) is not None:
                 self._run_job(job_id, self._following)
+        yield
 
     def cancel(self, job_id: str) -> None:
         """Drop a job that has not started; see `Runner`."""

@@ -8,23 +8,16 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from pitstop.clock import Clock, SystemClock
-from pitstop.contracts import BaseRunner, RunJob
+from pitstop.contracts import RunJob
 from pitstop.errors import InvalidValueError
-
-if TYPE_CHECKING:
-    from pitstop.execution.execution import Execution, Executor
-    from pitstop.registry.registry import Registry
-
-#: Returns the file descriptor of the lock that says that this process is alive; None if its store needs none.
-Lock = Callable[[], int | None]
+from pitstop.runners.local import LocalRunner
 
 
-class ThreadRunner(BaseRunner):
+class ThreadRunner(LocalRunner):
     """Runs up to `threads` jobs at a time. Threads are started when there is work, and end with `stop`.
 
     Args:
@@ -57,16 +50,6 @@ class ThreadRunner(BaseRunner):
         # A service that forgets to stop us must still end, and not in the middle of a statement.
         atexit.register(_stop_if_alive, weakref.ref(self))
 
-    def make_executor(self, local: Execution, *, registry: Registry, lock: Lock) -> Executor:
-        """Return what carries out the attempts of the jobs; called once by the orchestrator, before `start`.
-
-        Args:
-            local: carries them out in this process.
-            registry: finds workers.
-            lock: returns the file descriptor of the lock that says that this process is alive; None if it needs none.
-        """
-        return local
-
     def submit(self, job_id: str, *, not_before: float | None = None) -> None:
         """Queue a job; see `Runner`."""
         with self._changed:
@@ -77,7 +60,7 @@ class ThreadRunner(BaseRunner):
             self._wake_one()
 
     def reserve(self) -> bool:
-        """Keep a thread free for the job to come; see `BaseRunner`."""
+        """Keep a thread free for the job to come; see `LocalRunner`."""
         with self._changed:
             due = len(self._queue) if self._queue and self._queue[0][0] <= self._clock.now() else 0
             if self._stopped or self._busy + self._kept + len(self._reserved) + due >= self._limit:
@@ -86,21 +69,21 @@ class ThreadRunner(BaseRunner):
             return True
 
     def release(self) -> None:
-        """Give the place back; see `BaseRunner`."""
+        """Give the place back; see `LocalRunner`."""
         with self._changed:
             self._kept -= 1
             self._changed.notify_all()  # who stops waits for it
 
     def submit_reserved(self, job_id: str) -> None:
-        """Run a job in the place that was kept; see `BaseRunner`."""
+        """Run a job in the place that was kept; see `LocalRunner`."""
         with self._changed:
             self._kept -= 1
             self._reserved.append(job_id)
             self._wake_one()
 
     @contextmanager
-    def lend(self) -> Iterator[None]:
-        """Let another thread run jobs while this one, within a job, waits for one. Does nothing in any other thread."""
+    def make_room(self) -> Iterator[None]:
+        """Let another thread run jobs while this one, within a job, waits for one; see `LocalRunner`."""
         if threading.current_thread() not in self._threads:
             yield
             return

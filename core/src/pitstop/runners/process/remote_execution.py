@@ -17,10 +17,10 @@ from pitstop.execution.execution import Attempt, Execution, log_end
 from pitstop.jobs import AttemptResult, ErrorRecord, Job, JobRecord, on_crash_of
 from pitstop.jobs.variables import names_in
 from pitstop.registry.registry import Registry
+from pitstop.runners.local import Lock
 from pitstop.runners.process.child import Child
 from pitstop.runners.process.import_references import Additions
 from pitstop.runners.process.protocol import job_message, read_attempt_result, read_line, read_progress, stop_message
-from pitstop.runners.thread import Lock
 
 
 class Children(Protocol):

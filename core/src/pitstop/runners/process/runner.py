@@ -17,10 +17,11 @@ from pitstop.errors import InvalidValueError
 from pitstop.execution.execution import Execution
 from pitstop.jobs import Job
 from pitstop.registry.registry import Registry
+from pitstop.runners.local import Lock
 from pitstop.runners.process.child import Child, ChildError
 from pitstop.runners.process.environment import VARIABLE, environment_for_child, parse_names
 from pitstop.runners.process.remote_execution import RemoteExecution
-from pitstop.runners.thread import Lock, ThreadRunner
+from pitstop.runners.thread import ThreadRunner
 
 #: After so many jobs a child gives way to a new one, so that what a library leaks is bounded. A start takes some tenth
 #: of a second, which comes to a tenth of a millisecond for each job.

@@ -9,7 +9,6 @@ pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_
 
 from pitstop.testing.contracts.base import Contract  # noqa: E402
 from pitstop.testing.contracts.runner.orchestrated import Orchestrated  # noqa: E402
-from pitstop.testing.contracts.runner.reserving import Reserving  # noqa: E402
 from pitstop.testing.contracts.runner.scripted_worker import ScriptedWorker  # noqa: E402
 from pitstop.testing.contracts.runner.stopping import Stopping  # noqa: E402
 from pitstop.testing.contracts.runner.submitting import Submitting  # noqa: E402
@@ -17,7 +16,7 @@ from pitstop.testing.contracts.runner.submitting import Submitting  # noqa: E402
 __all__ = ["RunnerContract", "ScriptedWorker"]
 
 
-class RunnerContract(Contract, Submitting, Stopping, Reserving, Orchestrated):
+class RunnerContract(Contract, Submitting, Stopping, Orchestrated):
     """What `pitstop.contracts.Runner` promises, each promise a test.
 
     A subclass says how a runner is made, and is then collected by pytest:
@@ -26,8 +25,7 @@ class RunnerContract(Contract, Submitting, Stopping, Reserving, Orchestrated):
             def make_runner(self):
                 return MyRunner(4)
 
-    What is optional is found: a runner with a method `reserve` of its own must keep what `BaseRunner` says of it. A
-    runner that says `shared = True`, as one on an engine does, is tested with an orchestrator and a store only; the
+    A runner that says `shared = True`, as one on an engine does, is tested with an orchestrator and a store only; the
     subclass has `working(store)` then, which runs the engine's workers meanwhile, and `make_registry()`, which returns
     theirs.
     """

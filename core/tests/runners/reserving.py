@@ -1,14 +1,14 @@
-"""A runner that can keep a place free. Skipped for one that has no method `reserve`, or only that of `BaseRunner`."""
+"""What `LocalRunner` promises of the places that it keeps free, as tests for each of our runners."""
 
 from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import cast
 
 import pytest
 
-from pitstop.contracts import BaseRunner, Runner
+from pitstop.contracts import Runner
+from pitstop.runners.local import LocalRunner
 from pitstop.testing.contracts.runner.base import InBackground, RunnerTests
 from pitstop.testing.contracts.runner.recording_orchestrator import RecordingOrchestrator
 from pitstop.testing.fakes.waiting import together
@@ -21,13 +21,12 @@ class Reserving(RunnerTests):
     """`reserve`, `release` and `submit_reserved`."""
 
     @pytest.fixture
-    def reserving(self, runner: Runner) -> BaseRunner:
-        """The runner, if it can keep places."""
-        if getattr(type(runner), "reserve", None) in (None, BaseRunner.reserve):
-            pytest.skip("the runner has no method reserve() of its own: it keeps no places")
-        return cast("BaseRunner", runner)
+    def reserving(self, runner: Runner) -> LocalRunner:
+        """The runner."""
+        assert isinstance(runner, LocalRunner)
+        return runner
 
-    def test_runner_keeps_a_place_for_a_reserved_job(self, reserving: BaseRunner, jobs: RecordingOrchestrator) -> None:
+    def test_runner_keeps_a_place_for_a_reserved_job(self, reserving: LocalRunner, jobs: RecordingOrchestrator) -> None:
         """A reserved job runs; a place that was given back serves the next."""
         assert reserving.reserve(), "reserve() of an idle runner says that there is no place"
         reserving.release()
@@ -37,7 +36,7 @@ class Reserving(RunnerTests):
         reserving.submit("b")
         assert jobs.until("b") == ["a", "b"]
 
-    def test_runner_reserves_no_place_that_is_taken(self, reserving: BaseRunner, jobs: RecordingOrchestrator) -> None:
+    def test_runner_reserves_no_place_that_is_taken(self, reserving: LocalRunner, jobs: RecordingOrchestrator) -> None:
         """Not beyond its limit, not while other jobs wait, and again when they have ended."""
         places = _reserve_all(reserving)
         for _ in range(places):
@@ -55,7 +54,7 @@ class Reserving(RunnerTests):
         assert inside == [True] * (places - 1) + [False], f"of {places} places, one is taken by a job: {inside}"
 
     def test_runner_starts_all_reserved_jobs_at_once(
-        self, reserving: BaseRunner, jobs: RecordingOrchestrator, in_background: InBackground
+        self, reserving: LocalRunner, jobs: RecordingOrchestrator, in_background: InBackground
     ) -> None:
         """Each place that was kept is one for a job beside the others; nobody waits for another one's end."""
         places = _reserve_all(reserving)
@@ -76,7 +75,7 @@ class Reserving(RunnerTests):
         assert not meeting.broken, f"{places} places were kept, but so many jobs did not run side by side"
 
     def test_runner_carries_out_what_was_reserved_before_it_stopped(
-        self, reserving: BaseRunner, jobs: RecordingOrchestrator, in_background: InBackground
+        self, reserving: LocalRunner, jobs: RecordingOrchestrator, in_background: InBackground
     ) -> None:
         """The job counts as running already, so that it must not be dropped."""
         assert reserving.reserve()
@@ -86,13 +85,13 @@ class Reserving(RunnerTests):
         reserving.submit_reserved("a")
         assert jobs.until("a") == ["a"]
 
-    def test_runner_reserves_nothing_after_it_was_stopped(self, reserving: BaseRunner) -> None:
+    def test_runner_reserves_nothing_after_it_was_stopped(self, reserving: LocalRunner) -> None:
         """There is no place in a runner that takes no more jobs."""
         together(reserving.stop, patience=self.patience)
         assert not reserving.reserve(), "reserve() kept a place after stop()"
 
 
-def _reserve_all(runner: BaseRunner) -> int:
+def _reserve_all(runner: LocalRunner) -> int:
     """Reserve as many places as there are, and return how many that is."""
     places = 0
     while runner.reserve():
