@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 from tests.broken import Zoo
-
-from .preloaded import Preloaded
+from tests.preloaded import Preloaded
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,6 @@ class Program:
 def bytecode(tmp_path_factory):
     """Where the processes of all tests keep their bytecode."""
     return tmp_path_factory.mktemp("bytecode")
-
-
-@pytest.fixture(scope="session")
-def preloaded(tmp_path_factory):
-    """The program, loaded once for all runs."""
-    process = Preloaded(tmp_path_factory.mktemp("preloaded"))
-    yield process
-    process.close()
 
 
 @pytest.fixture

@@ -52,12 +52,18 @@ def modules() -> list[object]:
 
 
 @cache
-def nodes(pattern: str = "") -> list[ast.AST]:
-    """Return the syntax of all tests, or of those whose path begins so."""
+def trees() -> dict[str, ast.Module]:
+    """Return the syntax of each test by its path."""
     paths = [path for test in TESTS for path in ROOT.glob(test) if path != Path(__file__)]
-    trees = [ast.parse(path.read_text()) for path in paths if str(path.relative_to(ROOT)).startswith(pattern)]
-    assert trees
-    return [node for tree in trees for node in ast.walk(tree)]
+    assert paths
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in paths}
+
+
+def nodes(folder: str = "") -> Iterator[ast.AST]:
+    """Yield the syntax of all tests, or of those in a folder."""
+    for path, tree in trees().items():
+        if path.startswith(folder):
+            yield from ast.walk(tree)
 
 
 def names_in(node: ast.AST) -> set[str]:
@@ -93,10 +99,10 @@ def test_hook_is_documented(hook: str) -> None:
     assert "Where: " in told
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-def test_hook_is_tested(hook: str) -> None:
-    """A plugin of some test implements it."""
-    assert any(isinstance(node, ast.FunctionDef) and node.name == hook for node in nodes())
+def test_hooks_are_tested() -> None:
+    """A plugin of some test implements each."""
+    implemented = {node.name for node in nodes() if isinstance(node, ast.FunctionDef)}
+    assert set(HOOKS) - implemented == set()
 
 
 # -- errors ----------------------------------------------------------------------------------------------------------
@@ -115,31 +121,28 @@ def errors() -> list[str]:
     return sorted({cls.__name__ for cls in below(PitstopError) if cls.__module__.partition(".")[0] in ours})
 
 
-@pytest.mark.parametrize("error", errors())
-def test_error_is_documented(error: str) -> None:
-    """It has a row: what it means, how the command line ends, what to do."""
+def test_errors_are_documented() -> None:
+    """Each has a row: what it means, how the command line ends, what to do."""
     page = (REFERENCE / "errors.md").read_text()
-    if error == "PitstopError":
-        assert "All are\n`PitstopError`" in page
-    else:
-        assert re.search(rf"^\| `{error}`(?: \(of the database plugin\))? \| .+ \| .+ \| .+ \|$", page, re.MULTILINE)
+    assert "All are\n`PitstopError`" in page
+    row = re.compile(r"^\| `(\w+)`(?: \(of the database plugin\))? \| .+ \| .+ \| .+ \|$", re.MULTILINE)
+    assert set(errors()) - {"PitstopError"} - set(row.findall(page)) == set()
 
 
-@pytest.mark.parametrize("error", errors())
-def test_error_is_tested(error: str) -> None:
-    """Some test sees it raised, or compares with it what was raised, or finds it in a job's record."""
+def names_seen(node: ast.AST) -> set[object]:
+    """Return what a test sees raised, compares with what was raised, or finds as a type in a job's record."""
+    if called(node) in ("raises", "isinstance"):
+        return set().union(*(names_in(argument) for argument in node.args))
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        if any(called(side) == "type" or getattr(side, "attr", "") == "type" for side in sides):
+            return {side.value for side in sides if isinstance(side, ast.Constant)}.union(*map(names_in, sides))
+    return set()
 
-    def sees(node: ast.AST) -> bool:
-        if called(node) in ("raises", "isinstance"):
-            return error in set().union(*(names_in(argument) for argument in node.args))
-        if isinstance(node, ast.Compare):
-            sides = [node.left, *node.comparators]
-            types = any(called(side) == "type" or getattr(side, "attr", "") == "type" for side in sides)
-            told = {getattr(side, "value", None) for side in sides} | set().union(*(names_in(side) for side in sides))
-            return types and error in told
-        return False
 
-    assert any(sees(node) for node in nodes())
+def test_errors_are_tested() -> None:
+    """Some test sees each raised, or compares with it what was raised, or finds it in a job's record."""
+    assert set(errors()) - set().union(*map(names_seen, nodes())) == set()
 
 
 # -- commands --------------------------------------------------------------------------------------------------------
@@ -147,24 +150,20 @@ def test_error_is_tested(error: str) -> None:
 COMMANDS = [words for words, command in commands(app, "pitstop") if not isinstance(command, click.Group)]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_command_is_documented(command: str) -> None:
-    """A page for readers names it, beside the reference that is generated."""
+def test_commands_are_documented() -> None:
+    """A page for readers names each, beside the reference that is generated."""
     pages = [path.read_text() for path in ROOT.glob("docs/**/*.md") if path.name != "command-line.md"]
-    assert any(re.search(rf"\b{command}\b", page) for page in pages)
+    assert [name for name in COMMANDS if not any(re.search(rf"\b{name}\b", page) for page in pages)] == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_command_is_tested(command: str) -> None:
-    """A test of the command line runs it."""
-    words = command.split()[1:]
-
-    def runs(node: ast.AST) -> bool:
-        given = getattr(node, "args" if isinstance(node, ast.Call) else "elts", [])
-        first = [argument.value for argument in given[: len(words)] if isinstance(argument, ast.Constant)]
-        return first == words
-
-    assert any(runs(node) for node in nodes("tests/cli") if isinstance(node, (ast.Call, ast.List, ast.Tuple)))
+def test_commands_are_tested() -> None:
+    """A test of the command line runs each."""
+    run = set()
+    for node in nodes("tests/cli"):
+        given = node.args if isinstance(node, ast.Call) else getattr(node, "elts", [])
+        words = [word.value if isinstance(word, ast.Constant) else None for word in given]
+        run |= {tuple(words[:number]) for number in range(1, len(words) + 1)}
+    assert [name for name in COMMANDS if tuple(name.split()[1:]) not in run] == []
 
 
 # -- entry-point groups ----------------------------------------------------------------------------------------------
@@ -187,30 +186,26 @@ def test_groups_are_found_wherever_they_are_named() -> None:
     assert {"pitstop.workers", "pitstop.operations.", "pitstop.databases", "pitstop.assessments"} <= set(groups())
 
 
-@pytest.mark.parametrize("group", groups())
-def test_group_is_documented(group: str) -> None:
-    """It has a row in the table, and a section of its own with a project that declares it."""
+def test_groups_are_documented() -> None:
+    """Each has a row in the table, and a section of its own with a project that declares it."""
     page = (REFERENCE / "entry-points.md").read_text()
-    row = re.search(rf"^\| \[`{re.escape(group)}[^`]*`\]\(#([\w-]+)\)", page, re.MULTILINE)
-    assert row is not None
-    section = re.search(rf"^## {row[1].capitalize()}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
-    assert section is not None
-    assert f'entry-points."{group}' in section[1]
+    for group in groups():
+        row = re.search(rf"^\| \[`{re.escape(group)}[^`]*`\]\(#([\w-]+)\)", page, re.MULTILINE)
+        assert row is not None, group
+        section = re.search(rf"^## {row[1].capitalize()}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+        assert section is not None, group
+        assert f'entry-points."{group}' in section[1], group
 
 
-@pytest.mark.parametrize("group", groups())
-def test_group_is_tested(group: str) -> None:
-    """A distribution of some test declares it."""
-
-    def declares(node: ast.AST) -> bool:
-        keys = node.keys if isinstance(node, ast.Dict) else []
-        return any(isinstance(key, ast.Constant) and _is_of(key.value, group) for key in keys)
-
-    assert any(declares(node) for node in nodes())
+def test_groups_are_tested() -> None:
+    """A distribution of some test declares each."""
+    keys = (key for node in nodes() if isinstance(node, ast.Dict) for key in node.keys)
+    declared = {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+    assert [group for group in groups() if not any(_is_of(key, group) for key in declared)] == []
 
 
-def _is_of(key: object, group: str) -> bool:
-    return isinstance(key, str) and (key.startswith(group) if group.endswith(".") else key == group)
+def _is_of(key: str, group: str) -> bool:
+    return key.startswith(group) if group.endswith(".") else key == group
 
 
 # -- where to change what ----------------------------------------------------------------------------------------------

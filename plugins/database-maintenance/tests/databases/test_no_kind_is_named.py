@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 import pitstop_database_maintenance
 
 PACKAGE = Path(pitstop_database_maintenance.__file__).parent
@@ -22,8 +20,8 @@ def modules() -> list[str]:
     return [name for name in found if not name.startswith(EXCEPT)]
 
 
-@pytest.mark.parametrize("name", modules())
-def test_no_module_outside_of_a_kind_knows_it(name: str) -> None:
+def test_no_module_outside_of_a_kind_knows_it() -> None:
     """Not in an import, in a string, nor in a comment: it could only be wrong of another kind."""
-    lines = (PACKAGE / name).read_text(encoding="utf-8").splitlines()
-    assert [line.strip() for line in lines if KNOWLEDGE.search(line)] == []
+    assert len(modules()) > 50
+    lines = [(name, line) for name in modules() for line in (PACKAGE / name).read_text(encoding="utf-8").splitlines()]
+    assert [(name, line.strip()) for name, line in lines if KNOWLEDGE.search(line)] == []

@@ -1,11 +1,13 @@
 """Runs the program again and again without importing it each time: each run is a fork of a process that has it loaded.
 
-A run is what `python -m pitstop` is: a process of its own with its own folder, environment, streams and exit. The first
-half of this module talks to the server, the second half is the server, which has no thread and opens nothing.
+A run is what `python -m pitstop`, or `python -W error -c SOURCE`, is: a process of its own with its own folder,
+environment, streams and exit. The first half of this module talks to the server, the second half is the server, which
+has no thread and opens nothing.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -16,9 +18,13 @@ import select
 import signal
 import subprocess
 import sys
+import threading
+import types
+import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 #: What a command never imports: programs of their own, and what is for tests.
 _LEFT_OUT = re.compile(r"\.(__main__|testing|surveyor)\b")
@@ -42,8 +48,20 @@ class Preloaded:
         self, arguments: list[str], *, folder: Path, environment: dict[str, str], timeout: float
     ) -> tuple[int, str, str]:
         """Run the program as `subprocess.run` would. Returns its exit code and what it printed."""
+        arguments = [os.fsencode(argument).decode("latin-1") for argument in arguments]
+        return self._call({"arguments": arguments}, folder=folder, environment=environment, timeout=timeout)
+
+    def run_source(
+        self, source: str, *, folder: Path, environment: Mapping[str, str] = os.environ, timeout: float = 60
+    ) -> tuple[int, str, str]:
+        """Run a program that is given as its source, and to which every warning is an error; returns the same."""
+        return self._call({"source": source}, folder=folder, environment=dict(environment), timeout=timeout)
+
+    def _call(
+        self, what: dict[str, Any], *, folder: Path, environment: dict[str, str], timeout: float
+    ) -> tuple[int, str, str]:
         call = {
-            "arguments": [os.fsencode(argument).decode("latin-1") for argument in arguments],
+            **what,
             "folder": str(folder),
             "environment": environment,
             "streams": [str(path) for path in self._streams],
@@ -58,7 +76,7 @@ class Preloaded:
         code = json.loads(said)
         out, err = (path.read_text() for path in self._streams)
         if code is None:
-            raise subprocess.TimeoutExpired(arguments, timeout, out, err)
+            raise subprocess.TimeoutExpired(str(what), timeout, out, err)
         return code, out, err
 
     def close(self) -> None:
@@ -85,8 +103,8 @@ def _serve() -> None:
         print(json.dumps(_wait(child, call["timeout"])), flush=True)
 
 
-def _become_the_program(call: dict) -> NoReturn:
-    code = 1
+def _become_the_program(call: dict[str, Any]) -> NoReturn:
+    code: Any = 0
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, path in enumerate(call["streams"], start=1):
@@ -96,16 +114,39 @@ def _become_the_program(call: dict) -> NoReturn:
         os.environ.update(call["environment"])
         added = [entry for entry in call["environment"].get("PYTHONPATH", "").split(os.pathsep) if entry]
         sys.path[:1] = [call["folder"], *added]
-        sys.argv[:] = ["pitstop", *(os.fsdecode(argument.encode("latin-1")) for argument in call["arguments"])]
         sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode) for number, mode in enumerate("rww"))
-        from pitstop.cli import main
-
-        main()
+        _run(call)
     except SystemExit as end:
         code = end.code
     except BaseException:
+        code = 1
         sys.excepthook(*sys.exc_info())
-    sys.exit(code)  # and not at once: what is due at the end of a process is due here
+    _end(code)
+
+
+def _run(call: dict[str, Any]) -> None:
+    if "source" in call:
+        warnings.simplefilter("error")
+        sys.argv[:] = ["-c"]
+        sys.modules["__main__"] = program = types.ModuleType("__main__")
+        exec(compile(call["source"], "<string>", "exec"), program.__dict__)
+        return
+    sys.argv[:] = ["pitstop", *(os.fsdecode(argument.encode("latin-1")) for argument in call["arguments"])]
+    from pitstop.cli import main
+
+    main()
+
+
+def _end(code: Any) -> NoReturn:
+    """End as an interpreter does, except that it takes hundreds of modules apart, which takes it longest."""
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _wait(child: int, timeout: float) -> int | None:
