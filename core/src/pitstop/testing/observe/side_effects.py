@@ -47,6 +47,8 @@ _ACTIVITIES = {
 _DONE = {"open": "wrote", "sqlite3.connect": "opened the database"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _DEVICES = ("/dev/", "/proc/self/fd/")
+#: A folder for files, whatever its name says.
+_MEMORY = "/dev/shm/"  # noqa: S108 - nothing is written here
 #: A compiled module, and what it is called until it is whole (`importlib._bootstrap_external._write_atomic`).
 _BYTECODE = re.compile(r"\.pyc(\.\d+)?\Z")
 
@@ -93,7 +95,7 @@ class Deeds:
 
     def _may(self, path: str) -> bool:
         path = os.path.abspath(path)
-        if path.startswith(_DEVICES) or _is_bytecode(path):
+        if (path.startswith(_DEVICES) and not path.startswith(_MEMORY)) or _is_bytecode(path):
             return True
         # the folder, because the file itself may be a link that is only being made
         real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
