@@ -11,8 +11,8 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -140,9 +140,21 @@ class JobLog:
         with self._lock:
             self._lines = [*lines, *self._lines]
 
-    def capture(self) -> AbstractContextManager[None]:
-        """Return a context manager that catches every line of this thread, and of tasks started from it."""
-        return _Capture(self)
+    @contextmanager
+    def capture(self) -> Iterator[None]:
+        """Catch every line of this thread, and of tasks started from it."""
+        from pitstop.logs.loguru_logger import logger
+
+        _ensure_sink()
+        _ensure_handler()
+        with logger.contextualize(**{**self.bound, **self.ids}):  # for the application's own sinks
+            token = current.set(self)
+            _running.add(self)
+            try:
+                yield
+            finally:
+                _running.discard(self)
+                current.reset(token)
 
     def _line(self, level: str, message: str, *, source: str, extra: Mapping[str, Any]) -> LogLine:
         return LogLine(
@@ -199,31 +211,6 @@ def level_name(number: int) -> str:
 
 
 # -- catching what is written with loguru --------------------------------------------------------------------------
-
-
-class _Capture:  # a class, because that costs half of a generator
-    __slots__ = ("_contextualized", "_log", "_token")
-
-    def __init__(self, log: JobLog) -> None:
-        self._log = log
-
-    def __enter__(self) -> None:
-        from pitstop.logs.loguru_logger import logger
-
-        _ensure_sink()
-        _ensure_handler()
-        # for the application's own sinks
-        self._contextualized: AbstractContextManager[None] = logger.contextualize(
-            **{**self._log.bound, **self._log.ids}
-        )
-        self._contextualized.__enter__()
-        self._token = current.set(self._log)
-        _running.add(self._log)
-
-    def __exit__(self, *error: Any) -> None:
-        _running.discard(self._log)
-        current.reset(self._token)
-        self._contextualized.__exit__(*error)
 
 
 class _Sink:

@@ -9,33 +9,30 @@ from pitstop.registry.entry_points import NOTE, PROBLEM, Problem, normalise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
 class _Names:
     """One list as it was given: by whom, and the names in both the given and the compared form."""
 
-    __slots__ = ("allows", "given", "variable")
-
     def __init__(self, names: str | Iterable[str], *, allows: bool, variable: str = "") -> None:
         words = names.replace(",", " ").split() if isinstance(names, str) else [name.strip() for name in names]
         self.given = {normalise(word): word for word in words if word}
-        self.allows = allows
-        self.variable = variable
+        self._allows = allows
+        self._variable = variable
 
-    def rule(self, names: Sequence[str]) -> str:
-        """Return the list as a person would write it, with some of its names."""
-        if self.variable:
-            return f"{self.variable}={','.join(names)}"
-        return f"Registry({'allow' if self.allows else 'block'}={list(names)})"
+    def find_rule(self, distribution: str) -> str | None:
+        """Return the list, as a person would write it, if it keeps a distribution out; else None."""
+        # Pitstop's stores and runners are always allowed, or each list would have to name it; a block list may do so
+        if (distribution in self.given or distribution == OWN) if self._allows else distribution not in self.given:
+            return None
+        return self.format(self.given.values() if self._allows else [self.given[distribution]])
 
-    def rule_against(self, distribution: str) -> str | None:
-        """Return the rule that keeps a distribution out, or None."""
-        if self.allows:
-            # its stores and runners are always allowed, or each list would have to name it; a block list may do so
-            refused = distribution not in self.given and distribution != OWN
-            return self.rule(list(self.given.values())) if refused else None
-        return self.rule([self.given[distribution]]) if distribution in self.given else None
+    def format(self, names: Iterable[str]) -> str:
+        """Return the list with some of its names."""
+        if self._variable:
+            return f"{self._variable}={','.join(names)}"
+        return f"Registry({'allow' if self._allows else 'block'}={list(names)})"
 
 
 class Selection:
@@ -48,8 +45,6 @@ class Selection:
     The environment's `PITSTOP_ALLOW` and `PITSTOP_BLOCK` are read now; an empty one counts as not set.
     """
 
-    __slots__ = ("_lists",)
-
     def __init__(self, allow: str | Iterable[str] | None = None, block: str | Iterable[str] | None = None) -> None:
         self._lists = []
         for variable, argument, allows in (("PITSTOP_BLOCK", block, False), ("PITSTOP_ALLOW", allow, True)):
@@ -59,9 +54,9 @@ class Selection:
             if named.given:
                 self._lists.append(named)
 
-    def rule_against(self, distribution: str) -> str | None:
+    def find_rule(self, distribution: str) -> str | None:
         """Return the rule that keeps a distribution out, such as "PITSTOP_BLOCK=bad-plug", or None."""
-        return next((rule for names in self._lists if (rule := names.rule_against(distribution))), None)
+        return next((rule for names in self._lists if (rule := names.find_rule(distribution))), None)
 
     def problems(self, distributions: Iterable[str]) -> list[Problem]:
         """Return what is wrong with the lists: names of which there is no distribution.
@@ -74,7 +69,7 @@ class Selection:
         known = sorted({OWN, *distributions})
         return [
             Problem(
-                where=names.rule([written]),
+                where=names.format([written]),
                 cause=f"no installed distribution {written!r} offers anything to Pitstop",
                 hint=suggest(name, known) or f"there are: {', '.join(known)}",
                 # a slip of the pen leaves on what was to be off; what is not installed needs no switching off

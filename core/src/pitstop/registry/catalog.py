@@ -45,12 +45,12 @@ class _Declarations:
 
     def __init__(self, selection: Selection, path: Sequence[str] | None) -> None:
         found = discover(path)
-        rules = {name: selection.rule_against(name) for name in found.distributions}
+        rules = {name: selection.find_rule(name) for name in found.distributions}
         self.selection = selection
         self.distributions = [(distribution, rules[name]) for name, distribution in found.distributions.items()]
         self.offers: dict[str, dict[str, list[EntryPoint]]] = {}
         self.blocked: list[tuple[EntryPoint, str]] = []
-        self.problems = [p for p in found.problems if not p.distribution or not selection.rule_against(p.distribution)]
+        self.problems = [p for p in found.problems if not p.distribution or not selection.find_rule(p.distribution)]
         for entry in found.entries:
             rule = rules[entry.distribution]
             if rule:

@@ -30,15 +30,13 @@ class _Escapes(dict[int, str]):
 
         letter = chr(code)
         seen = letter in self._kept or unicodedata.category(letter) not in _UNSEEN
-        self[code] = letter if seen else self._written(code)
+        self[code] = letter if seen else self._escape(code)
         return self[code]
 
-    def _written(self, code: int) -> str:
-        if code < 0x10000 and self._json:
-            return f"\\u{code:04x}"
+    def _escape(self, code: int) -> str:
         if self._json:
-            high, low = divmod(code - 0x10000, 0x400)
-            return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+            units = chr(code).encode("utf-16-be", "surrogatepass")
+            return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
         if code < 0x100:
             return {9: "\\t", 10: "\\n"}.get(code) or f"\\x{code:02x}"
         return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from attrs import evolve, frozen
 
-from pitstop.children import KEEP, ChildProcess, Message, call
+from pitstop.children import KEEP, ChildProcess, call
 from pitstop.errors import PitstopError
 from pitstop.errors.hints import OWN, tell_makers, ways_out
 from pitstop.registry.entry_points import EntryPoint
@@ -146,11 +146,7 @@ class _Bisection:
         if not first or not self._runs:
             return set()
         self._runs -= 1
-        child = _Child(self._registry, [*first, *then], self._limit)
-        try:
-            results = list(child.results(lambda _: None))
-        finally:
-            child.end()
+        results = list(_try_entries(self._registry, [*first, *then], self._limit, lambda _: None))
         return {result.entry for result in results[len(first) :] if result.cause}
 
 
@@ -173,13 +169,9 @@ def _import_all(
     waiting, deadly = list(entries), {}
     while waiting:
         first = waiting[0].distribution
-        child = _Child(registry, waiting, limit)
-        try:
-            for result in child.results(on_import):
-                waiting.pop(0)
-                yield result, result.entry.distribution == first
-        finally:
-            child.end()
+        for result in _try_entries(registry, list(waiting), limit, on_import):
+            waiting.pop(0)
+            yield result, result.entry.distribution == first
         if result.fatal:
             module = _module_name(result.entry)
             deadly[result.entry.distribution, module] = result
@@ -193,51 +185,39 @@ def _module_name(entry: EntryPoint) -> str:
     return entry.target.partition(":")[0]
 
 
-class _Child:
-    """One process that tries entries, until it has tried all, dies or hangs."""
-
-    def __init__(self, registry: Registry, entries: Sequence[EntryPoint], limit: float) -> None:
-        self._entries = list(entries)
-        self._limit = limit
-        try:
-            self._process = ChildProcess(call("pitstop.registry.doctor.child:main"), stdout=KEEP)
-        except OSError as error:
-            raise ProbeError(problem=str(error)) from error
-        self._process.channel.post({"entries": [entry.as_dict() for entry in entries], "registry": registry.arguments})
-
-    def results(self, on_import: Callable[[EntryPoint], object]) -> Iterator[ImportResult]:
-        """Yield how it went with each entry; the last one yielded is the one that ended it, if one did."""
-        if self._receive() is None:
-            raise ProbeError(problem=f"the process {self._ending()}, before it had begun")
-        for entry in self._entries:
+def _try_entries(
+    registry: Registry, entries: Sequence[EntryPoint], limit: float, on_import: Callable[[EntryPoint], object]
+) -> Iterator[ImportResult]:
+    """Yield how it goes with each entry in one process; the last one yielded is the one that ended it, if one did."""
+    try:
+        child = ChildProcess(call("pitstop.registry.doctor.child:main"), stdout=KEEP)
+    except OSError as error:
+        raise ProbeError(problem=str(error)) from error
+    with child:
+        child.channel.post({"entries": [entry.as_dict() for entry in entries], "registry": registry.arguments})
+        if child.receive(timeout=limit) is None:
+            raise ProbeError(problem=f"the process {_describe_end(child, limit)}, before it had begun")
+        for entry in entries:
             on_import(entry)
-            answer = self._receive()
+            answer = child.receive(timeout=limit)
             if answer is None:
-                yield self._fatal(entry)
+                yield _fatal_result(entry, child, limit)
                 return
             notes = list(answer.pop("notes"))
-            if self._process.take_stdout() and not answer["cause"]:
+            if child.take_stdout() and not answer["cause"]:
                 notes.append("it prints when it is imported, which would stand in the output of every command")
-            self._process.channel.post({})  # not before: what the next one prints would be taken for this one's
+            child.channel.post({})  # not before: what the next one prints would be taken for this one's
             yield ImportResult(entry=entry, notes=tuple(notes), **answer)
 
-    def end(self) -> None:
-        """End it, and whatever it has started."""
-        self._process.close()
 
-    def _receive(self) -> Message | None:
-        """Return its next message, or None if it died or said nothing for too long."""
-        return self._process.receive(timeout=self._limit)
+def _fatal_result(entry: EntryPoint, child: ChildProcess, limit: float) -> ImportResult:
+    hint = ways_out(f"reinstall or upgrade {entry.distribution}", entry.distribution)
+    ends = "" if child.exit_code is None else "ends its process, which "
+    return ImportResult(entry=entry, cause=f"loading it {ends}{_describe_end(child, limit)}", hint=hint, fatal=True)
 
-    def _fatal(self, entry: EntryPoint) -> ImportResult:
-        hint = ways_out(f"reinstall or upgrade {entry.distribution}", entry.distribution)
-        hangs = self._process.exit_code is None
-        cause = f"loading it {self._ending()}" if hangs else f"loading it ends its process, which {self._ending()}"
-        return ImportResult(entry=entry, cause=cause, hint=hint, fatal=True)
 
-    def _ending(self) -> str:
-        """Return how it ended, or that it hangs, with the last thing that it said."""
-        said = self._process.last_words()
-        last = f"; its last words: {mask(said)}" if said else ""
-        hangs = self._process.exit_code is None
-        return (f"did not end within {self._limit:g} s" if hangs else self._process.ending) + last
+def _describe_end(child: ChildProcess, limit: float) -> str:
+    """Return how it ended, or that it hangs, with the last thing that it said."""
+    said = child.last_words()
+    last = f"; its last words: {mask(said)}" if said else ""
+    return (f"did not end within {limit:g} s" if child.exit_code is None else child.ending) + last
