@@ -21,10 +21,9 @@ from hypothesis import strategies as st
 from tests.sampling import at_most
 
 from pitstop.errors import OperationError
-from pitstop_database_maintenance.sqlite.connection.library import has_wal_reset_bug
 from pitstop_database_maintenance.sqlite.inspection import survey as survey_module
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
-from pitstop_database_maintenance.sqlite.inspection.survey import survey
+from pitstop_database_maintenance.sqlite.inspection.survey import has_wal_reset_bug, survey
 from pitstop_database_maintenance.sqlite.surveyor import survey_file
 
 Make = Callable[..., Path]
@@ -311,7 +310,7 @@ def test_survey_says_that_a_file_is_being_written_to(bloated: Path, monkeypatch:
     monkeypatch.setattr(survey_file, "_state", state)
     answer = survey_file.inspect_file({"path": str(bloated)})
     assert answer["notes"] == ["the file was written to while it was looked at: its figures may not agree"]
-    assert answer["waste"]["share"][0] > 0.2
+    assert answer["waste"]["share"]["value"] > 0.2
     assert next(writes) == 2 * survey_file.ATTEMPTS
 
 
@@ -365,7 +364,8 @@ def test_survey_gives_an_answer_for_any_bytes(data: st.DataObject, bloated: Path
             {"path": str(path), "exact": exact, "pages": 50, "map_cells": 20, "facts": True}
         )
         if "refused" not in answer:
-            assert 0 <= answer["waste"]["share"][1] <= answer["waste"]["share"][0] <= answer["waste"]["share"][2] <= 1
+            share = answer["waste"]["share"]
+            assert 0 <= share["low"] <= share["value"] <= share["high"] <= 1
 
 
 def test_survey_asks_for_a_lock_without_taking_it(bloated: Path) -> None:

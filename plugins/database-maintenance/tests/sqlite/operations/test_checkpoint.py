@@ -18,10 +18,9 @@ from pitstop.jobs import Outcome
 from pitstop_database_maintenance.databases.assessment import Look
 from pitstop_database_maintenance.history import History
 from pitstop_database_maintenance.sqlite.assessments import space
-from pitstop_database_maintenance.sqlite.connection.library import has_wal_reset_bug
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.describe import description
-from pitstop_database_maintenance.sqlite.inspection.survey import survey
+from pitstop_database_maintenance.sqlite.inspection.survey import has_wal_reset_bug, survey
 from pitstop_database_maintenance.sqlite.operations import checkpoint as module
 from pitstop_database_maintenance.sqlite.operations.checkpoint import checkpoint, others_on
 

@@ -224,7 +224,7 @@ def test_survey_of_a_long_log_looks_up_each_page(
     assert [found.in_log.get(page) for page in pages] == [at_once.in_log.get(page) for page in pages]
     answer = survey_file.inspect_file({"path": str(path), "facts": False})
     assert (answer["pages"], answer["free_pages"]) == asked(writer)
-    assert answer["waste"]["share"][0] == pytest.approx(0.75, abs=0.03)
+    assert answer["waste"]["share"]["value"] == pytest.approx(0.75, abs=0.03)
 
 
 def test_log_that_began_again_is_not_the_same(writer: sqlite3.Connection, used: None) -> None:

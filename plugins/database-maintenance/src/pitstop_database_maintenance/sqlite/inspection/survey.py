@@ -14,14 +14,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Self, cast
+from functools import lru_cache
+from typing import Any, Final, cast
 
 from pitstop.children import ChildProcess, isolate, wait
 from pitstop.errors import InvalidJobError, OperationError
 from pitstop_database_maintenance.databases.description import Cell
-from pitstop_database_maintenance.sqlite.connection.filesystem import Folder, describe_folder
+from pitstop_database_maintenance.sqlite.connection.filesystem import describe_folder
 from pitstop_database_maintenance.sqlite.connection.identity import find_file
-from pitstop_database_maintenance.sqlite.connection.library import has_wal_reset_bug
 from pitstop_database_maintenance.sqlite.inspection.records import (
     IndexFacts,
     Inspection,
@@ -47,6 +47,17 @@ _FOLDERS: Final = 256
 _WAL_RESET_BUG: Final = (
     "the WAL-reset bug: a checkpoint while others write can, rarely, damage the file (fixed in 3.51.3)"
 )
+#: The branches into which the fix of that bug was taken over, and since which version they have it.
+_FIXED: Final[Mapping[tuple[int, ...], tuple[int, ...]]] = {(3, 50): (3, 50, 7), (3, 44): (3, 44, 6)}
+
+
+def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
+    """Return whether a write and a checkpoint at the same instant can lose what was committed, or damage the file.
+
+    That is so from 3.7.0 to 3.51.2, but for two branches (sqlite.org/wal.html#walresetbug). A distribution may have
+    taken the fix over into an older version, which its number does not tell.
+    """
+    return (3, 7, 0) <= version < (3, 51, 3) and version < _FIXED.get(version[:2], (4,))
 
 
 def survey(
@@ -81,9 +92,14 @@ def survey(
         "exact": exact, "seed": seed, "pages": pages, "map_cells": map_cells, "facts": facts, "on_connect": on_connect,
         "path_list": [entry or os.getcwd() for entry in sys.path] if on_connect and facts else [],
     }  # fmt: skip
-    records = _Records()
+    library = {"library": sqlite3.sqlite_version, "temporary": describe_folder(temporary_folder())}
+    folders = lru_cache(_FOLDERS)(describe_folder)
     for path, answer in _answers(paths, request, max(workers, 1), None if exact else SILENCE):
-        yield records.inspection(path, answer)
+        found = {"path": path, "at": time.time(), **library, **answer}
+        found.update((name, make(found[name])) for name, make in _MAKERS.items() if name in found)
+        if found.get("journal") == "wal" and has_wal_reset_bug(sqlite3.sqlite_version_info):
+            found["library_hazard"] = _WAL_RESET_BUG
+        yield Inspection(**found, folder=folders(os.path.dirname(found["path"])))
 
 
 def _answers(
@@ -93,7 +109,7 @@ def _answers(
     coming = iter(paths)
     waiting: deque[_Task] = deque()
     with contextlib.ExitStack() as stack:
-        crew = [stack.enter_context(_Surveyor(request, silence)) for _ in range(workers)]
+        crew = [stack.enter_context(contextlib.closing(_Surveyor(request, silence))) for _ in range(workers)]
         while True:
             for path in itertools.islice(coming, _AHEAD * workers - len(waiting)):
                 waiting.append(_Task(path))
@@ -151,12 +167,6 @@ class _Surveyor:
         self._ready = False
         self._process: ChildProcess | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
-
     def give(self, *tasks: _Task) -> None:
         """Have it look at files, after those that it was given before."""
         if not self.tasks:
@@ -196,7 +206,8 @@ class _Surveyor:
         elif self._silence is not None and self.tasks and self._silent_for > self._silence:
             self._blame(f"was ended: it had said nothing for {self._silence:g} s")
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """End the process, if there is one."""
         process, self._process = self._process, None
         if process is not None:
             process.close()
@@ -204,7 +215,7 @@ class _Surveyor:
     def _blame(self, how: str) -> None:
         """Refuse the file at which it died, and give the others to a new one."""
         said = self.process.last_words()
-        self._end()
+        self.close()
         if not self._ready:
             raise OperationError(
                 reason=f"the process that is to read the files {how}, before it had begun",
@@ -227,54 +238,9 @@ def _serve(crew: Iterable[_Surveyor]) -> None:
         child.attend(waited)
 
 
-class _Records:
-    """Makes inspections of answers. Looks at each folder once, and at the temporary one."""
-
-    def __init__(self) -> None:
-        self._folders: dict[str, Folder] = {}
-        self._temporary = describe_folder(temporary_folder())
-
-    def inspection(self, path: str, answer: Mapping[str, Any]) -> Inspection:
-        """Return the inspection that an answer means."""
-        found = {"path": path, "at": time.time(), **answer}
-        for name, made in _MADE.items():
-            if name in found:
-                found[name] = made(found[name])
-        if found.get("journal") == "wal" and has_wal_reset_bug(sqlite3.sqlite_version_info):
-            found["library_hazard"] = _WAL_RESET_BUG
-        return Inspection(
-            **found,
-            library=sqlite3.sqlite_version,
-            folder=self._folder(os.path.dirname(found["path"])),
-            temporary=self._temporary,
-        )
-
-    def _folder(self, path: str) -> Folder:
-        if path not in self._folders:
-            if len(self._folders) >= _FOLDERS:
-                self._folders.clear()
-            self._folders[path] = describe_folder(path)
-        return self._folders[path]
-
-
 def _waste(found: Mapping[str, Any]) -> Waste:
-    value, low, high = found["share"]
-    objects = (
-        ObjectWaste(name=name, table=table, kind=kind, pages=pages, unused=unused)
-        for name, table, kind, pages, unused in found.get("objects", ())
-    )
-    return Waste(
-        share=Interval(value=value, low=low, high=high),
-        bytes=found["bytes"],
-        sampled=found["sampled"],
-        seed=found["seed"],
-        exact=found.get("exact", False),
-        objects=tuple(objects),
-    )
-
-
-def _log(found: Mapping[str, Any]) -> Log:
-    return Log(**{**found, "held_by": tuple(found["held_by"])})
+    objects = tuple(ObjectWaste(**one) for one in found.get("objects", ()))
+    return Waste(**{**found, "share": Interval(**found["share"]), "objects": objects})
 
 
 def _schema(found: Mapping[str, Any]) -> SchemaFacts:
@@ -288,12 +254,9 @@ def _schema(found: Mapping[str, Any]) -> SchemaFacts:
     return SchemaFacts(**{**found, **lists, "tables": tables, "indexes": indexes, "missing": missing})
 
 
-def _map(found: Iterable[tuple[Any, float]]) -> tuple[Cell, ...]:
-    return tuple(Cell(kind=kind, unused=unused) for kind, unused in found)
-
-
 #: How the parts of an answer become records.
-_MADE: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "waste": _waste, "log": _log, "schema": _schema, "notes": tuple, "leftovers": tuple,
-    "taken_away": tuple, "problems": tuple, "map": _map
+_MAKERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "waste": _waste, "log": lambda found: Log(**{**found, "held_by": tuple(found["held_by"])}), "schema": _schema,
+    "notes": tuple, "leftovers": tuple, "taken_away": tuple, "problems": tuple,
+    "map": lambda found: tuple(Cell(kind=kind, unused=unused) for kind, unused in found),
 }  # fmt: skip

@@ -26,9 +26,9 @@ from pitstop.jobs import Result
 from pitstop.operations import Bounds
 from pitstop.text import size_text
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.library import has_wal_reset_bug
 from pitstop_database_maintenance.sqlite.connection.opening import companion_path
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
+from pitstop_database_maintenance.sqlite.inspection.survey import has_wal_reset_bug
 from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 

@@ -321,7 +321,7 @@ def _is_small_change(source: Source, trees: list[all_trees.Tree], count: int) ->
 
 def _scan(source: Source, trees: list[all_trees.Tree]) -> tuple[dict[str, Any], int]:
     """Return what there is to give back, with every page looked at, and how many could not be read."""
-    objects: list[tuple[str, str, str, int, int]] = []
+    objects: list[dict[str, Any]] = []
     rebuilt = damaged = walked = 0
     for tree in trees:
         found = full_scan.scan_tree(source, tree)
@@ -329,12 +329,19 @@ def _scan(source: Source, trees: list[all_trees.Tree]) -> tuple[dict[str, Any], 
         damaged += found.damaged
         walked += found.pages
         if tree.root != 1:
-            objects.append((tree.name, tree.table, tree.kind, found.pages, found.unused))
+            sizes = {"pages": found.pages, "unused": found.unused}
+            objects.append({"name": tree.name, "table": tree.table, "kind": tree.kind, **sizes})
     rebuilt += source.header.pointer_maps(rebuilt)
     rebuilt += rebuilt >= source.header.lock_page
     share = max(0.0, 1 - rebuilt / source.pages)
-    objects.sort(key=lambda one: -one[4])
-    waste = {"share": [share] * 3, "sampled": source.pages, "exact": True, "objects": objects, "walked": walked}
+    objects.sort(key=lambda one: -one["unused"])
+    waste = {
+        "share": dict.fromkeys(("value", "low", "high"), share),
+        "sampled": source.pages,
+        "exact": True,
+        "objects": objects,
+        "walked": walked,
+    }
     return {**waste, "bytes": max(source.pages - rebuilt, 0) * source.header.page_size}, damaged
 
 
@@ -350,8 +357,9 @@ def _estimate(source: Source, taken: list[sampling.Sampled]) -> dict[str, Any]:
     rebuilt, margin = sampling.rebuilt(source, taken)
     share, margin = 1 - rebuilt / source.pages, margin / source.pages
     kept = min(max(share, 0.0), 1.0)
+    low, high = min(max(share - margin, 0.0), kept), max(min(share + margin, 1.0), kept)
     return {
-        "share": [kept, min(max(share - margin, 0.0), kept), max(min(share + margin, 1.0), kept)],
+        "share": {"value": kept, "low": low, "high": high},
         "bytes": round(kept * source.pages) * source.header.page_size,
         "sampled": len(taken),
     }
