@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pitstop
 from pitstop.operations import Bounds
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Prediction, Worth
-from pitstop_database_maintenance.sqlite import SQLiteConnection, begin, end, figures, require_sound
+from pitstop_database_maintenance.sqlite import SQLiteConnection, begin, require_sound
 
 #: Rows that are deleted in one transaction; some milliseconds.
 BATCH = 500
@@ -23,7 +23,7 @@ def prune(db: SQLiteConnection, *, table: str = "event", keep: Annotated[int, Bo
         table: whose rows.
         keep: how many stay.
     """
-    started = begin(db, "prune")
+    run = begin(db, "prune")
     name = db.quote(table)
     [(rows,)] = db.execute(f"SELECT count(*) FROM {name}")
     surplus, deleted = max(0, rows - keep), 0
@@ -40,9 +40,8 @@ def prune(db: SQLiteConnection, *, table: str = "event", keep: Annotated[int, Bo
             db.execute(f"DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} ORDER BY rowid LIMIT {some})")
         deleted += some
         db.context.progress(deleted, surplus, "rows", table)
-    data = figures(db, started, db.measure(), deleted=deleted, **left)
-    result = pitstop.Result.changed if deleted else pitstop.Result.unchanged
-    return end(db, started, result(f"{deleted} rows of {table} deleted, {rows - deleted} kept", **data))
+    end = run.changed if deleted else run.unchanged
+    return end(f"{deleted} rows of {table} deleted, {rows - deleted} kept", deleted=deleted, **left)
 
 
 def assess(

@@ -10,7 +10,7 @@ from attrs import evolve
 from pitstop_database_maintenance.databases.assessment import Look
 from pitstop_database_maintenance.history import CheckRecord, History
 from pitstop_database_maintenance.planning.plan import DatabasePlan, PlannedStep
-from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, inspected_state
+from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, state_at_inspection
 from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, Interval, SchemaFacts, Waste
 
@@ -55,7 +55,7 @@ def inspection(*, megabytes: int = 300, waste: float | None = 0.4, free: float =
 
 def remember(found: Inspection, history: History, checks: Iterable[CheckRecord]) -> None:
     """Have the history know of checks of the file that was found."""
-    Verdicts(history=history.of("sqlite:/data/app.db"), state=inspected_state(found)).keep(checks)
+    Verdicts(history=history.of("sqlite:/data/app.db"), state=state_at_inspection(found)).keep(checks)
 
 
 def look(found: Inspection, history: History, **others: Any) -> Look:

@@ -23,7 +23,7 @@ from pitstop_database_maintenance.sqlite.checks import verdicts
 ACME = '''
 from pitstop_database_maintenance.databases.assessment import Assessment, Worth
 from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
-from pitstop_database_maintenance.sqlite.assessments.cost_model import stalling, time_of
+from pitstop_database_maintenance.sqlite.assessments.cost_model import predict_blocking, predict_time
 
 
 @operation_traits(phase=Phase.REBUILD + 50, in_all=True, rate=1e6)
@@ -49,8 +49,8 @@ def prune(db):
 @operation_traits(phase=Phase.STATISTICS - 50, by_name_only=True, rate=2e6)
 def assess_prune(look):
     """Assess `prune`."""
-    time = time_of(look, "prune", look.inspection.bytes, declared_rate(assess_prune))
-    return Assessment(worth=Worth.YES, reason="there is something", prediction=stalling(look, time, held=0.1))
+    time = predict_time(look, "prune", look.inspection.bytes, declared_rate(assess_prune))
+    return Assessment(worth=Worth.YES, reason="there is something", prediction=predict_blocking(look, time, held=0.1))
 '''
 GROUP = "pitstop.operations.database_maintenance_operation"
 

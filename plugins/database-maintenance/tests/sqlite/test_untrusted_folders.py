@@ -354,7 +354,7 @@ def test_a_long_name_has_copies_and_temporary_files(
         assert len(os.fsencode(made.name)) <= 247
         assert temporary_files.leftovers(str(path)) == [made.path]
         assert temporary_files.leftovers(other) == []
-    template = Template.of(Template.DEFAULT)
+    template = Template.parse(Template.DEFAULT)
     assert template.pattern(str(path)).fullmatch(os.path.basename(result.data["to"]))
     assert template.pattern(other).fullmatch(os.path.basename(result.data["to"])) is None
 
@@ -362,7 +362,7 @@ def test_a_long_name_has_copies_and_temporary_files(
 def test_a_template_of_which_no_name_fits_is_refused() -> None:
     """Before anything is written."""
     with pytest.raises(InvalidValueError, match="no name that is made of it fits into the 247 bytes"):
-        Template.of("x" * 240 + "{time}").name("/app.db", datetime.now(UTC))
+        Template.parse("x" * 240 + "{time}").name("/app.db", datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", ["other.db-wal", "other.db-journal", "app.db.pitstop-backup-1-ab", "jobs.db-runners"])

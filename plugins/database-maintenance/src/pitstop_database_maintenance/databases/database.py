@@ -190,10 +190,8 @@ class Database(ABC):
     def obstacle(
         cls,
         look: Look,  # noqa: ARG003 - the subclasses' signature
-        operation: str = "",  # noqa: ARG003
+        traits: OperationTraits = UNKNOWN,  # noqa: ARG003
         parameters: Mapping[str, Any] = MappingProxyType({}),  # noqa: ARG003
-        *,
-        only_reads: bool = False,  # noqa: ARG003
     ) -> tuple[Cause, str] | None:
         """Return why a database would refuse an operation, whatever that is worth; None if it would not.
 
@@ -201,9 +199,8 @@ class Database(ABC):
 
         Args:
             look: what was found, and what past runs say.
-            operation: its short name; "" for any that writes.
+            traits: what is known of it; by default it is one that writes.
             parameters: with which it would be run.
-            only_reads: whether it says that it writes nothing; see `OperationTraits`.
 
         Returns:
             Why, as a code and as a sentence.

@@ -10,12 +10,13 @@ A plan reads what stands on an assessment without importing the operation. All o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, Factory, field, frozen
 
 from pitstop.contracts import Lookup
 from pitstop.errors import PitstopError
@@ -85,6 +86,8 @@ class OperationTraits:
         only_reads: whether it writes nothing to the database, so that it may run on one that is known to be damaged.
         rate: how many bytes a second it works on, as long as past runs on this machine have taught nothing better; None
             if that is not known.
+        cures: damage that it sets right if it is asked to, so that it is not refused for it: kinds of damage, as the
+            kind of database names them, by the parameter that asks for it.
     """
 
     phase: int = field(default=Phase.OTHER, validator=_check_whole)
@@ -92,6 +95,7 @@ class OperationTraits:
     by_name_only: bool = field(default=False, validator=_check_flag)
     only_reads: bool = field(default=False, validator=_check_flag)
     rate: float | None = field(default=None, validator=_check_rate)
+    cures: Mapping[str, Collection[str]] = Factory(dict)
 
 
 UNKNOWN: Final = OperationTraits()
@@ -104,13 +108,16 @@ def operation_traits(
     by_name_only: bool = False,
     only_reads: bool = False,
     rate: float | None = None,
+    cures: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Callable[[_Function], _Function]:
     """Declare what is known of an operation, on its assessment or on itself; see `OperationTraits` for the arguments.
 
     Raises:
         TypeError, ValueError: a value is not of its type.
     """
-    traits = OperationTraits(phase=phase, in_all=in_all, by_name_only=by_name_only, only_reads=only_reads, rate=rate)
+    traits = OperationTraits(
+        phase=phase, in_all=in_all, by_name_only=by_name_only, only_reads=only_reads, rate=rate, cures=cures
+    )
 
     def declare(function: _Function) -> _Function:
         setattr(function, _TRAITS, traits)

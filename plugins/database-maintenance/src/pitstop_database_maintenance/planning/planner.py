@@ -266,7 +266,7 @@ class MaintenancePlanner:
         if not option.run or look.inspection is None:
             return option
         parameters = self.request.parameters.get(option.name, {})
-        refusal = kind.obstacle(look, candidate.short, parameters, only_reads=candidate.traits.only_reads)
+        refusal = kind.obstacle(look, candidate.traits, parameters)
         return option if refusal is None else option.leave_out(Decision(cause=refusal[0], detail=refusal[1]))
 
     def _why_unusable(self, candidate: Candidate) -> str:

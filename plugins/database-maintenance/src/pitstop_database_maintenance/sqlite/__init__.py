@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from pitstop_database_maintenance.sqlite.database import SQLiteDatabase as SQLiteDatabase
     from pitstop_database_maintenance.sqlite.guards.soundness import require_sound as require_sound
     from pitstop_database_maintenance.sqlite.inspection.records import Inspection as Inspection
+    from pitstop_database_maintenance.sqlite.operations._measured import OperationRun as OperationRun
     from pitstop_database_maintenance.sqlite.operations._measured import begin as begin
-    from pitstop_database_maintenance.sqlite.operations._measured import end as end
-    from pitstop_database_maintenance.sqlite.operations._measured import figures as figures
 
 __getattr__, __all__ = export(
     __name__,
@@ -29,6 +28,6 @@ __getattr__, __all__ = export(
         "database": ("SQLiteDatabase",),
         "guards.soundness": ("require_sound",),
         "inspection.records": ("Inspection",),
-        "operations._measured": ("begin", "end", "figures"),
+        "operations._measured": ("OperationRun", "begin"),
     },
 )

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from attrs import asdict
+
 from pitstop.children import Channel, Message
 from pitstop.errors import JobCancelledError, PitstopError
 from pitstop_database_maintenance.databases.limits import Limits
-from pitstop_database_maintenance.sqlite.checks.parts import check_part
-from pitstop_database_maintenance.sqlite.checks.protocol import error_message, part_from, result_message
+from pitstop_database_maintenance.sqlite.checks.parts import CheckPart, check_part
+from pitstop_database_maintenance.sqlite.checks.protocol import error_message
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 
 
@@ -63,6 +65,6 @@ def main(parent: str) -> None:
 
 def _check(database: SQLiteDatabase, message: Message, mapped: int) -> Message:
     try:
-        return result_message(check_part(database, part_from(message), mapped=mapped))
+        return {"result": asdict(check_part(database, CheckPart(**message), mapped=mapped))}
     except PitstopError as problem:
         return error_message(problem)

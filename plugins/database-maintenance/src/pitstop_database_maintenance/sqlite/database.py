@@ -34,8 +34,11 @@ from pitstop_database_maintenance.sqlite.connection.options import KNOWN, Option
 from pitstop_database_maintenance.sqlite.connection.temporary_files import left_in_wal_mode, sweep
 from pitstop_database_maintenance.sqlite.guards.admission import check_file
 from pitstop_database_maintenance.sqlite.guards.damage import guard_operation
-from pitstop_database_maintenance.sqlite.guards.foreign_log import attribute_damage_to_log
-from pitstop_database_maintenance.sqlite.guards.own_files import require_files_in_place, require_own_files
+from pitstop_database_maintenance.sqlite.guards.own_files import (
+    attribute_damage_to_log,
+    require_files_in_place,
+    require_own_files,
+)
 
 if TYPE_CHECKING:
     from pitstop_database_maintenance.sqlite.inspection.records import Inspection
@@ -112,7 +115,7 @@ class SQLiteDatabase(SQLiteConnection):
             database.set_up(may_write=False)
             if journal:
                 database._roll_back_journal(journal)
-            if mode_taken and database.execute("PRAGMA main.journal_mode")[0][0] == "wal":
+            if mode_taken and database.has_wal:
                 mode_taken = False
                 sweep(found.path)
             with attribute_damage_to_log(database):
@@ -187,17 +190,15 @@ class SQLiteDatabase(SQLiteConnection):
     def obstacle(
         cls,
         look: Look,
-        operation: str = "",
+        traits: OperationTraits = UNKNOWN,
         parameters: Mapping[str, Any] = MappingProxyType({}),
-        *,
-        only_reads: bool = False,
     ) -> tuple[Cause, str] | None:
         """Return that nothing is to write to a file that was found damaged, which `damage` enforces."""
-        from pitstop_database_maintenance.sqlite.assessments.past_checks import known_damage
+        from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts
         from pitstop_database_maintenance.sqlite.guards.damage import is_refused
 
-        known = known_damage(look)
-        if known is None or only_reads or not is_refused(operation, parameters, known.problems):
+        known = Verdicts.from_inspection(look.inspection, look.history).damage()
+        if known is None or not is_refused(traits, parameters, known.problems):
             return None
         return Cause.DAMAGE, f"{known}; what writes is left out until integrity_check finds that gone"
 

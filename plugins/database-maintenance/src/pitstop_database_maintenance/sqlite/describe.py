@@ -37,8 +37,8 @@ def description(inspection: Inspection, history: DatabaseHistory | None = None) 
     """Return what was found, for a person."""
     if inspection.refused:
         return Description(findings=[inspection.refused])
-    verdicts = Verdicts.about(inspection, history)
-    checks = {check: known for check in _CHECKS if (known := verdicts.of(check))}
+    verdicts = Verdicts.from_inspection(inspection, history)
+    checks = {check: known for check in _CHECKS if (known := verdicts.latest(check))}
     found = [*_findings(inspection), *_check_findings(checks)]
     findings = sorted(found, key=lambda finding: finding.level is Level.FINE)
     return Description(

@@ -17,7 +17,7 @@ from pitstop_database_maintenance.planning.plan import DatabasePlan, PlannedStep
 from pitstop_database_maintenance.reporting.html import current_state, page_maps, past_runs
 from pitstop_database_maintenance.reporting.html.page import make_page, read_style
 from pitstop_database_maintenance.reporting.report_model import Past, Report, read_past
-from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, inspected_state
+from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, state_at_inspection
 from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
 from pitstop_database_maintenance.sqlite.describe import description
 from pitstop_database_maintenance.sqlite.inspection.records import (
@@ -353,7 +353,7 @@ def test_page_tells_all_that_is_wrong():
 def test_page_tells_what_checks_found_and_what_was_left(history):
     """Damage that a check found is due, whatever else is; what a run left is said with its reason."""
     found = [CheckRecord(object="orders", kind="integrity_check", at=NOW, seconds=1, problems=2)]
-    Verdicts(history=history.of("d"), state=inspected_state(inspected())).keep(found)
+    Verdicts(history=history.of("d"), state=state_at_inspection(inspected())).keep(found)
     history.defer(
         UnfinishedStep(database="d", operation="backup", at=NOW, reason="the time limit was reached", parameters={})
     )

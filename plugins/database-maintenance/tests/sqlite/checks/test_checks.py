@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from attrs import asdict
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sampling import at_most
@@ -33,10 +34,11 @@ from pitstop_database_maintenance.databases.limits import Limits, TimeLimitReach
 from pitstop_database_maintenance.history import History
 from pitstop_database_maintenance.sqlite.checks import full_check, on_copy, parts, workers
 from pitstop_database_maintenance.sqlite.checks.parts import STRUCTURE, CheckPart, PartResult
-from pitstop_database_maintenance.sqlite.checks.protocol import error_message, result_message
+from pitstop_database_maintenance.sqlite.checks.protocol import error_message
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts
 from pitstop_database_maintenance.sqlite.connection.check_answers import damage
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.operations import quick_check as quick_check_module
 from pitstop_database_maintenance.sqlite.operations.integrity_check import integrity_check
 from pitstop_database_maintenance.sqlite.operations.quick_check import quick_check
 
@@ -114,7 +116,7 @@ def test_checks_pass_a_sound_database_and_change_nothing(
     assert "no problem was found" in result.summary
     assert (result.data["problems"], result.data["copied"], result.warnings) == (0, False, ())
     assert (seen.content(bloated), sorted(os.listdir(bloated.parent))) == before
-    whole = Verdicts.on(db).of(check.__name__)[""]
+    whole = Verdicts.read(db).latest(check.__name__)[""]
     assert whole.problems == 0
     assert time.time() - whole.at < 60
 
@@ -126,7 +128,7 @@ def test_checks_fail_a_damaged_page(bloated: Path, opened: Open, history: Histor
     db.history = history.of("it")
     with pytest.raises(OperationError, match=r"_check found .*app\.db: .*[Pp]age 3\b.*copy the file.*restore a backup"):
         check(db)
-    assert sum(each.problems for each in Verdicts.on(db).of(check.__name__).values()) > 0
+    assert sum(each.problems for each in Verdicts.read(db).latest(check.__name__).values()) > 0
 
 
 def test_integrity_check_finds_what_an_index_lacks(lacking: Path, opened: Open) -> None:
@@ -267,7 +269,7 @@ def test_checks_say_so_where_that_look_would_keep_writers_out(
     """With a view first, all pages can only be looked at under a lock: with little time for that, it is left out."""
     with closing(sqlite3.connect(wal(bloated))) as connection:
         connection.execute("CREATE VIEW v AS SELECT * FROM t")
-    monkeypatch.setitem(on_copy._RATES, "quick_check", 1e3)
+    monkeypatch.setattr(on_copy, "QUICK_CHECK_RATE", 1e3)
     db = opened(bloated)
     db.limits = Limits(max_stall=0.05)
     for check in (quick_check, integrity_check):
@@ -306,7 +308,7 @@ def test_checks_with_a_view_first_tell_damage_that_keeps_them_from_looking(
         match=r"quick_check found 1 problem in .*the check ended early: database disk image is malformed; nothing",
     ):
         quick_check(db)
-    assert Verdicts.on(db).of("quick_check")[""].problems == 1
+    assert Verdicts.read(db).latest("quick_check")[""].problems == 1
 
 
 @pytest.mark.parametrize("name", ["2024", "2024_sales", "-1", "+1x"])
@@ -395,8 +397,8 @@ def test_integrity_check_says_what_it_cannot_check_and_checks_the_rest(
     [warning] = result.warnings
     assert ("'own' was not checked whole" in warning) != whole
     assert missing in warning
-    assert ("own" in Verdicts.on(db).of("integrity_check")) == whole
-    assert set(Verdicts.on(db).of("integrity_check unfinished")) == (set() if whole else {"own"})
+    assert ("own" in Verdicts.read(db).latest("integrity_check")) == whole
+    assert set(Verdicts.read(db).latest("integrity_check unfinished")) == (set() if whole else {"own"})
     with pytest.raises(OperationError, match=r"found 3 problems.*row 51 missing from index i"):
         integrity_check(opened(lacking))
     assert quick_check(opened(lacking)).outcome is Outcome.UNCHANGED
@@ -436,7 +438,7 @@ def test_children_find_what_this_process_finds(lacking: Path, opened: Open, cont
     db.history = history.of("it")
     with pytest.raises(OperationError, match=r"found 3 problems in .*row 51 missing from index i;.*run reindex"):
         integrity_check(db, workers=3)
-    assert set(Verdicts.on(db).of("integrity_check")) == {"", STRUCTURE, "sqlite_master", "good", "t"}
+    assert set(Verdicts.read(db).latest("integrity_check")) == {"", STRUCTURE, "sqlite_master", "good", "t"}
     assert context.logger.of("warning") == []
 
 
@@ -508,7 +510,7 @@ def test_a_child_that_a_waiting_writer_keeps_out_tries_again(
     kept_out.ask(CheckPart(name="a", check="quick_check"))
     done.ask(CheckPart(name="b", check="quick_check"))
     found = workers._results(opened(bloated), [kept_out, done], deque(), None)  # type: ignore[list-item]
-    done.messages.append(result_message(PartResult(part="b")))
+    done.messages.append({"result": asdict(PartResult(part="b"))})
     assert next(found).part == "b"
     assert asked[:3] == [("kept out", "a"), ("reader", "b"), ("kept out", "a")]
     with pytest.raises(LockedError, match="busy"):
@@ -631,7 +633,7 @@ def test_integrity_check_goes_on_where_the_last_one_stopped(
     assert set(order) == {STRUCTURE, "sqlite_master", "t0", "t1", "t2", "t3", "t4"}
     assert last.data["oldest"] is not None
     assert "the oldest check of a part is 0.0 days old" in last.summary
-    assert Verdicts.on(db).of("integrity_check")[""].at == last.data["oldest"]
+    assert Verdicts.read(db).latest("integrity_check")[""].at == last.data["oldest"]
 
 
 def test_integrity_check_begins_with_the_largest(make: Any, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -707,8 +709,8 @@ def test_checks_stand_aside_for_writers(
     bloated: Path, opened: Open, seen: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a check would keep writers waiting for too long, a copy is checked, and removed."""
-    for name in ("quick_check", "integrity_check"):
-        monkeypatch.setitem(on_copy._RATES, name, 1e3)
+    monkeypatch.setattr(quick_check_module, "QUICK_CHECK_RATE", 1e3)
+    monkeypatch.setattr(full_check, "_RATE", 1e3)
     for check in (quick_check, integrity_check):
         db = opened(bloated)
         db.limits = Limits(max_stall=1.0)
@@ -729,7 +731,7 @@ def test_checks_learn_how_long_they_keep_writers_waiting(
     bloated: Path, opened: Open, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the last check took says more than the file's size."""
-    monkeypatch.setitem(on_copy._RATES, "integrity_check", 1e3)
+    monkeypatch.setattr(full_check, "_RATE", 1e3)
     db = opened(bloated)
     db.history = history.of("it")
     integrity_check(db)
@@ -741,8 +743,8 @@ def test_a_damaged_schema_names_what_it_can(bloated: Path, opened: Open) -> None
     """A page without the name of a table is still named."""
     db = opened(bloated)
     unknown = damage("Tree 9999 page 3: wrong")
-    assert parts._name_object(db, unknown) == unknown
-    named = parts._name_object(db, damage("On tree page 2 cell 1: wrong"))
+    assert parts.name_object(db, unknown) == unknown
+    named = parts.name_object(db, damage("On tree page 2 cell 1: wrong"))
     assert (named.text, named.object) == ("On tree page 2 cell 1: wrong, which is table 't'", "t")
 
 

@@ -7,18 +7,13 @@ import sqlite3
 from typing import Any
 
 import pytest
+from attrs import asdict
 
 from pitstop.errors import InvalidJobError, OperationError, PitstopError
 from pitstop_database_maintenance.databases.errors import LockedError, LockWaitOverError
 from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
 from pitstop_database_maintenance.sqlite.checks.parts import STRUCTURE, CheckPart, PartResult
-from pitstop_database_maintenance.sqlite.checks.protocol import (
-    error_message,
-    outcome_from,
-    part_from,
-    part_message,
-    result_message,
-)
+from pitstop_database_maintenance.sqlite.checks.protocol import error_message, parse_outcome
 from pitstop_database_maintenance.sqlite.connection.check_answers import CheckFinding, Flaw, Problem
 from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature, SQLiteFailure
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
@@ -40,7 +35,7 @@ def sent(message: Any) -> Any:
 )
 def test_parts_arrive(part: CheckPart) -> None:
     """With everything that is asked."""
-    assert part_from(sent(part_message(part))) == part
+    assert CheckPart(**sent(asdict(part))) == part
 
 
 @pytest.mark.parametrize(
@@ -54,7 +49,7 @@ def test_parts_arrive(part: CheckPart) -> None:
 )
 def test_results_arrive(result: PartResult) -> None:
     """With all that a problem says, what is not compared too."""
-    found = outcome_from(sent(result_message(result)))
+    found = parse_outcome(sent({"result": asdict(result)}))
     assert found == result
     assert isinstance(found, PartResult)
     assert [problem.finding for problem in found.problems] == [problem.finding for problem in result.problems]
@@ -74,7 +69,7 @@ def test_results_arrive(result: PartResult) -> None:
 )
 def test_errors_arrive(error: PitstopError) -> None:
     """Those by which something is decided, with their fields."""
-    found = outcome_from(sent(error_message(error)))
+    found = parse_outcome(sent(error_message(error)))
     assert found == error
     if isinstance(error, MissingFeature):
         assert isinstance(found, MissingFeature)
@@ -83,6 +78,6 @@ def test_errors_arrive(error: PitstopError) -> None:
 
 def test_other_errors_arrive_as_what_they_say() -> None:
     """Whatever their class is."""
-    found = outcome_from(sent(error_message(InvalidJobError("not a file"))))
+    found = parse_outcome(sent(error_message(InvalidJobError("not a file"))))
     assert type(found) is OperationError
     assert "not a file" in str(found)

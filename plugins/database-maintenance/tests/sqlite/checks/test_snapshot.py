@@ -16,6 +16,7 @@ import pytest
 from pitstop.errors import JobCancelledError, OperationError
 from pitstop_database_maintenance.sqlite.checks import snapshot as module
 from pitstop_database_maintenance.sqlite.checks.snapshot import snapshot
+from pitstop_database_maintenance.sqlite.connection import connection
 from pitstop_database_maintenance.sqlite.connection.temporary_files import sweep
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 
@@ -50,7 +51,7 @@ def test_snapshot_of_a_log_is_of_one_moment_and_blocks_no_writer(
     bloated: Path, opened: Open, raw: Any, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Commits that come while it is taken succeed at once, do not begin it anew, and are not in it."""
-    monkeypatch.setattr(module, "_PAGES", 20)
+    monkeypatch.setattr(connection, "_PAGES", 20)
     writer = raw(wal(bloated), timeout=0.0)
     commits: list[float] = []
 
@@ -113,7 +114,7 @@ def test_snapshot_that_is_stopped_leaves_nothing(
     """Told while it copies."""
     if mode == "wal":
         wal(bloated)
-    monkeypatch.setattr(module, "_PAGES", 20)
+    monkeypatch.setattr(connection, "_PAGES", 20)
     monkeypatch.setattr(module, "_CHILD", "import time; time.sleep(60)" if mode == "delete" else module._CHILD)
     db = opened(bloated)
     context.cancel()

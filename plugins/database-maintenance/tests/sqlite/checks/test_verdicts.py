@@ -76,7 +76,7 @@ def test_a_check_constraint_that_cannot_be_computed_is_no_damage(
     result = check(db)
     assert result.outcome is Outcome.UNCHANGED
     assert "CHECK constraints were left out: " in result.warnings[0]
-    assert "" in Verdicts.on(db).of(check.__name__)
+    assert "" in Verdicts.read(db).latest(check.__name__)
 
 
 def test_rows_are_found_wrong_although_a_check_cannot_be_computed(make: Any, opened: Open) -> None:
@@ -99,10 +99,10 @@ def test_a_computed_column_that_cannot_be_computed_is_no_damage(
     result = check(db)
     assert result.outcome is Outcome.UNCHANGED
     assert "malformed JSON" in result.warnings[0]
-    assert "" not in Verdicts.on(db).of(check.__name__)
+    assert "" not in Verdicts.read(db).latest(check.__name__)
     if check is integrity_check:
         assert result.data["unchecked"] == ["t"]
-        assert set(Verdicts.on(db).of("integrity_check")) == {"sqlite_structure", "sqlite_master", "good"}
+        assert set(Verdicts.read(db).latest("integrity_check")) == {"sqlite_structure", "sqlite_master", "good"}
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------
@@ -179,12 +179,12 @@ def test_an_index_that_could_not_be_built_stays_known(make: Any, opened: Open, s
             OperationError, match=r"'tn' of .* still disagrees .*UNIQUE constraint failed.*the index has an entry of"
         ):
             reindex(db)
-        assert Verdicts.on(db).of("integrity_check")["t"].problems == 2
+        assert Verdicts.read(db).latest("integrity_check")["t"].problems == 2
     assert reindex(db, indexes=["ux"]).outcome is Outcome.CHANGED  # which has nothing to do with it
     assert "row 21 missing from index tn" in shell(path, "PRAGMA integrity_check")
     db.execute("UPDATE t SET name = 'other' WHERE i = 5")
     assert reindex(db, indexes=["tn"]).outcome is Outcome.CHANGED
-    assert Verdicts.on(db).of("integrity_check")["t"].problems == 0
+    assert Verdicts.read(db).latest("integrity_check")["t"].problems == 0
     assert shell(path, "PRAGMA integrity_check") == ["ok"]
 
 
@@ -198,7 +198,7 @@ def test_a_cap_is_not_a_count(make: Any, opened: Open, history: History) -> None
     with pytest.raises(OperationError, match=r"integrity_check found at least 100 problems in "):
         integrity_check(db)
     assert reindex(db).outcome is Outcome.CHANGED
-    assert Verdicts.on(db).of("integrity_check")["t"].problems == 0
+    assert Verdicts.read(db).latest("integrity_check")["t"].problems == 0
     null = changed_schema(
         make("CREATE TABLE t (a)", f"{ROWS.format(150)} INSERT INTO t SELECT NULL FROM n", name="null.db"),
         "t",

@@ -17,7 +17,7 @@ from tests.sampling import at_most
 from pitstop.errors import OperationError
 from pitstop.jobs import Outcome
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-from pitstop_database_maintenance.sqlite.guards.collation_order import out_of_order, sorted_by_collation
+from pitstop_database_maintenance.sqlite.guards.collation_order import find_misordered, list_collated_indexes
 from pitstop_database_maintenance.sqlite.operations.compact import compact
 from pitstop_database_maintenance.sqlite.operations.convert_auto_vacuum import convert_auto_vacuum
 from pitstop_database_maintenance.sqlite.operations.reindex import reindex
@@ -232,13 +232,13 @@ def test_out_of_order_believes_what_sqlite_built(
         connection.execute(f"CREATE INDEX i ON t ({key})")
         connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
     with SQLiteDatabase.connect(str(path), context) as db:
-        assert [index.name for index in sorted_by_collation(db)] == ["i"]
-        assert out_of_order(db) == []
+        assert [index.name for index in list_collated_indexes(db)] == ["i"]
+        assert find_misordered(db) == []
 
 
 def test_out_of_order_reads_nothing_that_is_binary(bloated: Path, opened: Open) -> None:
     """Without another collation there is nothing to look at."""
-    assert sorted_by_collation(opened(bloated)) == []
+    assert list_collated_indexes(opened(bloated)) == []
 
 
 def test_reindex_leaves_out_what_cannot_be_checked(built: Callable[[str], Path], connected: Any) -> None:

@@ -14,10 +14,11 @@ import pytest
 
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.databases.causes import Cause
-from pitstop_database_maintenance.databases.traits import OperationTraits
+from pitstop_database_maintenance.databases.traits import OperationTraits, declared_traits
 from pitstop_database_maintenance.history import CheckRecord, History
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenanceRequest
 from pitstop_database_maintenance.planning.planner import plan_database
+from pitstop_database_maintenance.sqlite.assessments import space
 from pitstop_database_maintenance.sqlite.checks import verdicts
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
@@ -29,6 +30,7 @@ from pitstop_database_maintenance.sqlite.operations.vacuum import vacuum
 Open = Callable[..., SQLiteDatabase]
 
 READS = OperationTraits(only_reads=True)
+VACUUM = declared_traits(space.vacuum) or OperationTraits()
 
 
 @pytest.fixture
@@ -236,8 +238,8 @@ def test_a_file_that_was_restored_is_worked_on(
         for number in range(20):
             db.execute("INSERT INTO t VALUES (?, 3)", (number,))
     with worked_on() as db:
-        assert verdicts.known_damage(db) is None
-        assert not Verdicts.on(db).of("quick_check")
+        assert Verdicts.read(db).damage() is None
+        assert not Verdicts.read(db).latest("quick_check")
     assert not context.logger.of("warning")
 
 
@@ -250,7 +252,7 @@ def test_a_forged_history_fails_no_job_of_a_sound_file(
     """What it says leads to a look, if it says anything, which finds nothing; then it is forgotten."""
     db = worked_on(bloated)
     forged = CheckRecord(object="", kind="damage", at=1, seconds=0, problems=1, findings=({},))
-    Verdicts.on(db).keep([forged])
+    Verdicts.read(db).keep([forged])
     history._file.write(("UPDATE checked SET findings = ?", [(findings,)]))
     require_undamaged(db)
     looks = [line for line in context.logger.of("warning") if "it is looked at in full" in line]
@@ -312,13 +314,13 @@ def test_vacuum_is_the_cure_for_a_wrong_list_of_free_pages(
     with pytest.raises(OperationError, match="nothing was written"), worked_on(path).guard("analyze"):
         pytest.fail("it was begun")
     db = worked_on(path)
-    with pytest.raises(OperationError, match="nothing was written"), db.guard("vacuum"):
+    with pytest.raises(OperationError, match="nothing was written"), db.guard("vacuum", lambda: VACUUM):
         vacuum(db)
     for parameters, runs in (({}, []), ({"vacuum": {"drop_lost_pages": True}}, ["vacuum"])):
         made = planned(path, lookup, history, operations=("vacuum",), parameters=parameters)
         assert [step.operation for step in made.due] == runs, "a plan that leaves the cure out"
     db = worked_on(path)
-    with db.guard("vacuum"):
+    with db.guard("vacuum", lambda: VACUUM):
         vacuum(db, drop_lost_pages=True)
     assert seen.integrity(path) == ["ok"]
     assert seen.rows(path) == rows
@@ -341,7 +343,7 @@ def test_vacuum_is_no_cure_for_more_than_that(make: Any, worked_on: Open, seen: 
     before = seen.content(path)
     for _ in range(2):
         db = worked_on(path)
-        with pytest.raises(OperationError, match="malformed"), db.guard("vacuum"):
+        with pytest.raises(OperationError, match="malformed"), db.guard("vacuum", lambda: VACUUM):
             vacuum(db, drop_lost_pages=True)
     assert seen.content(path) == before
 
@@ -360,7 +362,7 @@ def test_a_file_whose_header_makes_no_sense_is_told_as_one(
     def work() -> None:
         with SQLiteDatabase.connect(str(damaged), context) as db:
             db.history = history.of(f"sqlite:{damaged}")
-            with db.guard("vacuum"):
+            with db.guard("vacuum", lambda: VACUUM):
                 vacuum(db)
 
     with pytest.raises(OperationError, match=damaged.name):

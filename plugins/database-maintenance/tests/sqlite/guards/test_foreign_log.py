@@ -19,7 +19,7 @@ import pytest
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.describe import description
-from pitstop_database_maintenance.sqlite.guards.foreign_log import UnsoundLog
+from pitstop_database_maintenance.sqlite.guards.own_files import UnsoundLog
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 from pitstop_database_maintenance.sqlite.inspection.survey import survey
 from pitstop_database_maintenance.sqlite.operations.analyze import analyze

@@ -20,7 +20,7 @@ import pytest
 from pitstop.errors import OperationError
 from pitstop.jobs import Outcome, Result
 from pitstop_database_maintenance.databases.assessment import Look
-from pitstop_database_maintenance.sqlite.assessments.preconditions import to_rebuild
+from pitstop_database_maintenance.sqlite.assessments.preconditions import check_rebuild
 from pitstop_database_maintenance.sqlite.connection import durable_files, file_holders
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.operations.compact import compact
@@ -261,7 +261,7 @@ def test_inspection_foresees_what_a_rebuild_refuses(make: Any, case: str) -> Non
     assert case in HARMLESS or f"{LOST[case][1]!r} (" in found.schema.lost[0]
     said = [one for one in SQLiteDatabase.describe(found).findings if one.title.startswith("VACUUM would lose")]
     assert len(said) == (case in LOST)
-    obstacle = to_rebuild(Look(database=str(path), inspection=found, history=None))
+    obstacle = check_rebuild(Look(database=str(path), inspection=found, history=None))
     assert (obstacle is None) is (case in HARMLESS)
     assert obstacle is None or LOST[case][2].statement in obstacle.reason, "whoever asks for it by name gets no further"
 

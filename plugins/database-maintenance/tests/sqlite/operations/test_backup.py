@@ -384,7 +384,7 @@ def test_backup_to_a_file_keeps_no_older_ones(bloated: Path, opened: Open, copie
 )
 def test_template_knows_its_own_names_only(name: str, other: str, folder: str, at: datetime) -> None:
     """A name that it made for one database is never taken for another's of another name or place."""
-    template, when = Template.of(Template.DEFAULT), at.replace(tzinfo=UTC)
+    template, when = Template.parse(Template.DEFAULT), at.replace(tzinfo=UTC)
     made = template.name(f"/a/{name}", when)
     found = template.pattern(f"/a/{name}").fullmatch(made)
     assert found is not None

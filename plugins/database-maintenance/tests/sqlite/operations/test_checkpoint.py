@@ -22,7 +22,7 @@ from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.describe import description
 from pitstop_database_maintenance.sqlite.inspection.survey import has_wal_reset_bug, survey
 from pitstop_database_maintenance.sqlite.operations import checkpoint as module
-from pitstop_database_maintenance.sqlite.operations.checkpoint import checkpoint, others_on
+from pitstop_database_maintenance.sqlite.operations.checkpoint import checkpoint, find_others
 
 Open = Callable[..., SQLiteDatabase]
 FIXED, HAZARDOUS = (3, 51, 3), (3, 40, 1)
@@ -116,7 +116,7 @@ def test_checkpoint_names_the_reader_that_is_in_the_way(logged: Any, opened: Ope
         fill(application)
         db = opened(path)
         result = checkpoint(db, patience=0)
-        assert others_on(f"{path}-shm") == {reader.pid: True}
+        assert find_others(f"{path}-shm") == {reader.pid: True}
         assert reader.stdin
         reader.stdin.close()
     assert (result.outcome, result.data["busy"], result.data["emptied"]) == (Outcome.CHANGED, True, False)
@@ -271,11 +271,11 @@ def test_checkpoint_warns_of_the_reset_bug_beside_others(
 ) -> None:
     """Alone nothing can happen, so that nothing is said."""
     monkeypatch.setattr(module.sqlite3, "sqlite_version_info", HAZARDOUS)
-    monkeypatch.setattr(module, "others_on", lambda path: others)
+    monkeypatch.setattr(module, "find_others", lambda path: others)
     warnings = checkpoint(opened(logged[0])).warnings
     assert [words in text and "3.51.3 or newer" in text for text in warnings] == ([True] if words else [])
 
 
 def test_others_on_a_file_without_an_index_are_not_known(tmp_path: Path) -> None:
     """Such as when the last connection has closed."""
-    assert others_on(str(tmp_path / "app.db-shm")) is None
+    assert find_others(str(tmp_path / "app.db-shm")) is None

@@ -495,7 +495,7 @@ def test_compact_refuses_an_empty_log_that_somebody_has_open(bloated: Path, ran:
 
 def test_compact_refuses_a_log_that_stays(either: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log beside the new file would be taken for its own."""
-    original = replace_file._require_nothing_beside
+    original = replace_file._remove_leftovers
 
     def with_log(*given: Any) -> None:
         Path(f"{either}-wal").write_bytes(b"not this file's")
@@ -504,7 +504,7 @@ def test_compact_refuses_a_log_that_stays(either: Path, ran: Ran, monkeypatch: p
         finally:
             Path(f"{either}-wal").unlink()
 
-    monkeypatch.setattr(replace_file, "_require_nothing_beside", with_log)
+    monkeypatch.setattr(replace_file, "_remove_leftovers", with_log)
     inode = either.stat().st_ino
     with pytest.raises(OperationError, match=r"-wal \(15 bytes\) is there, nobody has it open"):
         ran(either, offline=True)

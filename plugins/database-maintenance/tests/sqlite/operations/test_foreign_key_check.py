@@ -16,9 +16,9 @@ from pitstop.jobs import Outcome
 from pitstop_database_maintenance.databases.errors import ProblemsFoundError
 from pitstop_database_maintenance.databases.limits import Limits
 from pitstop_database_maintenance.history import CheckRecord, History
-from pitstop_database_maintenance.sqlite.checks import on_copy
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.operations import foreign_key_check as module
 from pitstop_database_maintenance.sqlite.operations.foreign_key_check import foreign_key_check
 
 Open = Callable[..., SQLiteDatabase]
@@ -136,17 +136,17 @@ def test_foreign_key_check_remembers_and_begins_with_the_oldest(family: Path, op
         first = foreign_key_check(db)
         assert first.data["stopped_by"] == "time limit"
         [left] = first.data["left"]["tables"]
-        assert set(Verdicts.on(db).of("foreign_key_check")) == {"child", '2nd "child'} - {left}
+        assert set(Verdicts.read(db).latest("foreign_key_check")) == {"child", '2nd "child'} - {left}
         context.at_progress = lambda done: None
         context.reports.clear()
         db.limits = Limits()
         foreign_key_check(db, tables=["child", left])
-        assert "" not in Verdicts.on(db).of("foreign_key_check")  # that was not everything
+        assert "" not in Verdicts.read(db).latest("foreign_key_check")  # that was not everything
         context.reports.clear()
-        Verdicts.on(db).keep([CheckRecord(object=left, kind="foreign_key_check", at=1, seconds=0, problems=0)])
+        Verdicts.read(db).keep([CheckRecord(object=left, kind="foreign_key_check", at=1, seconds=0, problems=0)])
         foreign_key_check(db)
         assert context.reports[0][3] == left
-        assert Verdicts.on(db).of("foreign_key_check")[""].problems == 0
+        assert Verdicts.read(db).latest("foreign_key_check")[""].problems == 0
 
 
 def test_foreign_key_check_stops(family: Path, opened: Open, context: Any) -> None:
@@ -161,7 +161,7 @@ def test_foreign_key_check_keeps_to_its_stall(
 ) -> None:
     """It counts what it holds, and checks a copy where that would be too long."""
     assert foreign_key_check(opened(family)).data["reader_stall"] > 0
-    monkeypatch.setitem(on_copy._RATES, "foreign_key_check", 1e3)
+    monkeypatch.setattr(module, "_RATE", 1e3)
     raw(family).execute("INSERT INTO child VALUES (7, 1, 1)")
     db = opened(family)
     db.limits = Limits(max_stall=1.0)

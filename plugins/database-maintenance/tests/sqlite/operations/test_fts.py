@@ -17,10 +17,10 @@ from pitstop.errors import JobCancelledError, OperationError, TransientError, Un
 from pitstop.jobs import Outcome
 from pitstop_database_maintenance.databases.limits import Limits
 from pitstop_database_maintenance.history import History
-from pitstop_database_maintenance.sqlite.checks import on_copy
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.operations import _full_text
+from pitstop_database_maintenance.sqlite.operations import fts_check as fts_check_module
 from pitstop_database_maintenance.sqlite.operations import fts_optimize as module
 from pitstop_database_maintenance.sqlite.operations._time_slices import Slices
 from pitstop_database_maintenance.sqlite.operations.fts_check import fts_check
@@ -153,7 +153,7 @@ def test_fts_check_of_nothing(bloated: Path, opened: Open) -> None:
         db = opened(bloated)
         db.history = history.of("it")
         assert fts_check(db).summary == "there are no full-text indexes and no R-trees"
-        assert "" in Verdicts.on(db).of("fts_check")
+        assert "" in Verdicts.read(db).latest("fts_check")
     with pytest.raises(UnknownNameError, match="full-text or R-tree table"):
         fts_check(opened(bloated), tables=["t"])
 
@@ -173,7 +173,7 @@ def test_fts_check_stands_aside_for_writers(
     renumbered: Path, opened: Open, raw: Any, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     """A copy keeps the rowids, and so the evidence; VACUUM INTO would not have to."""
-    monkeypatch.setitem(on_copy._RATES, "fts_check", 1e3)
+    monkeypatch.setattr(fts_check_module, "_RATE", 1e3)
     raw(renumbered).execute(f"PRAGMA journal_mode = {mode}").fetchall()
     db = opened(renumbered)
     db.limits = Limits(max_stall=1.0)
@@ -191,15 +191,15 @@ def test_fts_check_remembers_and_begins_with_the_oldest(many: Path, opened: Open
         first = fts_check(db)
         assert first.data["stopped_by"] == "time limit"
         assert len(first.data["left"]["tables"]) == 5
-        assert len(Verdicts.on(db).of("fts_check")) == 2
+        assert len(Verdicts.read(db).latest("fts_check")) == 2
         context.at_progress = lambda done: None
         context.reports.clear()
         db.limits = Limits()
         assert fts_check(db, tables=["f", "without"]).data["checked"] == 2
-        assert "" not in Verdicts.on(db).of("fts_check")  # that was not everything
+        assert "" not in Verdicts.read(db).latest("fts_check")  # that was not everything
         context.reports.clear()
         assert fts_check(db).data["checked"] == 7
-        assert "" in Verdicts.on(db).of("fts_check")
+        assert "" in Verdicts.read(db).latest("fts_check")
         assert {report[3] for report in context.reports[:5]} >= set(first.data["left"]["tables"]) - {"f", "without"}
 
 
@@ -358,9 +358,9 @@ def test_fts_optimize_ends_with_the_merge_that_finds_nothing_to_do(
 
     def counted(db: Any, table: Any, command: str, number: int | None = None) -> None:
         merges.append(number or 0)
-        _full_text.tell(db, table, command, number)
+        _full_text.send_command(db, table, command, number)
 
-    monkeypatch.setattr(module, "tell", counted)
+    monkeypatch.setattr(module, "send_command", counted)
     fts_optimize(opened(path), pages=5000)
     assert merges == [-5000, 5000]
 
@@ -377,7 +377,7 @@ def test_virtual_tables_tell_the_module_whatever_the_name(name: str) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(f"CREATE VIRTUAL TABLE main.{quoted} USING fts5(words)")
         [(sql,)] = connection.execute("SELECT sql FROM sqlite_master WHERE rootpage = 0").fetchall()
-    assert _full_text._module(sql) == "fts5"
+    assert _full_text._find_name(_full_text._SQL, sql).lower() == "fts5"
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_virtual_tables_tell_the_module_whatever_the_name(name: str) -> None:
 )
 def test_virtual_tables_tell_the_module_as_it_may_be_written(sql: str, expected: str) -> None:
     """Spaces, quotes and case are the user's."""
-    assert _full_text._module(sql) == expected
+    assert _full_text._find_name(_full_text._SQL, sql).lower() == expected
 
 
 @pytest.mark.parametrize(
@@ -400,4 +400,4 @@ def test_virtual_tables_tell_the_module_as_it_may_be_written(sql: str, expected:
 )
 def test_virtual_tables_read_how_many_segments_there_are(block: str, expected: int) -> None:
     """In both forms of the structure; the numbers are varints."""
-    assert _full_text._segments_in(bytes.fromhex(block)) == expected
+    assert _full_text._parse_segments(bytes.fromhex(block)) == expected

@@ -15,7 +15,7 @@ from pitstop_database_maintenance.history import History
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
-from pitstop_database_maintenance.sqlite.operations._full_text import EndlessError, reading_within, virtual_tables
+from pitstop_database_maintenance.sqlite.operations._full_text import EndlessError, limit_reading, virtual_tables
 from pitstop_database_maintenance.sqlite.operations.fts_check import fts_check
 from pitstop_database_maintenance.sqlite.operations.fts_optimize import fts_optimize
 
@@ -102,7 +102,7 @@ def test_an_endless_view_is_given_up(
         result = fts_check(db, content_seconds=0.05)
         assert (result.data["checked"], result.data["unchecked"]) == (1, ["f"])
         assert "'v', from which its texts come, gave no end of rows in 0.05 s" in result.warnings[0]
-        assert set(Verdicts.on(db).of("fts_check")) == {"g"}
+        assert set(Verdicts.read(db).latest("fts_check")) == {"g"}
     data = "SELECT * FROM f_" + ("segdir" if module == "fts4" else "data")
     before = seen.query(path, data)
     result = fts_optimize(opened(path), rebuild=True, content_seconds=0.05)
@@ -116,10 +116,10 @@ def test_the_runs_own_time_limit_stays_what_it_is(make: Any, opened: Open) -> No
     db = opened(make(ENDLESS, "CREATE VIRTUAL TABLE f USING fts4(a, content='v')"))
     [table] = virtual_tables(db)
     db.limits = Limits(until=1.0)
-    with pytest.raises(TimeLimitReachedError), reading_within(db, table, db, 60.0):
+    with pytest.raises(TimeLimitReachedError), limit_reading(db, table, db, 60.0):
         db.check_stop()
     db.limits = Limits()
-    with pytest.raises(EndlessError, match="allow content_seconds"), reading_within(db, table, db, 0.0):
+    with pytest.raises(EndlessError, match="allow content_seconds"), limit_reading(db, table, db, 0.0):
         db.check_stop()
     assert db.limits == Limits()
 
@@ -166,7 +166,7 @@ def test_an_ordinary_table_is_read_to_its_end(make: Any, opened: Open) -> None:
     """However long it takes."""
     db = opened(make(*TEXTS, 'CREATE VIRTUAL TABLE f USING fts4(a, content="texts")'))
     [table] = virtual_tables(db)
-    with reading_within(db, table, db, 0.0):
+    with limit_reading(db, table, db, 0.0):
         db.check_stop()
 
 
@@ -181,5 +181,5 @@ def test_what_could_not_be_looked_at_is_not_checked(make: Any, opened: Open, his
     db = opened(path)
     db.history = history.of("it")
     assert fts_check(db).outcome is Outcome.SKIPPED
-    assert Verdicts.on(db).of("fts_check") == {}
-    assert set(Verdicts.on(db).of("fts_check unfinished")) == {"f"}
+    assert Verdicts.read(db).latest("fts_check") == {}
+    assert set(Verdicts.read(db).latest("fts_check unfinished")) == {"f"}

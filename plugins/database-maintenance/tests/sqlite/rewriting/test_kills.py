@@ -38,7 +38,7 @@ KILLS = 30
 #: Where a child is killed, before and after it: what these modules' functions of these names do.
 STEPS: list[tuple[Any, str]] = [
     (replace_file, "_lock"),
-    (replace_file, "_require_nothing_beside"),
+    (replace_file, "_remove_leftovers"),
     (replace_file, "_finish"),
     (durable_files, "exchange"),
     (SQLiteDatabase, "disconnect"),

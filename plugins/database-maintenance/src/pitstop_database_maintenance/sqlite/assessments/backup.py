@@ -8,7 +8,7 @@ from pitstop.text import size_text
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Worth
 from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
 from pitstop_database_maintenance.sqlite.assessments import preconditions
-from pitstop_database_maintenance.sqlite.assessments.cost_model import reading, time_of
+from pitstop_database_maintenance.sqlite.assessments.cost_model import predict_reading, predict_time
 from pitstop_database_maintenance.sqlite.connection.filesystem import describe_folder
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 
@@ -30,12 +30,14 @@ def backup(look: Look, *, to: str = "") -> Assessment:
         folder = path if os.path.isdir(path) else os.path.dirname(path)
         place = inspection.folder if folder == inspection.folder.path else describe_folder(folder)
         if place.device:  # where no folder is, the operation says so
-            no_room, disk = preconditions.of_room([(place, copy)])
+            no_room, disk = preconditions.check_room([(place, copy)])
     verdict = Assessment(
         worth=Worth.NO,
         reason=f"a copy would have {size_text(copy)}",
         rule="only when it is asked for by name",
         source="https://sqlite.org/backup.html",
-        prediction=reading(look, time_of(look, "backup", copy, declared_rate(backup)), disk=disk, written=copy),
+        prediction=predict_reading(
+            look, predict_time(look, "backup", copy, declared_rate(backup)), disk=disk, written=copy
+        ),
     )
-    return preconditions.against(verdict, preconditions.to_open(look), no_room)
+    return preconditions.apply_obstacles(verdict, preconditions.check_opening(look), no_room)

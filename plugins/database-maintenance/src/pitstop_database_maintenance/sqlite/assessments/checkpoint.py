@@ -10,11 +10,11 @@ from pitstop_database_maintenance.databases.assessment import Assessment, Look, 
 from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
 from pitstop_database_maintenance.history import PastStep
 from pitstop_database_maintenance.sqlite.assessments import preconditions
-from pitstop_database_maintenance.sqlite.assessments.cost_model import SHORTEST_STALL, time_of
+from pitstop_database_maintenance.sqlite.assessments.cost_model import SHORTEST_STALL, predict_time
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 
 
-def _moved(step: PastStep) -> float:
+def _count_moved(step: PastStep) -> float:
     return float(step.figure("wal_bytes_before") or 0)
 
 
@@ -39,7 +39,9 @@ def checkpoint(
     if inspection.journal != "wal":
         return Assessment(worth=Worth.NO, reason="it has no write-ahead log (rollback journal)")
     pays = log.bytes > max_bytes or (log.bytes > min_bytes and log.bytes > max_share * inspection.size)
-    time = time_of(look, "checkpoint", log.bytes, declared_rate(checkpoint), work_done=_moved, whole_if_unchanged=True)
+    time = predict_time(
+        look, "checkpoint", log.bytes, declared_rate(checkpoint), work_done=_count_moved, whole_if_unchanged=True
+    )
     reason = f"the write-ahead log has {size_text(log.bytes)} for a database of {size_text(inspection.size)}"
     if pays and log.held_by:
         reason += f"; it cannot be shortened while {join_names(log.held_by)}"
@@ -55,4 +57,4 @@ def checkpoint(
             seconds=time.seconds, writer_stall=SHORTEST_STALL, written=log.bytes, learned=time.learned
         ),
     )
-    return preconditions.against(verdict, preconditions.to_open(look))
+    return preconditions.apply_obstacles(verdict, preconditions.check_opening(look))

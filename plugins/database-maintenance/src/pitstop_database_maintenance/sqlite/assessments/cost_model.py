@@ -57,7 +57,7 @@ def _size(step: PastStep) -> float:
     return float(step.bytes or 0)
 
 
-def time_of(
+def predict_time(
     look: Look,
     operation: str,
     work: float,
@@ -83,34 +83,35 @@ def time_of(
     everywhere = look.history.history.steps(operation=operation, limit=_ALL)
     journal = "rollback" if rollback(look) else "wal"
     whole = _WHOLE_LOOK if whole_if_unchanged else _WHOLE
-    found = _learned(own, work, journal, work_done, whole) or _learned(everywhere, work, journal, work_done, whole)
+    found = _learn(own, work, journal, work_done, whole) or _learn(everywhere, work, journal, work_done, whole)
     if found is None:
         return Time(seconds=FIXED + work / rate)
     speed, held = found
     return Time(seconds=work / speed, held=None if held is None else work * held, learned=True)
 
 
-def look_before(look: Look) -> float:
+def predict_look(look: Look) -> float:
     """Return how long the look for damage takes that comes before the first write of a plan; see `soundness`."""
     if look.sound:
         return 0.0
     inspection: Inspection = look.inspection
-    learned = _looked_at(look.history.steps(limit=_ALL), inspection.size) or _looked_at(
+    learned = _learn_look_rate(look.history.steps(limit=_ALL), inspection.size) or _learn_look_rate(
         look.history.history.steps(limit=_ALL), inspection.size
     )
     if learned is not None:
         return inspection.size / learned
-    return max(0.0, time_of(look, "quick_check", inspection.size, LOOK_RATE, whole_if_unchanged=True).seconds - FIXED)
+    return max(
+        0.0, predict_time(look, "quick_check", inspection.size, LOOK_RATE, whole_if_unchanged=True).seconds - FIXED
+    )
 
 
-def _looked_at(steps: Sequence[PastStep], size: int) -> float | None:
+def _learn_look_rate(steps: Sequence[PastStep], size: int) -> float | None:
     """Return at how many bytes a second past steps looked for damage; None if none did on a file of about the size."""
     rates = [
         step.bytes / looked
         for step in steps
-        # which may have looked at the list of free pages only
-        if step.operation != "incremental_vacuum"
-        and step.bytes
+        if step.bytes
+        and step.data.get("looked_at", "all pages") == "all pages"
         and (looked := step.figure("looked") or 0.0) > _SHORTEST
         and 1 / _ALIKE <= step.bytes / max(size, 1) <= _ALIKE
     ]
@@ -123,19 +124,19 @@ def rollback(look: Look) -> bool:
     return inspection.journal != "wal"
 
 
-def stalling(look: Look, time: Time, *, held: float, looks: bool = True, **others: Any) -> Prediction:
+def predict_blocking(look: Look, time: Time, *, held: float, looks: bool = True, **others: Any) -> Prediction:
     """Return what an operation costs that keeps writers out at a stretch.
 
     Args:
         look: with the journal mode.
-        time: as `time_of` says.
+        time: as `predict_time` says.
         held: for how many seconds, unless past runs taught better.
         looks: whether it looks for damage first, which in rollback mode keeps writers waiting too.
         others: further fields of the prediction.
     """
     if look.brief:
         return _NOT_WORKED_OUT
-    first = look_before(look) if looks else 0.0
+    first = predict_look(look) if looks else 0.0
     stall = time.held if time.held is not None else as_waited(held)
     if rollback(look) and first:
         stall = max(stall, as_waited(first))
@@ -149,7 +150,7 @@ def stalling(look: Look, time: Time, *, held: float, looks: bool = True, **other
     )
 
 
-def reading(look: Look, time: Time, **others: Any) -> Prediction:
+def predict_reading(look: Look, time: Time, **others: Any) -> Prediction:
     """Return what an operation costs that only reads: with a write-ahead log it keeps nobody waiting.
 
     In rollback mode nobody can write while it reads, and nobody can begin to read while a writer waits for it.
@@ -160,14 +161,14 @@ def reading(look: Look, time: Time, **others: Any) -> Prediction:
     return Prediction(seconds=time.seconds, writer_stall=stall, reader_stall=stall, learned=time.learned, **others)
 
 
-def slicing(look: Look, time: Time, **others: Any) -> Prediction:
+def predict_slices(look: Look, time: Time, **others: Any) -> Prediction:
     """Return what an operation costs that works in slices as short as is asked for."""
     if look.brief:
         return _NOT_WORKED_OUT
     wanted = DEFAULT_STALL if look.max_stall is None else min(look.max_stall, DEFAULT_STALL)
     stall = max(SHORTEST_STALL, expected_stall(wanted))
     return Prediction(
-        seconds=time.seconds + look_before(look),
+        seconds=time.seconds + predict_look(look),
         writer_stall=stall,
         reader_stall=stall if rollback(look) else 0.0,
         learned=time.learned,
@@ -175,7 +176,7 @@ def slicing(look: Look, time: Time, **others: Any) -> Prediction:
     )
 
 
-def _learned(
+def _learn(
     steps: Sequence[PastStep], work: float, journal: str, work_done: Callable[[PastStep], float], whole: Container[str]
 ) -> tuple[float, float | None] | None:
     """Return bytes of work a second, and the seconds held per byte of work, as past runs teach; None if none does.

@@ -9,7 +9,7 @@ from pitstop.text import count_noun, join_names
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Worth
 from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
 from pitstop_database_maintenance.sqlite.assessments import preconditions
-from pitstop_database_maintenance.sqlite.assessments.cost_model import slicing, stalling, time_of
+from pitstop_database_maintenance.sqlite.assessments.cost_model import predict_blocking, predict_slices, predict_time
 from pitstop_database_maintenance.sqlite.inspection.records import SchemaFacts
 
 _MODULES: Final = ("fts3", "fts4", "fts5")
@@ -27,8 +27,8 @@ def fts_optimize(look: Look, *, min_segments: Annotated[int, Bounds(ge=2)] = 16,
     """
     schema: SchemaFacts | None = look.inspection.schema
     tables = [table for table in schema.tables if table.module.lower() in _MODULES] if schema else []
-    time = time_of(look, "fts_optimize", look.inspection.size, declared_rate(fts_optimize))
-    prediction = stalling(look, time, held=time.seconds) if rebuild else slicing(look, time)
+    time = predict_time(look, "fts_optimize", look.inspection.size, declared_rate(fts_optimize))
+    prediction = predict_blocking(look, time, held=time.seconds) if rebuild else predict_slices(look, time)
     rule = f"an index has >= {min_segments} segments"
     source = "https://sqlite.org/fts5.html#the_crisismerge_configuration_option"
     many = [t for t in tables if t.segments is not None and t.segments >= min_segments]
@@ -45,4 +45,6 @@ def fts_optimize(look: Look, *, min_segments: Annotated[int, Bounds(ge=2)] = 16,
     verdict = Assessment(
         worth=Worth.YES if many else Worth.NO, reason=reason, rule=rule, source=source, prediction=prediction
     )
-    return preconditions.against(verdict, preconditions.to_open(look), preconditions.to_see(look))
+    return preconditions.apply_obstacles(
+        verdict, preconditions.check_opening(look), preconditions.check_schema_seen(look)
+    )

@@ -10,7 +10,7 @@ from pitstop.text import join_names, size_text
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Worth
 from pitstop_database_maintenance.databases.causes import Cause
 from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
-from pitstop_database_maintenance.sqlite.guards.missing_features import advice
+from pitstop_database_maintenance.sqlite.guards.missing_features import advise
 from pitstop_database_maintenance.sqlite.guards.own_files import journal_doubt, log_doubt
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
@@ -29,7 +29,7 @@ class Obstacle:
     reason: str
 
 
-def against(verdict: Assessment, *obstacles: Obstacle | None) -> Assessment:
+def apply_obstacles(verdict: Assessment, *obstacles: Obstacle | None) -> Assessment:
     """Return a verdict as it is with something in the way: impossible, whatever it was, for the first that there is.
 
     What the operation would gain is not promised then, but whether it would pay is kept.
@@ -46,7 +46,7 @@ def against(verdict: Assessment, *obstacles: Obstacle | None) -> Assessment:
     return verdict
 
 
-def to_open(look: Look) -> Obstacle | None:
+def check_opening(look: Look) -> Obstacle | None:
     """Return why no operation is to open the file, not even to read it: each opens it as one that may write."""
     inspection: Inspection = look.inspection
     if inspection.schema_error:
@@ -75,7 +75,7 @@ def to_open(look: Look) -> Obstacle | None:
     return None
 
 
-def to_see(look: Look) -> Obstacle | None:
+def check_schema_seen(look: Look) -> Obstacle | None:
     """Return why it is not known whether an operation is due that is about tables and indexes; None if it is."""
     unread = look.inspection.schema_unread
     if not unread:
@@ -83,13 +83,13 @@ def to_see(look: Look) -> Obstacle | None:
     return Obstacle(Cause.UNSEEN, f"whether it is due could not be seen: the schema could not be read ({unread})")
 
 
-def to_rebuild(look: Look, *, allow_renumbering: bool = False) -> Obstacle | None:
+def check_rebuild(look: Look, *, allow_renumbering: bool = False) -> Obstacle | None:
     """Return why the file cannot be rebuilt by VACUUM or VACUUM INTO.
 
     What VACUUM needs of the application was tried on SQLite 3.40.1: collations, and functions in indexes, generated
     columns and CHECKs. It copies what belongs to a virtual table without its module.
     """
-    obstacle = to_open(look)
+    obstacle = check_opening(look)
     schema = look.inspection.schema
     if obstacle or schema is None:
         return obstacle
@@ -100,7 +100,7 @@ def to_rebuild(look: Look, *, allow_renumbering: bool = False) -> Obstacle | Non
     missing = [need for need in schema.missing if need.feature is not Feature.MODULE]
     if missing:
         functions = [need.name for need in missing if need.feature is Feature.FUNCTION]
-        how = advice(functions, option="--on-connect")
+        how = advise(functions, option="--on-connect")
         named = join_names(map(str, missing))
         return Obstacle(Cause.FEATURE, f"the schema uses {named}, which SQLite here does not have; {how}")
     if schema.renumbered and not allow_renumbering:
@@ -114,7 +114,7 @@ def to_rebuild(look: Look, *, allow_renumbering: bool = False) -> Obstacle | Non
     return None
 
 
-def of_room(needs: Iterable[tuple[Folder, int]]) -> tuple[Obstacle | None, dict[str, int]]:
+def check_room(needs: Iterable[tuple[Folder, int]]) -> tuple[Obstacle | None, dict[str, int]]:
     """Return why there is too little room, and what is needed by folder; what is on one file system is added up."""
     by_device: dict[object, tuple[Folder, int]] = {}
     for folder, needed in needs:
@@ -122,12 +122,9 @@ def of_room(needs: Iterable[tuple[Folder, int]]) -> tuple[Obstacle | None, dict[
             key = folder.device or folder.path
             first, before = by_device.get(key, (folder, 0))
             by_device[key] = (first, before + needed)
-    for folder, needed in by_device.values():
-        if folder.free < needed:
-            reason = f"it needs {size_text(needed)} in {folder.path}, where {size_text(folder.free)} are free"
-            return Obstacle(Cause.ROOM, reason), _by_path(by_device.values())
-    return None, _by_path(by_device.values())
-
-
-def _by_path(needs: Iterable[tuple[Folder, int]]) -> dict[str, int]:
-    return {folder.path: needed for folder, needed in needs}
+    short = [(folder, needed) for folder, needed in by_device.values() if folder.free < needed]
+    reasons = (
+        f"it needs {size_text(needed)} in {at.path}, where {size_text(at.free)} are free" for at, needed in short
+    )
+    obstacle = next((Obstacle(Cause.ROOM, reason) for reason in reasons), None)
+    return obstacle, {folder.path: needed for folder, needed in by_device.values()}

@@ -9,7 +9,7 @@ from pitstop.text import join_names, size_text
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Prediction, Worth
 from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
 from pitstop_database_maintenance.sqlite.assessments import preconditions
-from pitstop_database_maintenance.sqlite.assessments.cost_model import stalling, time_of
+from pitstop_database_maintenance.sqlite.assessments.cost_model import predict_blocking, predict_time
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, broken_indexes
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, ObjectWaste
 
@@ -34,82 +34,57 @@ def reindex(
         min_bytes: if that many of them are unused.
     """
     inspection: Inspection = look.inspection
-    no_room, disk = preconditions.of_room([(inspection.folder, int(_BESIDE * inspection.size))])
-    verdict = _verdict(look, disk, min_waste=min_waste, min_bytes=min_bytes)
-    return preconditions.against(verdict, preconditions.to_open(look), no_room)
-
-
-def _verdict(look: Look, disk: dict[str, int], *, min_waste: float, min_bytes: int) -> Assessment:
-    inspection: Inspection = look.inspection
-    broken = _broken(look)
-    wasteful = _wasteful(inspection, min_waste, min_bytes)
-    unused = f">= {100 * min_waste:g} % and {size_text(min_bytes)} unused"
-    rule = f"a check found an index that disagrees with its table, or {unused}"
-    if broken:
-        disagree = "disagrees with its table" if len(broken) == 1 else "disagree with their tables"
-        return Assessment(
-            worth=Worth.YES,
-            reason=f"{join_names(broken)} {disagree}, as a check found",
-            rule=rule,
-            source=_SOURCE,
-            prediction=_prediction(look, None, disk),
-        )
-    if wasteful:
-        wasteful = _short_enough(look, wasteful) or wasteful
-        names = join_names(f"{index.name} ({_share(inspection, index):.0%})" for index in wasteful)
-        return Assessment(
-            worth=Worth.YES,
-            reason=f"unused space in {names}".replace("%", " %"),
-            rule=rule,
-            source=_SOURCE,
-            # what it frees are free pages of the file, which other operations give back
-            prediction=_prediction(look, wasteful, disk),
-            need="space",
-            parameters={"indexes": [index.name for index in wasteful]},
-        )
-    known = inspection.waste is not None and inspection.waste.exact
-    reason = "no index is known to be broken" + (", and none is half empty" if known else "")
-    return Assessment(
-        worth=Worth.NO, reason=reason, rule=rule, source=_SOURCE, prediction=_prediction(look, None, disk)
-    )
-
-
-def _broken(look: Look) -> list[str]:
-    """Return the indexes that a check has found to disagree with their tables."""
-    inspection: Inspection = look.inspection
     schema = inspection.schema
     tables = None if schema is None else {index.name: index.table for index in schema.indexes}
-    return list(broken_indexes(Verdicts.about(inspection, look.history), tables))
+    broken = list(broken_indexes(Verdicts.from_inspection(inspection, look.history), tables))
+    wasteful = [] if broken else _find_wasteful(look, min_waste, min_bytes)
+    no_room, disk = preconditions.check_room([(inspection.folder, int(_BESIDE * inspection.size))])
+    if broken:
+        disagree = "disagrees with its table" if len(broken) == 1 else "disagree with their tables"
+        reason = f"{join_names(broken)} {disagree}, as a check found"
+    elif wasteful:
+        names = join_names(f"{index.name} ({_share(inspection, index):.0%})" for index in wasteful)
+        reason = f"unused space in {names}".replace("%", " %")
+    else:
+        known = inspection.waste is not None and inspection.waste.exact
+        reason = "no index is known to be broken" + (", and none is half empty" if known else "")
+    unused = f">= {100 * min_waste:g} % and {size_text(min_bytes)} unused"
+    verdict = Assessment(
+        worth=Worth.YES if broken or wasteful else Worth.NO,
+        reason=reason,
+        rule=f"a check found an index that disagrees with its table, or {unused}",
+        source=_SOURCE,
+        # what it frees are free pages of the file, which other operations give back
+        prediction=_predict(look, wasteful, disk),
+        need="space" if wasteful else "",
+        parameters={"indexes": [index.name for index in wasteful]} if wasteful else {},
+    )
+    return preconditions.apply_obstacles(verdict, preconditions.check_opening(look), no_room)
 
 
-def _wasteful(inspection: Inspection, min_waste: float, min_bytes: int) -> list[ObjectWaste]:
-    objects = inspection.waste.objects if inspection.waste else ()
-    return [
+def _find_wasteful(look: Look, min_waste: float, min_bytes: int) -> list[ObjectWaste]:
+    """Return the indexes that are half empty; if there are, those that keep no writer waiting for too long."""
+    inspection: Inspection = look.inspection
+    wasteful = [
         found
-        for found in objects
+        for found in (inspection.waste.objects if inspection.waste else ())
         if found.kind == "index" and found.unused >= min_bytes and _share(inspection, found) >= min_waste
     ]
-
-
-def _short_enough(look: Look, indexes: list[ObjectWaste]) -> list[ObjectWaste]:
-    """Return those that can be built without keeping a writer waiting for longer than is permitted."""
     limit = look.max_stall
-    if limit is None:
-        return indexes
-    return [index for index in indexes if _prediction(look, [index], {}).writer_stall <= limit]
+    short = [each for each in wasteful if limit is None or _predict(look, [each], {}).writer_stall <= limit]
+    return short or wasteful
 
 
 def _share(inspection: Inspection, index: ObjectWaste) -> float:
     return index.unused / max(1, index.pages * inspection.page_size)
 
 
-def _prediction(look: Look, chosen: list[ObjectWaste] | None, disk: dict[str, int]) -> Prediction:
+def _predict(look: Look, chosen: list[ObjectWaste], disk: dict[str, int]) -> Prediction:
+    """Return what it costs to rebuild these indexes, or all if there are none of these."""
     inspection: Inspection = look.inspection
-    time = time_of(look, "reindex", inspection.size, declared_rate(reindex))
-    if chosen:
-        pages = [index.pages for index in chosen]
-        work = sum(pages) * inspection.page_size / _BESIDE
-        time = time_of(look, "reindex", work, declared_rate(reindex))
-        return stalling(look, time, held=time.seconds * max(pages) / sum(pages), disk=disk, written=int(2 * work))
-    written = int(2 * _BESIDE * inspection.size)
-    return stalling(look, time, held=time.seconds * _LARGEST, disk=disk, written=written)
+    pages = [index.pages for index in chosen]
+    work = sum(pages) * inspection.page_size / _BESIDE if chosen else inspection.size
+    largest = max(pages) / sum(pages) if chosen else _LARGEST
+    time = predict_time(look, "reindex", work, declared_rate(reindex))
+    written = int(2 * work) if chosen else int(2 * _BESIDE * work)
+    return predict_blocking(look, time, held=time.seconds * largest, disk=disk, written=written)

@@ -6,7 +6,7 @@ from pitstop.text import size_text
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Prediction, Worth
 from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
 from pitstop_database_maintenance.sqlite.assessments import preconditions
-from pitstop_database_maintenance.sqlite.assessments.cost_model import look_before
+from pitstop_database_maintenance.sqlite.assessments.cost_model import predict_look
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 
 
@@ -21,7 +21,7 @@ def rollback_journal(look: Look) -> Assessment:
     inspection: Inspection = look.inspection
     if not inspection.hot_journal:
         return Assessment(worth=Worth.NO, reason="there is no journal to roll back")
-    seconds = inspection.journal_bytes / declared_rate(rollback_journal) + look_before(look)
+    seconds = inspection.journal_bytes / declared_rate(rollback_journal) + predict_look(look)
     verdict = Assessment(
         worth=Worth.YES,
         reason=f"a crash left a journal of {size_text(inspection.journal_bytes)}, and until it is rolled back the file "
@@ -31,4 +31,4 @@ def rollback_journal(look: Look) -> Assessment:
         # it keeps nobody waiting who would not have to do it himself
         prediction=Prediction(seconds=seconds, written=inspection.journal_bytes, looks=True),
     )
-    return preconditions.against(verdict, preconditions.to_open(look))
+    return preconditions.apply_obstacles(verdict, preconditions.check_opening(look))

@@ -17,7 +17,14 @@ from pitstop_database_maintenance.databases.causes import Cause
 from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
 from pitstop_database_maintenance.history import PastStep
 from pitstop_database_maintenance.sqlite.assessments import preconditions
-from pitstop_database_maintenance.sqlite.assessments.cost_model import FIXED, rollback, slicing, stalling, time_of
+from pitstop_database_maintenance.sqlite.assessments.cost_model import (
+    FIXED,
+    predict_blocking,
+    predict_slices,
+    predict_time,
+    rollback,
+)
+from pitstop_database_maintenance.sqlite.connection.check_answers import LEFT_BEHIND
 from pitstop_database_maintenance.sqlite.inspection.records import AutoVacuum, Inspection
 
 NEED: Final = "space"
@@ -58,7 +65,7 @@ def policy(
         enough: what share of the most that any operation would gain the chosen one must gain.
         low, medium, high: the operations for each band, the preferred first.
     """
-    waste, share = wasted(look.inspection)
+    waste, share = measure_waste(look.inspection)
     if share < medium_from or waste < min_bytes:
         band, order = f"less than {_percent(medium_from)} or {size_text(min_bytes)} (space.low)", low
     elif share < high_from:
@@ -70,7 +77,7 @@ def policy(
     )
 
 
-@operation_traits(phase=Phase.REBUILD, in_all=True, rate=155e6)
+@operation_traits(phase=Phase.REBUILD, in_all=True, rate=155e6, cures={"drop_lost_pages": LEFT_BEHIND})
 def vacuum(look: Look, *, allow_renumbering: bool = False) -> Assessment:
     """Assess rebuilding the file in place.
 
@@ -82,8 +89,10 @@ def vacuum(look: Look, *, allow_renumbering: bool = False) -> Assessment:
     no_room, disk = _room_for_vacuum(inspection)
     prediction = _rebuild(look, "vacuum", declared_rate(vacuum), disk)
     parameters = {"allow_renumbering": True} if allow_renumbering else {}
-    verdict = _gives_back(look, prediction, parameters=parameters)
-    return preconditions.against(verdict, preconditions.to_rebuild(look, allow_renumbering=allow_renumbering), no_room)
+    verdict = _assess_rebuild(look, prediction, parameters=parameters)
+    return preconditions.apply_obstacles(
+        verdict, preconditions.check_rebuild(look, allow_renumbering=allow_renumbering), no_room
+    )
 
 
 @operation_traits(phase=Phase.REBUILD, in_all=True, rate=230e6)
@@ -109,19 +118,19 @@ def compact(look: Look, *, offline: bool = False) -> Assessment:
             Cause.OBSTACLE,
             f"the file has {inspection.links} names (hard links), of which the others would keep the old",
         )
-    no_room, disk = preconditions.of_room([(inspection.folder, _used(inspection))])
-    time = time_of(look, "compact", inspection.size, declared_rate(compact))
+    no_room, disk = preconditions.check_room([(inspection.folder, _used(inspection))])
+    time = predict_time(look, "compact", inspection.size, declared_rate(compact))
     # it looks for damage meanwhile, and not first
-    prediction = stalling(look, time, held=time.seconds, looks=False, disk=disk, written=_result(inspection))
+    prediction = predict_blocking(look, time, held=time.seconds, looks=False, disk=disk, written=_result(inspection))
     # readers of the old file must be gone as well
     prediction = evolve(prediction, reader_stall=prediction.writer_stall)
-    verdict = _gives_back(look, prediction, parameters={"offline": True})
-    return preconditions.against(
-        verdict, declared, preconditions.to_rebuild(look, allow_renumbering=True), links, no_room
+    verdict = _assess_rebuild(look, prediction, parameters={"offline": True})
+    return preconditions.apply_obstacles(
+        verdict, declared, preconditions.check_rebuild(look, allow_renumbering=True), links, no_room
     )
 
 
-def _freed(step: PastStep) -> float:
+def _count_freed(step: PastStep) -> float:
     pages = (step.figure("free_pages_before") or 0) - (step.figure("free_pages_after") or 0)
     return float(pages * (step.figure("page_size") or 0))
 
@@ -145,7 +154,7 @@ def incremental_vacuum(look: Look, *, min_share: Share = 0.05, keep: Share = 0.0
     share = inspection.free_pages / max(1, inspection.pages)
     pays = share >= min_share and gain > 0
     rate = _ROLLBACK_RATE if rollback(look) else declared_rate(incremental_vacuum)
-    time = time_of(look, "incremental_vacuum", gain, rate, work_done=_freed)
+    time = predict_time(look, "incremental_vacuum", gain, rate, work_done=_count_freed)
     verdict = Assessment(
         worth=Worth.YES if pays else Worth.NO,
         reason=f"{_percent(share)} of {size_text(inspection.size)} are free pages, {size_text(gain)} can be given back",
@@ -153,11 +162,11 @@ def incremental_vacuum(look: Look, *, min_share: Share = 0.05, keep: Share = 0.0
         source="measured: docs/decisions/assessments.md",
         gain=gain,
         # each page that is moved is written to the journal or log, and to the file, with the page that points at it
-        prediction=slicing(look, time, written=4 * gain),
+        prediction=predict_slices(look, time, written=4 * gain),
         need=NEED,
         parameters={"keep": keep} if keep else {},
     )
-    return preconditions.against(verdict, preconditions.to_open(look), no_map)
+    return preconditions.apply_obstacles(verdict, preconditions.check_opening(look), no_map)
 
 
 @operation_traits(phase=Phase.CONVERT, by_name_only=True, rate=155e6)
@@ -171,10 +180,10 @@ def convert_auto_vacuum(look: Look, *, mode: AutoVacuum = "incremental", allow_r
     """
     inspection: Inspection = look.inspection
     rebuilt = "none" in (mode, inspection.auto_vacuum) and mode != inspection.auto_vacuum
-    in_the_way, disk = [preconditions.to_open(look)], dict[str, int]()
+    in_the_way, disk = [preconditions.check_opening(look)], dict[str, int]()
     if rebuilt:
         no_room, disk = _room_for_vacuum(inspection)
-        in_the_way = [preconditions.to_rebuild(look, allow_renumbering=allow_renumbering), no_room]
+        in_the_way = [preconditions.check_rebuild(look, allow_renumbering=allow_renumbering), no_room]
     prediction = Prediction(seconds=FIXED)
     if rebuilt:
         prediction = _rebuild(look, "convert_auto_vacuum", declared_rate(convert_auto_vacuum), disk)
@@ -194,13 +203,13 @@ def convert_auto_vacuum(look: Look, *, mode: AutoVacuum = "incremental", allow_r
         reason=reason,
         rule="only when it is asked for by name",
         source="https://sqlite.org/pragma.html#pragma_auto_vacuum",
-        gain=wasted(inspection)[0] if rebuilt else None,
+        gain=measure_waste(inspection)[0] if rebuilt else None,
         prediction=prediction,
     )
-    return preconditions.against(verdict, *in_the_way)
+    return preconditions.apply_obstacles(verdict, *in_the_way)
 
 
-def wasted(inspection: Inspection) -> tuple[int, float]:
+def measure_waste(inspection: Inspection) -> tuple[int, float]:
     """Return how many bytes hold nothing, and what share of the file that is; free pages only if no more is known."""
     if inspection.waste is None:
         return inspection.free_bytes, inspection.free_pages / max(1, inspection.pages)
@@ -220,9 +229,9 @@ def waste_text(inspection: Inspection) -> str:
 
 def _rebuild(look: Look, operation: str, rate: float, disk: dict[str, int]) -> Prediction:
     inspection: Inspection = look.inspection
-    time = time_of(look, operation, inspection.size, rate)
+    time = predict_time(look, operation, inspection.size, rate)
     # from about 40 % of it on SQLite asks nobody whether to go on (measured: 3.40.1 and 3.54.1)
-    return stalling(
+    return predict_blocking(
         look,
         time,
         held=time.seconds,
@@ -232,8 +241,8 @@ def _rebuild(look: Look, operation: str, rate: float, disk: dict[str, int]) -> P
     )
 
 
-def _gives_back(look: Look, prediction: Prediction, *, parameters: dict[str, bool]) -> Assessment:
-    waste, _ = wasted(look.inspection)
+def _assess_rebuild(look: Look, prediction: Prediction, *, parameters: dict[str, bool]) -> Assessment:
+    waste, _ = measure_waste(look.inspection)
     return Assessment(
         worth=Worth.YES if waste > 0 else Worth.NO,
         reason=waste_text(look.inspection),
@@ -247,7 +256,7 @@ def _gives_back(look: Look, prediction: Prediction, *, parameters: dict[str, boo
 def _room_for_vacuum(inspection: Inspection) -> tuple[preconditions.Obstacle | None, dict[str, int]]:
     # sqlite.org/tempfiles.html, and measured: at its peak the result is there twice beside the file
     used = _used(inspection)
-    return preconditions.of_room([(inspection.folder, used), (inspection.temporary, used)])
+    return preconditions.check_room([(inspection.folder, used), (inspection.temporary, used)])
 
 
 def _used(inspection: Inspection) -> int:
@@ -256,7 +265,7 @@ def _used(inspection: Inspection) -> int:
 
 
 def _result(inspection: Inspection) -> int:
-    return max(0, inspection.size - wasted(inspection)[0])
+    return max(0, inspection.size - measure_waste(inspection)[0])
 
 
 def _percent(share: float) -> str:

@@ -10,7 +10,7 @@ from pitstop.text import count_noun, join_names
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, OperationPreference, Prediction, Worth
 from pitstop_database_maintenance.databases.traits import Phase, operation_traits
 from pitstop_database_maintenance.sqlite.assessments import preconditions
-from pitstop_database_maintenance.sqlite.assessments.cost_model import FIXED, Time, stalling, time_of
+from pitstop_database_maintenance.sqlite.assessments.cost_model import FIXED, Time, predict_blocking, predict_time
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, SchemaFacts
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
 
@@ -62,35 +62,30 @@ def optimize(look: Look, *, min_tables: Annotated[int, Bounds(ge=1)] = 1) -> Ass
 
 
 def _assess(look: Look, operation: str, min_tables: int, *, full: bool = False) -> Assessment:
-    return preconditions.against(
-        _verdict(look, operation, min_tables, full=full), preconditions.to_open(look), preconditions.to_see(look)
-    )
-
-
-def _verdict(look: Look, operation: str, min_tables: int, *, full: bool) -> Assessment:
-    inspection: Inspection = look.inspection
-    schema = inspection.schema
+    schema = look.inspection.schema
     if schema is None:
-        return Assessment(
-            worth=Worth.NO,
-            reason="the statistics were not looked at",
-            prediction=_prediction(look, operation, 1, full=full),
-            need=NEED,
-        )
-    beyond = _beyond_us(schema)
-    missing = tuple(name for name in schema.statistics_missing if name not in beyond)
-    stale = {name: why for name, why in schema.statistics_stale.items() if name not in beyond}
-    lacking = sorted(beyond & {*schema.statistics_missing, *schema.statistics_stale})
-    if stale and _as_good_as_they_get(look):
-        stale = {}
-    pays = len(missing) + len(stale) >= min_tables
-    return Assessment(
-        worth=Worth.YES if pays else Worth.NO,
-        reason=_reason(missing, stale) or _no_reason(schema, lacking),
-        rule=f"statistics of {count_noun(min_tables, 'table')} or more missing or stale",
-        source=_SOURCE,
-        prediction=_prediction(look, operation, len(schema.indexes) + len(schema.tables), full=full),
+        due, reason, rule, objects = False, "the statistics were not looked at", "", 1
+    else:
+        beyond = _find_beyond_us(schema)
+        missing = tuple(name for name in schema.statistics_missing if name not in beyond)
+        stale = {name: why for name, why in schema.statistics_stale.items() if name not in beyond}
+        lacking = sorted(beyond & {*schema.statistics_missing, *schema.statistics_stale})
+        if stale and _as_good_as_they_get(look):
+            stale = {}
+        due = len(missing) + len(stale) >= min_tables
+        reason = _describe_need(missing, stale) or _explain_nothing(schema, lacking)
+        rule = f"statistics of {count_noun(min_tables, 'table')} or more missing or stale"
+        objects = len(schema.indexes) + len(schema.tables)
+    verdict = Assessment(
+        worth=Worth.YES if due else Worth.NO,
+        reason=reason,
+        rule=rule,
+        source=_SOURCE if rule else "",
+        prediction=_predict(look, operation, objects, full=full),
         need=NEED,
+    )
+    return preconditions.apply_obstacles(
+        verdict, preconditions.check_opening(look), preconditions.check_schema_seen(look)
     )
 
 
@@ -113,13 +108,13 @@ def _as_good_as_they_get(look: Look) -> bool:
     return untouched or (alike and (last.outcome == "unchanged" or last.operation == "rollback_stats"))
 
 
-def _beyond_us(schema: SchemaFacts) -> set[str]:
+def _find_beyond_us(schema: SchemaFacts) -> set[str]:
     """Return the tables that cannot be analyzed, because they have an index in the order of a missing collation."""
     unknown = {need.name.upper() for need in schema.missing if need.feature is Feature.COLLATION}
     return {index.table for index in schema.indexes if unknown & {name.upper() for name in index.collations}}
 
 
-def _no_reason(schema: SchemaFacts, lacking: list[str]) -> str:
+def _explain_nothing(schema: SchemaFacts, lacking: list[str]) -> str:
     """Return why nothing is to be done about the statistics."""
     if lacking:
         named = join_names(lacking)
@@ -129,7 +124,7 @@ def _no_reason(schema: SchemaFacts, lacking: list[str]) -> str:
     return "the statistics are there and fit"
 
 
-def _reason(missing: tuple[str, ...], stale: Mapping[str, str]) -> str:
+def _describe_need(missing: tuple[str, ...], stale: Mapping[str, str]) -> str:
     parts = []
     if missing:
         parts.append(f"no statistics of {join_names(missing)}")
@@ -138,12 +133,12 @@ def _reason(missing: tuple[str, ...], stale: Mapping[str, str]) -> str:
     return "; ".join(parts)
 
 
-def _prediction(look: Look, operation: str, objects: int, *, full: bool) -> Prediction:
+def _predict(look: Look, operation: str, objects: int, *, full: bool) -> Prediction:
     if full:
         time = Time(seconds=FIXED + look.inspection.size / _FULL)
-        return stalling(look, time, held=time.seconds, written=100_000)
-    time = time_of(look, operation, look.inspection.size, _RATE)
+        return predict_blocking(look, time, held=time.seconds, written=100_000)
+    time = predict_time(look, operation, look.inspection.size, _RATE)
     if not time.learned:
         # a look at a limited number of rows takes as long on a big index as on a small one
         time = Time(seconds=FIXED + _PER_INDEX * objects)
-    return stalling(look, time, held=max(FIXED, _PER_INDEX), written=100_000)
+    return predict_blocking(look, time, held=max(FIXED, _PER_INDEX), written=100_000)

@@ -12,9 +12,9 @@ from pitstop_database_maintenance.sqlite.checks.snapshot import snapshot
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.lock_waits import as_waited
 
-#: Bytes of database that one connection checks in a second; what keeps writers waiting at a stretch is one statement.
-#: Measured on two cores, from the system's cache: 300 MB in 0.33, 3.7, 0.5 and 1.2 s.
-_RATES: Final = {"quick_check": 900e6, "integrity_check": 80e6, "foreign_key_check": 600e6, "fts_check": 250e6}
+#: Bytes of database at which one connection runs a quick_check in a second. Measured on two cores, from the system's
+#: cache: 300 MB in 0.33 s.
+QUICK_CHECK_RATE: Final = 900e6
 
 
 @frozen(kw_only=True)
@@ -54,26 +54,22 @@ class Place:
 
 
 @contextmanager
-def place_to_check(
-    db: SQLiteConnection, check: str, size: float, *, locks: bool = False, longest: float | None = None
-) -> Iterator[Place]:
+def place_to_check(db: SQLiteConnection, check: str, seconds: float, *, locks: bool = False) -> Iterator[Place]:
     """Yield where to look so that no writer waits longer than the job may make it wait.
 
     Args:
         db: the database.
         check: the operation.
-        size: how many bytes its longest statement reads.
+        seconds: how long its longest statement takes.
         locks: whether it keeps writers out in any journal mode.
-        longest: how many seconds its longest statement takes, if that was learned.
 
     Raises:
         OperationError: a copy would be needed, and cannot be had.
     """
     limit = db.limits.max_stall
-    rollback = db.execute("PRAGMA main.journal_mode")[0][0] != "wal"
-    seconds = size / _RATES[check] if longest is None else longest
+    rollback = not db.has_wal
     if limit is None or not (rollback or locks) or as_waited(seconds) <= limit:
-        look = as_waited(size / _RATES["quick_check"])
+        look = as_waited(db.measure().bytes / QUICK_CHECK_RATE)
         yield Place(db=db, original=db, rollback=rollback, may_lock=limit is None or look <= limit)
         return
     db.context.logger.info(

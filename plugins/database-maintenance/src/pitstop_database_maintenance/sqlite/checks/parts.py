@@ -16,7 +16,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, Literal
 
 from attrs import evolve, frozen
@@ -24,7 +25,6 @@ from attrs import evolve, frozen
 from pitstop.text import count_noun
 from pitstop_database_maintenance.databases.errors import ProblemsFoundError
 from pitstop_database_maintenance.sqlite.checks.verdicts import record_damage
-from pitstop_database_maintenance.sqlite.checks.whole_file import looks_at_all_pages, without_views
 from pitstop_database_maintenance.sqlite.connection.check_answers import (
     Flaw,
     Problem,
@@ -36,6 +36,7 @@ from pitstop_database_maintenance.sqlite.connection.check_answers import (
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature, SQLiteFailure
 from pitstop_database_maintenance.sqlite.connection.opening import is_valid_utf8
+from pitstop_database_maintenance.sqlite.connection.schema import has_table
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature, is_null
 
 Check = Literal["quick_check", "integrity_check"]
@@ -93,31 +94,21 @@ class CheckPart:
     may_lock: bool = True
 
 
-def list_parts(db: SQLiteConnection) -> list[str]:
-    """Return the tables that can be looked at one at a time, SQLite's own included.
+def list_tables(db: SQLiteConnection) -> tuple[list[str], list[str]]:
+    """Return the tables that can be looked at one at a time, SQLite's own included, and the names of all others.
 
-    A virtual table is one of them: from SQLite 3.44 on its module is asked, before there is nothing to ask.
+    Nobody can ask for one whose name is taken for a number, is no valid Unicode, holds a NUL, or is no text. A virtual
+    table can be asked for: from SQLite 3.44 on its module is asked, before there is nothing to ask.
     """
     rows = db.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' ORDER BY rowid")
-    names = [as_text(name) for (name,) in rows]
-    return ["sqlite_master", *(name for name in names if name is not None and not like_a_number(name))]
+    names = [name if isinstance(name, str) else "\0" for (name,) in rows]
+    others = [name for name in names if like_a_number(name) or "\0" in name or not is_valid_utf8(name)]
+    return ["sqlite_master", *(name for name in names if name not in others)], others
 
 
-def like_a_number(name: object) -> bool:
+def like_a_number(name: str) -> bool:
     """Return whether a check takes a table's name for a number, and so can only look at all tables at once."""
-    return isinstance(name, str) and _LIKE_A_NUMBER.match(name) is not None
-
-
-def as_text(name: object) -> str | None:
-    """Return a name; None if nobody can ask for it: it is no valid Unicode, holds a NUL, or is no text."""
-    return name if isinstance(name, str) and "\0" not in name and is_valid_utf8(name) else None
-
-
-def any_without_a_name(db: SQLiteConnection) -> bool:
-    """Return whether there is a table that cannot be asked for by its name, so that all are looked at at once."""
-    rows = db.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")
-    names = [as_text(name) for (name,) in rows]
-    return any(name is None or like_a_number(name) for name in names)
+    return _LIKE_A_NUMBER.match(name) is not None
 
 
 def check_part(db: SQLiteConnection, part: CheckPart, *, mapped: int = 0) -> PartResult:
@@ -146,19 +137,20 @@ def check_part(db: SQLiteConnection, part: CheckPart, *, mapped: int = 0) -> Par
 
 
 def _structure(db: SQLiteConnection, reader: SQLiteConnection, part: CheckPart) -> PartResult:
-    if looks_at_all_pages(reader):
-        return _whole(reader, part)
+    sees_all = looks_at_all_pages(reader)
     found = _whole(reader, part)
+    if sees_all:
+        return found
     if not part.may_lock:
-        return _without(found, "that would keep writers out for too long")
+        return _note_unseen_pages(found, "that would keep writers out for too long")
     began = time.monotonic()
     try:
-        with db.second("rw") as writer, without_views(writer):
+        with db.second("rw") as writer, hide_views(writer):
             writer.take_any_text()
             pages = _whole(writer, evolve(part, rows=False))
     except SQLiteFailure as failure:
         if failure.code == sqlite3.SQLITE_READONLY:
-            return _without(found, failure.briefly)
+            return _note_unseen_pages(found, failure.briefly)
         if not failure.damaged:
             raise
         pages = PartResult(part=STRUCTURE, problems=(_early_end(failure),))
@@ -167,10 +159,9 @@ def _structure(db: SQLiteConnection, reader: SQLiteConnection, part: CheckPart) 
     return evolve(found, problems=problems, capped=capped, locked=time.monotonic() - began)
 
 
-def _without(found: PartResult, why: str) -> PartResult:
-    """Return what was found without a look at all pages, and that it is missing."""
-    missing = f"free pages, and pages that belong to no table or to two: {why}"
-    return evolve(found, unchecked="; ".join(filter(None, (found.unchecked, missing))))
+def _note_unseen_pages(found: PartResult, why: str) -> PartResult:
+    unseen = f"free pages, and pages that belong to no table or to two: {why}"
+    return evolve(found, unchecked="; ".join(filter(None, (found.unchecked, unseen))))
 
 
 def _whole(reader: SQLiteConnection, part: CheckPart) -> PartResult:
@@ -185,67 +176,47 @@ def _whole(reader: SQLiteConnection, part: CheckPart) -> PartResult:
 def _table(reader: SQLiteConnection, part: CheckPart) -> PartResult:
     name = part.name
     found = _ask(reader, part.check, reader.quote(name), checks=True, enough=_ENOUGH)
-    if found.problems and not _is_there(reader, name):
+    if found.problems and name.lower() not in ("sqlite_master", "sqlite_schema") and not has_table(reader, name):
         return PartResult(part=name)  # dropped since it was listed
     return evolve(found, part=name)
-
-
-def _is_there(reader: SQLiteConnection, name: str) -> bool:
-    if name.lower() in ("sqlite_master", "sqlite_schema"):
-        return True
-    return bool(reader.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?", (name,)))
 
 
 def _ask(reader: SQLiteConnection, check: str, what: str, *, checks: bool, enough: int) -> PartResult:
     """Return what is wrong, and what was left out because only the application has it, or can judge it.
 
     A check compiles all that it may call: one collation that is not there, and nothing is checked. It also stops at the
-    first row of which an expression of the schema cannot be computed. Then less is asked: the structure and the rows'
-    types, for which it calls no collation, and a function only for a computed column.
+    first row of which an expression of the schema cannot be computed. Then less is asked: first without CHECK
+    constraints, of which one that cannot be computed here says nothing about the file; then see `_ask_for_less`.
     """
-    reader.execute(f"PRAGMA ignore_check_constraints = {'OFF' if checks else 'ON'}")
-    try:
-        answers = _rows(reader, check, what)
-        if check == "quick_check" and any(map(is_null, answers)):
-            # In a table WITHOUT ROWID whose key has another order than its columns, quick_check of 3.40.1 looks for
-            # NULL in the wrong ones; integrity_check, which finds all that it finds, does not.
-            answers = _rows(reader, "integrity_check", what)
-        return _sum_up(reader, answers, enough)
-    except _StoppedError as stopped:
-        return _sum_up(reader, stopped.answers, enough, ended=stopped.failure)
-    except (MissingFeature, _UncomputableError) as failure:
-        if checks:
-            return _ask_without_checks(reader, check, what, failure, enough)
-        return _ask_for_less(reader, check, what, failure, enough)
+    first: SQLiteFailure | None = None
+    for with_checks in (True, False) if checks else (False,):
+        reader.execute(f"PRAGMA ignore_check_constraints = {'OFF' if with_checks else 'ON'}")
+        try:
+            answers = _run(reader, check, what)
+            if check == "quick_check" and answers.ended is None and any(map(is_null, answers.texts)):
+                # In a table WITHOUT ROWID whose key has another order than its columns, quick_check of 3.40.1 looks for
+                # NULL in the wrong ones; integrity_check, which finds all that it finds, does not.
+                answers = _run(reader, "integrity_check", what)
+        except SQLiteFailure as failure:
+            if failure.hopeless:
+                raise
+            first = failure
+            continue
+        found = _sum_up(reader, answers, enough)
+        if first is None or answers.ended is not None:
+            return found
+        note = f"CHECK constraints were left out: {first.reason}, and SQLite computes no others then"
+        return evolve(found, notes=(*found.notes, note))
+    assert first is not None
+    return _ask_for_less(reader, check, what, first, enough)
 
 
-def _ask_without_checks(
-    reader: SQLiteConnection, check: str, what: str, first: MissingFeature | _UncomputableError, enough: int
-) -> PartResult:
-    """Ask again without CHECK constraints: that one of them cannot be computed here says nothing about the file."""
-    reader.execute("PRAGMA ignore_check_constraints = ON")
-    try:
-        found = _sum_up(reader, _rows(reader, check, what), enough)
-    except _StoppedError as stopped:
-        return _sum_up(reader, stopped.answers, enough, ended=stopped.failure)
-    except (MissingFeature, _UncomputableError) as failure:
-        return _ask_for_less(reader, check, what, failure, enough)
-    note = f"CHECK constraints were left out: {_reason(first)}, and SQLite computes no others then"
-    return evolve(found, notes=(*found.notes, note))
-
-
-def _reason(failure: MissingFeature | _UncomputableError) -> str:
-    return failure.reason if isinstance(failure, MissingFeature) else failure.failure.reason
-
-
-def _ask_for_less(
-    reader: SQLiteConnection, check: str, what: str, first: MissingFeature | _UncomputableError, enough: int
-) -> PartResult:
+def _ask_for_less(reader: SQLiteConnection, check: str, what: str, first: SQLiteFailure, enough: int) -> PartResult:
     """Ask for the structure and the rows' types only, with empty functions in the place of those that are missing.
 
-    That is all that a quick check looks at, but for NULLs in computed columns.
+    For these a check calls no collation, and a function only for a computed column. That is all that a quick check
+    looks at, but for NULLs in computed columns.
     """
-    reader.execute("PRAGMA ignore_check_constraints = ON")
     replaced: dict[str, Feature] = {}
     failure = first
     while True:
@@ -257,63 +228,55 @@ def _ask_for_less(
             replaced[failure.missing] = failure.kind
             reader.register_stub(failure)
         try:
-            answers = _rows(reader, "quick_check", what)
-        except _StoppedError as stopped:
-            return _sum_up(reader, stopped.answers, enough, ended=stopped.failure)
+            answers = _run(reader, "quick_check", what)
+            break
         except MissingFeature as missing:
             failure = missing
-            continue
-        except _UncomputableError as uncomputable:
-            reason = uncomputable.failure.reason
-            found = _sum_up(reader, _first(reader, what), enough)
-            return evolve(found, unchecked=f"rows, and entries of indexes: {reason}")
-        # the stub of a function answers NULL, which must not be held against a computed column
-        computed = Feature.FUNCTION in replaced.values()
-        kept = [text for text in answers if not (computed and is_null(text))]
-        left_out = (
-            "entries of indexes, NULLs and CHECK constraints" if computed else "entries of indexes, CHECK constraints"
-        )
-        needs = f"they need {' and '.join(replaced)}, which only the application has"
-        if isinstance(first, _UncomputableError) and not replaced:
-            needs = first.failure.reason
-        found = _sum_up(reader, kept, enough)
-        if check == "quick_check" and not computed:
-            return evolve(found, notes=(*found.notes, f"CHECK constraints were left out: {needs}"))
-        return evolve(found, unchecked=f"{left_out}: {needs}")
+        except SQLiteFailure as uncomputable:
+            if uncomputable.hopeless:
+                raise
+            found = _sum_up(reader, _Answers(_ask_for_one(reader, what)), enough)
+            return evolve(found, unchecked=f"rows, and entries of indexes: {uncomputable.reason}")
+    if answers.ended is not None:
+        return _sum_up(reader, answers, enough)
+    # the stub of a function answers NULL, which must not be held against a computed column
+    computed = Feature.FUNCTION in replaced.values()
+    found = _sum_up(reader, _Answers([text for text in answers.texts if not (computed and is_null(text))]), enough)
+    needs = f"they need {' and '.join(replaced)}, which only the application has" if replaced else first.reason
+    if check == "quick_check" and not computed:
+        return evolve(found, notes=(*found.notes, f"CHECK constraints were left out: {needs}"))
+    left_out = (
+        "entries of indexes, NULLs and CHECK constraints" if computed else "entries of indexes, CHECK constraints"
+    )
+    return evolve(found, unchecked=f"{left_out}: {needs}")
 
 
-class _StoppedError(Exception):
-    """The check stopped at damage."""
+@frozen
+class _Answers:
+    """What a check said, and the damage at which it ended early."""
 
-    def __init__(self, failure: SQLiteFailure, answers: list[str]) -> None:
-        super().__init__(failure.reason)
-        self.failure = failure
-        self.answers = answers
-
-
-class _UncomputableError(Exception):
-    """The check stopped because something of the schema cannot be computed, which says nothing about the file."""
-
-    def __init__(self, failure: SQLiteFailure) -> None:
-        super().__init__(failure.reason)
-        self.failure = failure
+    texts: list[str]
+    ended: SQLiteFailure | None = None
 
 
-def _rows(reader: SQLiteConnection, check: str, what: str) -> list[str]:
+def _run(reader: SQLiteConnection, check: str, what: str) -> _Answers:
+    """Run a check.
+
+    Raises:
+        SQLiteFailure: something of the schema is missing or cannot be computed, which says nothing about the file; or
+            nothing more can be done with it.
+    """
     try:
-        return [str(text) for (text,) in reader.execute(f"PRAGMA main.{check}({what})")] or [""]
-    except MissingFeature:
-        raise
+        texts = [str(text) for (text,) in reader.execute(f"PRAGMA main.{check}({what})")] or [""]
     except SQLiteFailure as failure:
-        if failure.damaged:
-            # Python's library, always a row ahead, loses what was said before the error: for the first, ask for no more
-            raise _StoppedError(failure, _first(reader, what)) from None
-        if failure.hopeless:
+        if not failure.damaged or isinstance(failure, MissingFeature):
             raise
-        raise _UncomputableError(failure) from None
+        # Python's library, always a row ahead, loses what was said before the error: for the first, ask for no more
+        return _Answers(_ask_for_one(reader, what), failure)
+    return _Answers(texts)
 
 
-def _first(reader: SQLiteConnection, what: str) -> list[str]:
+def _ask_for_one(reader: SQLiteConnection, what: str) -> list[str]:
     if not what.isdigit():
         return []  # of a table one cannot ask for so few
     try:
@@ -322,14 +285,12 @@ def _first(reader: SQLiteConnection, what: str) -> list[str]:
         return []
 
 
-def _sum_up(
-    reader: SQLiteConnection, answers: list[str], enough: int, *, ended: SQLiteFailure | None = None
-) -> PartResult:
-    said = [problem for text in answers for problem in parse_problems(text)]
-    wrong = [_name_object(reader, problem) for problem in said if problem.flaw is not Flaw.UNSEEN]
+def _sum_up(reader: SQLiteConnection, answers: _Answers, enough: int) -> PartResult:
+    said = [problem for text in answers.texts for problem in parse_problems(text)]
+    wrong = [name_object(reader, problem) for problem in said if problem.flaw is not Flaw.UNSEEN]
     capped = len(said) >= enough
-    if ended is not None:
-        wrong.append(_early_end(ended))
+    if answers.ended is not None:
+        wrong.append(_early_end(answers.ended))
     # what a module could not look at is `fts_check`'s to tell; the pages and rows of its tables were looked at
     unseen = tuple(problem.text for problem in said if problem.flaw is Flaw.UNSEEN)
     return PartResult(part="", problems=count_problems(wrong, capped=capped), capped=capped, notes=unseen)
@@ -339,9 +300,9 @@ def _early_end(failure: SQLiteFailure) -> Problem:
     return damage(f"the check ended early: {failure.briefly}")
 
 
-def _name_object(db: SQLiteConnection, problem: Problem) -> Problem:
+def name_object(db: SQLiteConnection, problem: Problem) -> Problem:
     """Return a problem with the name of the table or index whose root page it names, if it names one."""
-    if problem.page is None or problem.flaw is not Flaw.STRUCTURE:
+    if problem.page is None or problem.flaw not in (Flaw.STRUCTURE, Flaw.FREE_LIST):
         return problem
     try:
         rows = db.execute("SELECT type, name FROM main.sqlite_master WHERE rootpage = ?", (problem.page,))
@@ -353,13 +314,43 @@ def _name_object(db: SQLiteConnection, problem: Problem) -> Problem:
     return evolve(problem, text=f"{problem.text}, which is {kind} {name!r}", object=str(name))
 
 
+# -- SQLite's shortcut -------------------------------------------------------------------------------------------------
+
+
+def looks_at_all_pages(db: SQLiteConnection) -> bool:
+    """Return whether a check of the whole file will look at the free pages, and for pages that are nowhere.
+
+    Where a view or a virtual table comes first in SQLite's list, a check takes itself for one of a single table, and
+    passes over these: what it goes by is that the first root page is 0 (seen in 3.40.1 and 3.54.1;
+    docs/decisions/look-before-writing.md). Which comes first is up to a hash table, in whose order `table_list`, from
+    3.37 on, lists them too; before that it is unknown, and the answer is False.
+    """
+    listed = db.execute("PRAGMA main.table_list")
+    return bool(listed) and listed[0][2] not in ("view", "virtual")
+
+
+@contextmanager
+def hide_views(db: SQLiteConnection) -> Iterator[None]:
+    """Have no views and virtual tables within; they are back after it, and nothing of this reaches the file."""
+    # in a transaction that is rolled back, and of which SQLite must keep the pages that it changes in memory
+    db.execute("PRAGMA cache_spill = OFF")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("DELETE FROM main.sqlite_master WHERE coalesce(rootpage, 0) = 0")
+        db.execute("PRAGMA writable_schema = RESET")
+        yield
+    finally:
+        db.rollback()
+
+
 # -- what a check found ------------------------------------------------------------------------------------------------
 
 
-def found_wrong(
+def report_problems(
     db: SQLiteConnection, check: str, problems: Iterable[Problem], *, capped: bool = False, note: str = ""
 ) -> ProblemsFoundError:
-    """Return what to raise for problems in the data: the check did its work, but this must not pass for success.
+    """Keep what a check found, and return what to raise: it did its work, but this must not pass for success.
 
     Damage stays known, so that no later step writes to the file; see `damage`.
 

@@ -1,4 +1,4 @@
-"""What a check and its child processes say to each other: parts to check, results and errors, as JSON."""
+"""What child processes answer to a check: the results of parts, and errors, as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pitstop.children import Message
 from pitstop.errors import OperationError, PitstopError
 from pitstop_database_maintenance.databases.errors import LockedError, LockWaitOverError
 from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
-from pitstop_database_maintenance.sqlite.checks.parts import CheckPart, PartResult
+from pitstop_database_maintenance.sqlite.checks.parts import PartResult
 from pitstop_database_maintenance.sqlite.connection.check_answers import CheckFinding, Flaw, Problem
 from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature, SQLiteFailure
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
@@ -21,21 +21,6 @@ _ERRORS: Final = {
     kind.__name__: kind
     for kind in (LockedError, LockWaitOverError, MissingFeature, OperationError, SQLiteFailure, TimeLimitReachedError)
 }
-
-
-def part_message(part: CheckPart) -> Message:
-    """Return what asks for the check of a part."""
-    return asdict(part)
-
-
-def part_from(message: Message) -> CheckPart:
-    """Return the part that `part_message` was made from."""
-    return CheckPart(**message)
-
-
-def result_message(result: PartResult) -> Message:
-    """Return what says what was found."""
-    return {"result": asdict(result)}
 
 
 def error_message(error: PitstopError) -> Message:
@@ -48,11 +33,11 @@ def error_message(error: PitstopError) -> Message:
     return {"error": type(error).__name__, "fields": fields}
 
 
-def outcome_from(message: Message) -> PartResult | PitstopError:
+def parse_outcome(message: Message) -> PartResult | PitstopError:
     """Return the result or the error that a message was made from."""
     kind, fields = message.get("error"), dict(message["result" if "result" in message else "fields"])
     if "problems" in fields:
-        fields["problems"] = tuple(map(_problem, fields["problems"]))
+        fields["problems"] = tuple(map(_parse_problem, fields["problems"]))
     if "kind" in fields:
         fields["kind"] = Feature(fields["kind"])
     if kind is not None:
@@ -61,5 +46,5 @@ def outcome_from(message: Message) -> PartResult | PitstopError:
     return PartResult(**{**fields, "notes": tuple(fields["notes"])})
 
 
-def _problem(fields: Mapping[str, Any]) -> Problem:
+def _parse_problem(fields: Mapping[str, Any]) -> Problem:
     return Problem(**{**fields, "flaw": Flaw(fields["flaw"]), "finding": CheckFinding(fields["finding"])})

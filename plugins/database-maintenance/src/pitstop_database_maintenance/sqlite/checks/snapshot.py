@@ -16,26 +16,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final, Literal
 
 from pitstop.children import isolate
 from pitstop.errors import OperationError
 from pitstop.text import size_text
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.errors import explain_error
 from pitstop_database_maintenance.sqlite.connection.helper_process import HelperProcess
-from pitstop_database_maintenance.sqlite.connection.identity import open_same
 from pitstop_database_maintenance.sqlite.connection.lock_waits import as_waited
-from pitstop_database_maintenance.sqlite.connection.opening import connection_uri
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary, temporary
 
 #: Bytes a second at which a file is copied while writers wait; measured: 0.73 to 1.6 s for 1 GB.
 COPY_RATE: Final = 600e6
-#: Pages that are copied between two looks at whether to stop; 40 MB of 4 kB pages take about 0.1 s.
-_PAGES: Final = 10_000
 #: The child: clones the file, or copies it if told so; sends "clone", "copy" or "neither". Then it waits: the handle
 #: that it was given holds the lock by which a leftover is told from a file in use, and this process must have none. The
 #: number of the request is FICLONE of linux/fs.h.
@@ -79,12 +73,11 @@ def snapshot(db: SQLiteConnection, *, max_stall: float | None) -> Iterator[SQLit
         JobCancelledError, DeadlineExceededError, TimeLimitReachedError: the job was asked to stop.
         TransientError: somebody else held a lock for too long.
     """
-    wal = db.execute("PRAGMA main.journal_mode")[0][0] == "wal"
     with temporary(db.real, "snapshot", needed=db.measure().bytes) as file, ExitStack() as stack:
-        if wal:
+        if db.has_wal:
             _check_room(db, file)
             stack.enter_context(_child(db, file, "hold"))
-            _backup(db, file.path)
+            _copy_pages(db, file.path)
         else:
             _clone_or_copy(db, file, max_stall, stack)
         copy = stack.enter_context(db.connect(file.path, db.context, on_connect=db.setup.spec, force=True))
@@ -102,32 +95,15 @@ def _check_room(db: SQLiteConnection, file: Temporary) -> None:
         )
 
 
-def _backup(db: SQLiteConnection, path: str) -> None:
-    def tell(_: int, left: int, total: int) -> None:
-        db.context.progress(total - left, total, "pages", "copying")
+def _copy_pages(db: SQLiteConnection, path: str) -> None:
+    def report(done: int, pages: int) -> None:
+        db.context.progress(done, pages, "pages", "copying")
         db.check_stop()
 
-    # connections of its own: one of a job may have a handler of its own, and is not for another's statements
-    uri = connection_uri(db.path, mode="ro")
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=db.BUSY_SECONDS)
-
-    try:
-        with (
-            closing(open_same(connect, db.path, db.found)) as source,
-            closing(sqlite3.connect(connection_uri(path, mode="rw"), uri=True, isolation_level=None)) as target,
-        ):
-            target.execute("PRAGMA synchronous = OFF")  # a copy that the power takes is created again
-            source.execute("BEGIN")
-            source.execute("SELECT 1 FROM sqlite_master").fetchall()
-            source.backup(target, pages=_PAGES, progress=tell, sleep=0)
-            # the copy is nobody else's, and so needs no log
-            target.execute("PRAGMA journal_mode = DELETE").fetchall()
-    except OSError as error:
-        raise OperationError(reason=f"{db.path} cannot be opened: {error.strerror}", hint="check its folder") from None
-    except sqlite3.Error as error:
-        raise explain_error(error, path=db.path, waited=db.BUSY_SECONDS) from error
+    with db.second("ro") as reader, reader.read_transaction():
+        reader.copy(path, progress=report)
+    with db.second("rw", path=path) as copy:
+        copy.execute("PRAGMA main.journal_mode = DELETE")  # it is nobody else's, and so needs no log
 
 
 def _clone_or_copy(db: SQLiteConnection, file: Temporary, max_stall: float | None, stack: ExitStack) -> None:
@@ -135,13 +111,9 @@ def _clone_or_copy(db: SQLiteConnection, file: Temporary, max_stall: float | Non
     seconds = size / COPY_RATE
     fits = max_stall is None or as_waited(seconds) <= max_stall
     has_room = shutil.disk_usage(os.path.dirname(file.path)).free >= size
-    with db.second("ro") as reader:
-        reader.execute("BEGIN")
-        with db.blocking(readers=True):
-            # from here on nobody writes to the file, and no journal waits to be rolled back
-            reader.execute("SELECT 1 FROM main.sqlite_master LIMIT 1")
-            came = stack.enter_context(_child(db, file, "copy" if fits and has_room else "clone"))
-            reader.rollback()
+    # while it reads nobody writes to the file, and no journal waits to be rolled back
+    with db.second("ro") as reader, db.blocking(readers=True), reader.read_transaction():
+        came = stack.enter_context(_child(db, file, "copy" if fits and has_room else "clone"))
     if came == "neither":
         if fits:
             _check_room(db, file)

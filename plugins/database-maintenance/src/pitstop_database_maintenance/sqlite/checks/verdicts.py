@@ -73,19 +73,19 @@ class Verdicts:
     state: FileState | None
 
     @classmethod
-    def on(cls, db: SQLiteConnection) -> Verdicts:
+    def read(cls, db: SQLiteConnection) -> Verdicts:
         """Return what is known of the file that a job works on."""
         return cls(history=db.history, state=read_state(db))
 
     @classmethod
-    def about(cls, inspection: Inspection, history: DatabaseHistory | None) -> Verdicts:
+    def from_inspection(cls, inspection: Inspection, history: DatabaseHistory | None) -> Verdicts:
         """Return what is known of a file that was inspected; nothing can be added to it."""
         key = file_key(inspection.device, inspection.inode)
         # of most files nothing is known, and which one it is need not be found out
         is_known = key in _damaged or (history is not None and bool(history.history.checks(key)))
-        return cls(history=history, state=inspected_state(inspection) if is_known else None)
+        return cls(history=history, state=state_at_inspection(inspection) if is_known else None)
 
-    def of(self, check: str) -> dict[str, CheckRecord]:
+    def latest(self, check: str) -> dict[str, CheckRecord]:
         """Return the last verdict of a check on each object."""
         if self.history is None or self.state is None:
             return {}
@@ -100,11 +100,11 @@ class Verdicts:
         if here is not None and not self.state.follows(here.state):
             del _damaged[self.state.key]
             here = None
-        noted = [found for found in self.of(_DAMAGE).values() if found.problems]
+        noted = [found for found in self.latest(_DAMAGE).values() if found.problems]
         last = max(noted, key=lambda found: found.at, default=here)
         if last is None:
             return None
-        problems = problems_from(last) or [damage("what was found is not known any more")]
+        problems = parse_findings(last) or [damage("what was found is not known any more")]
         return Damage(by=last.object, at=last.at, problems=tuple(problems))
 
     def drop_stale(self) -> None:
@@ -144,7 +144,7 @@ def verdict(
     return CheckRecord(object=thing, kind=check, at=time.time(), seconds=seconds, problems=real, findings=findings)
 
 
-def problems_from(checked: CheckRecord) -> list[Problem]:
+def parse_findings(checked: CheckRecord) -> list[Problem]:
     """Return what was found, as far as the history can still be read."""
     found = []
     for document in checked.findings:
@@ -162,11 +162,11 @@ def broken_indexes(verdicts: Verdicts, tables: Mapping[str, str] | None) -> dict
         verdicts: on the file.
         tables: the table of each index that there is; None if that is not known.
     """
-    whole = verdicts.of("integrity_check")
+    whole = verdicts.latest("integrity_check")
     found = {}
     for check in ("quick_check", "integrity_check"):
-        for verdict in verdicts.of(check).values():
-            for problem in problems_from(verdict):
+        for verdict in verdicts.latest(check).values():
+            for problem in parse_findings(verdict):
                 if problem.flaw is not Flaw.INDEX or (tables is not None and problem.object not in tables):
                     continue  # or it was dropped since
                 table = verdict.object if tables is None else tables[problem.object]
@@ -198,21 +198,16 @@ def record_damage(db: SQLiteConnection, problems: Iterable[Problem], *, by: str)
         Verdicts(history=db.history, state=state).keep([noted])
 
 
-def known_damage(db: SQLiteConnection) -> Damage | None:
-    """Return what is known to be damaged in the file that a job works on, or was; None if nothing is."""
-    return Verdicts.on(db).damage()
-
-
 def record_soundness(db: SQLiteConnection) -> None:
     """Forget damage that a look at full strictness has found gone."""
     state = read_state(db)
     if state is not None:
         _damaged.pop(state.key, None)
         verdicts = Verdicts(history=db.history, state=state)
-        verdicts.keep([verdict(by, _DAMAGE) for by in verdicts.of(_DAMAGE)])
+        verdicts.keep([verdict(by, _DAMAGE) for by in verdicts.latest(_DAMAGE)])
 
 
-def inspected_state(inspection: Inspection) -> FileState:
+def state_at_inspection(inspection: Inspection) -> FileState:
     """Return which file was inspected."""
     return FileState(
         device=inspection.device,

@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from pitstop.children import DROP, ChildProcess, call, isolate, wait
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
 from pitstop_database_maintenance.sqlite.checks.parts import CheckPart, PartResult, check_part
-from pitstop_database_maintenance.sqlite.checks.protocol import outcome_from, part_message
+from pitstop_database_maintenance.sqlite.checks.protocol import parse_outcome
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 
 #: From this size on children pay. One takes about 0.15 s to start (measured); SQLite checks 80 MB a second.
@@ -125,7 +125,7 @@ class _Child(ChildProcess):
                 silent = self.exit_code is None
                 raise _NotStartedError(f"a process that was started {'said nothing' if silent else self.ending}")
             if "error" in answer:
-                raise _NotStartedError(f"a process that was started could not open it ({outcome_from(answer)})")
+                raise _NotStartedError(f"a process that was started could not open it ({parse_outcome(answer)})")
         except BaseException:
             self.close()
             raise
@@ -133,7 +133,7 @@ class _Child(ChildProcess):
     def ask(self, part: CheckPart) -> None:
         """Have it check a part."""
         self.part = part
-        self.channel.post(part_message(part))
+        self.channel.post(asdict(part))
 
 
 def _side_by_side(
@@ -167,9 +167,9 @@ def _results(
             part, child.part = child.part, None
             assert part is not None
             message = child.receive()
-            outcome = None if message is None else outcome_from(message)
+            outcome = None if message is None else parse_outcome(message)
             if outcome is None:
-                children[children.index(child)] = child = _after_death(db, child, part)
+                children[children.index(child)] = child = _replace_dead(db, child, part)
             elif isinstance(outcome, PartResult):
                 yield outcome
             elif isinstance(outcome, LockedError) and len(busy) > 1:
@@ -181,7 +181,7 @@ def _results(
                 child.ask(waiting.popleft())
 
 
-def _after_death(db: SQLiteConnection, dead: _Child, part: CheckPart) -> _Child:
+def _replace_dead(db: SQLiteConnection, dead: _Child, part: CheckPart) -> _Child:
     """Ask another child the same; one that maps nothing, so that what ended the first comes as an error.
 
     Raises:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from attrs import frozen
 
+from pitstop.errors import InvalidValueError, UnknownNameError
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature, damage_error
 
+T = TypeVar("T")
 Statistics = frozenset[tuple[object, object, object]]
 
 
@@ -32,6 +37,33 @@ def tables(db: SQLiteConnection) -> list[str]:
         " WHERE type = 'table' AND rootpage > 0 AND substr(name, 1, 7) <> 'sqlite_' ORDER BY rowid"
     )
     return [_name(db, name) for (name,) in rows]
+
+
+def choose(
+    known: Mapping[str, T], names: list[str] | None, *, kind: str, operation: str, parameter: str = "tables"
+) -> list[T]:
+    """Return what is asked for by name, each once; SQLite does not tell upper from lower case in names.
+
+    Args:
+        known: what there is, by name.
+        names: what was asked for; None for all.
+        kind: what it is, such as "table".
+        operation, parameter: what asks for it.
+
+    Raises:
+        InvalidValueError: the list is empty.
+        UnknownNameError: there is nothing of such a name.
+    """
+    if names is None:
+        return list(known.values())
+    if not names:
+        problem = "is empty; name at least one, or leave it out for all"
+        raise InvalidValueError(where=operation, name=parameter, problem=problem)
+    folded = {name.lower(): thing for name, thing in known.items()}
+    for name in names:
+        if name.lower() not in folded:
+            raise UnknownNameError(kind=kind, name=name, known=tuple(known))
+    return list(dict.fromkeys(folded[name.lower()] for name in names))
 
 
 def statistics(db: SQLiteConnection) -> Statistics:

@@ -150,11 +150,21 @@ class Session(StatementRunner):
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Measure a long read: without a write-ahead log writers cannot commit meanwhile, and keep readers out then."""
-        if str(self.execute("PRAGMA main.journal_mode")[0][0]) == "wal":
+        if self.has_wal:
             yield
         else:
             with self.blocking(readers=True):
                 yield
+
+    @contextmanager
+    def read_transaction(self) -> Iterator[None]:
+        """Have all that is read within be of one moment; what others write meanwhile is not seen."""
+        self.execute("BEGIN")
+        try:
+            self.execute("SELECT 1 FROM main.sqlite_master LIMIT 1")
+            yield
+        finally:
+            self.rollback()
 
     def rollback(self) -> None:
         """Take back the open transaction, if there is one: after some errors SQLite has done so by itself.
@@ -176,6 +186,11 @@ class Session(StatementRunner):
                 reason="the operation left a transaction open, and what it did there was undone",
                 hint="end it with COMMIT, or use db.transaction(); tell the makers of the operation",
             )
+
+    @property
+    def has_wal(self) -> bool:
+        """Whether the database has a write-ahead log: `PRAGMA journal_mode` is "wal"."""
+        return self.execute("PRAGMA main.journal_mode") == [("wal",)]
 
     @property
     def in_transaction(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from typing import Literal
 
 from pitstop.errors import InvalidJobError
 from pitstop.files import real_path
@@ -48,7 +49,8 @@ def check_file(path: str, *, force: bool = False) -> None:
             on a network or FUSE file system; its write-ahead log would be lost; or somebody works on it with files
             that were taken away.
     """
-    _check_kind(path)
+    if require_file(path).st_size == 0:
+        raise InvalidJobError(reason=f"{path} {explain_emptiness(os.path.realpath(path))}", hint="check the path")
     real = real_path(path)
     _check_rights(path, real)
     require_files_in_place(path, real=real, error=InvalidJobError)
@@ -56,12 +58,6 @@ def check_file(path: str, *, force: bool = False) -> None:
         _check_file_system(path, real)
         _check_log(path)
     _check_content(path)
-
-
-def _check_kind(path: str) -> None:
-    found = require_file(path)
-    if found.st_size == 0:
-        raise InvalidJobError(reason=f"{path} {explain_emptiness(os.path.realpath(path))}", hint="check the path")
 
 
 def _check_rights(path: str, real: str) -> None:
@@ -116,7 +112,7 @@ def _check_log(path: str) -> None:
 def _check_content(path: str) -> None:
     had_log = os.path.exists(companion_path(path, "-wal"))
     try:
-        _read_header(path)
+        _read_header(path, "ro")
     except sqlite3.Error as error:
         refused = _refusal(error, path)
         if refused is not None:
@@ -124,23 +120,18 @@ def _check_content(path: str) -> None:
     except (UnicodeDecodeError, MemoryError) as error:
         raise _damage_error(path, describe_python_error(error)) from None
     if not had_log and os.path.exists(companion_path(path, "-wal")):
-        _remove_log(path)
+        # reading a database in WAL mode creates an empty -wal and -shm; only a connection that may write removes them
+        try:
+            _read_header(path, "rw")
+        except sqlite3.Error as error:
+            if result_code(error) not in _NOT_THE_FILE:
+                raise InvalidJobError(reason=f"{path} cannot be opened for writing: {error}") from None
 
 
-def _read_header(path: str) -> None:
-    with closing(sqlite3.connect(connection_uri(path, mode="ro"), uri=True, timeout=0)) as connection:
+def _read_header(path: str, mode: Literal["ro", "rw"]) -> None:
+    with closing(sqlite3.connect(connection_uri(path, mode=mode), uri=True, timeout=0)) as connection:
         connection.execute("PRAGMA schema_version").fetchall()
         connection.execute("PRAGMA page_count").fetchall()
-
-
-def _remove_log(path: str) -> None:
-    # reading a database in WAL mode creates an empty -wal and -shm; only a connection that may write removes them
-    try:
-        with closing(sqlite3.connect(connection_uri(path, mode="rw"), uri=True, timeout=0)) as connection:
-            connection.execute("PRAGMA schema_version").fetchall()
-    except sqlite3.Error as error:
-        if result_code(error) not in _NOT_THE_FILE:
-            raise InvalidJobError(reason=f"{path} cannot be opened for writing: {error}") from None
 
 
 def _damage_error(path: str, problem: str) -> InvalidJobError:

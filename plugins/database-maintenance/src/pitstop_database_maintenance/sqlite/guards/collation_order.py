@@ -68,7 +68,7 @@ class Sorted:
         return ", ".join(dict.fromkeys(column.collation for column in self.key if column.collation.upper() != _PLAIN))
 
 
-def sorted_by_collation(db: SQLiteConnection) -> list[Sorted]:
+def list_collated_indexes(db: SQLiteConnection) -> list[Sorted]:
     """Return the indexes whose order depends on a collation other than BINARY."""
     # what no SQL of the schema names is BINARY; reading that is quicker than asking for the columns of every index
     if not any("collate" in str(sql).lower() for (sql,) in db.execute("SELECT sql FROM main.sqlite_master")):
@@ -83,7 +83,7 @@ def sorted_by_collation(db: SQLiteConnection) -> list[Sorted]:
     return found
 
 
-def out_of_order(db: SQLiteConnection, names: Collection[str] | None = None) -> list[Sorted]:
+def find_misordered(db: SQLiteConnection, names: Collection[str] | None = None) -> list[Sorted]:
     """Return the indexes that are not in the order of this connection's collations; an index is read as a whole.
 
     Args:
@@ -95,7 +95,7 @@ def out_of_order(db: SQLiteConnection, names: Collection[str] | None = None) -> 
         JobCancelledError, DeadlineExceededError: the job was asked to stop.
     """
     found = []
-    for index in sorted_by_collation(db):
+    for index in list_collated_indexes(db):
         if names is None or index.name in names:
             db.check_stop()
             with db.reading():
@@ -115,7 +115,7 @@ def require_order(db: SQLiteConnection, what: str) -> None:
         OperationError: one is; the text names it, and what to do.
         JobCancelledError, DeadlineExceededError: the job was asked to stop.
     """
-    wrong = out_of_order(db)
+    wrong = find_misordered(db)
     if wrong:
         raise OperationError(
             reason=f"{what} of {db.path} would sort anew by another rule: {describe_misordered(wrong)}", hint=_HINT
@@ -136,7 +136,7 @@ def describe_misordered(wrong: Collection[Sorted]) -> str:
     )
 
 
-def computed_otherwise(db: SQLiteConnection, names: Collection[str]) -> list[str]:
+def find_recomputed(db: SQLiteConnection, names: Collection[str]) -> list[str]:
     """Return the indexes whose entries come from functions that give other values here than those that are stored.
 
     VACUUM copies such entries as they are; REINDEX would replace them by what the application does not look for. An
@@ -162,11 +162,11 @@ def computed_otherwise(db: SQLiteConnection, names: Collection[str]) -> list[str
 
 def _is_in_order(db: SQLiteConnection, index: Sorted) -> bool:
     if index.partial or any(column.name is None for column in index.key):
-        return _is_found(db, index)
+        return _finds_all_rows(db, index)
     query = _violations(db, index)
     # one that sorted the rows would find them in order, whatever is on disk
     if any("TEMP B-TREE" in detail for *_, detail in db.execute(f"EXPLAIN QUERY PLAN {query}")):
-        return _is_found(db, index)
+        return _finds_all_rows(db, index)
     return not db.execute(query)
 
 
@@ -199,7 +199,7 @@ def _make_index_clause(db: SQLiteConnection, index: Sorted) -> str:
     return f"INDEXED BY {db.quote(index.name)}" if listed else "NOT INDEXED"
 
 
-def _is_found(db: SQLiteConnection, index: Sorted) -> bool:
+def _finds_all_rows(db: SQLiteConnection, index: Sorted) -> bool:
     """Return whether SQLite finds every row of the table through the index; False where that cannot be known."""
     problems = _problems(db, index.table)
     against = ((CheckFinding.ROW_MISSING, index.name), (CheckFinding.KEY_ORDER, index.table))

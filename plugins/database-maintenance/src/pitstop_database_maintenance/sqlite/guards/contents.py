@@ -29,6 +29,8 @@ KEPT: Final = ("page_size", "auto_vacuum", "encoding", "user_version", "applicat
 #: How many differences are named, and how much of a text.
 _NAMED: Final = 5
 _QUOTED: Final = 80
+#: The permissions of a file, as `chmod` takes them.
+_MODE: Final = 0o7777
 
 Key = tuple[Any, Any]
 
@@ -50,7 +52,7 @@ class Contents:
     numbers: Mapping[str, str] = Factory(dict)
 
 
-def contents(db: SQLiteConnection, *, numbered: frozenset[str] = frozenset()) -> Contents:
+def read_contents(db: SQLiteConnection, *, numbered: frozenset[str] = frozenset()) -> Contents:
     """Return what a database holds, by its own count.
 
     Args:
@@ -83,14 +85,14 @@ def has_sequences(db: SQLiteConnection, entries: Iterable[tuple[Any, ...]]) -> b
     return is_there and has_rows(db, vacuum_losses.SEQUENCES)
 
 
-def differences(before: Contents, after: Contents, *, but: Collection[str] = ()) -> list[str]:
+def compare_contents(before: Contents, after: Contents, *, but: Collection[str] = ()) -> list[str]:
     """Return in what two contents differ, one clause for each thing, with what is and what was.
 
     Args:
         before, after: the contents.
         but: settings that were to change.
     """
-    found = [*_of_schemas(before.schema, after.schema), *_of_settings(before, after, but)]
+    found = [*_compare_schemas(before.schema, after.schema), *_compare_settings(before, after, but)]
     for table, had in before.rows.items():
         has = after.rows.get(table)
         # a table that is gone is told already
@@ -108,25 +110,25 @@ def name_some(found: list[str]) -> str:
     return "; ".join(found[:_NAMED]) + more
 
 
-def _of_schemas(before: Mapping[Key, tuple[Any, ...]], after: Mapping[Key, tuple[Any, ...]]) -> Iterator[str]:
+def _compare_schemas(before: Mapping[Key, tuple[Any, ...]], after: Mapping[Key, tuple[Any, ...]]) -> Iterator[str]:
     for (kind, name), had in before.items():
         has = after.get((kind, name))
         if has is None:
             yield f"{kind} {name!r} is gone"
-        elif has != had and Counter(map(_meaning, has)) != Counter(map(_meaning, had)):
+        elif has != had and Counter(map(_normalize, has)) != Counter(map(_normalize, had)):
             yield f"the text of {kind} {name!r} is {_quote(has)} and was {_quote(had)}"
     for kind, name in after.keys() - before.keys():
         yield f"{kind} {name!r} was not there before"
 
 
-def _of_settings(before: Contents, after: Contents, but: Collection[str]) -> Iterator[str]:
+def _compare_settings(before: Contents, after: Contents, but: Collection[str]) -> Iterator[str]:
     for name, had in before.settings.items():
         has = after.settings.get(name)
         if has != had and name not in but:
             yield f"{name} is {has} and was {had}"
 
 
-def _meaning(sql: Any) -> Any:
+def _normalize(sql: Any) -> Any:
     if isinstance(sql, bytes):
         sql = sql.decode("utf-8", "surrogateescape")  # VACUUM makes a text of it
     return vacuum_losses.normalize(sql) if isinstance(sql, str) else sql
@@ -148,25 +150,20 @@ def _quote(texts: tuple[Any, ...]) -> str:
     return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
 
 
-@frozen(kw_only=True)
+@frozen
 class FileFacts:
     """How a file looks to the system, apart from what it holds.
 
     Args:
-        mode: its permissions, as `chmod` takes them.
-        owner, group: by number.
+        found: which file it is, with its mode and owner.
         attributes: its extended attributes, among them its access control list.
-        identity: device and inode.
     """
 
-    mode: int
-    owner: int
-    group: int
+    found: os.stat_result
     attributes: Mapping[str, bytes]
-    identity: tuple[int, int]
 
     @classmethod
-    def of(cls, path: str) -> FileFacts:
+    def read(cls, path: str) -> FileFacts:
         """Return how the file of a name, links resolved, looks; it is not opened.
 
         Raises:
@@ -179,30 +176,23 @@ class FileFacts:
             raise OperationError(
                 reason=f"{path} cannot be looked at: {error.strerror}", hint="see who puts other files in its place"
             ) from None
-        return cls(
-            mode=found.st_mode & 0o7777,
-            owner=found.st_uid,
-            group=found.st_gid,
-            attributes=durable_files.read_attributes(path, found),
-            identity=(found.st_dev, found.st_ino),
-        )
+        return cls(found, durable_files.read_attributes(path, found))
 
-    def differences(self, after: FileFacts, *, replaced: bool = False) -> list[str]:
+    def compare(self, after: FileFacts, *, replaced: bool = False) -> list[str]:
         """Return in what a file differs from how it was, one clause for each.
 
         Args:
             after: how it is.
             replaced: whether it was to be another file.
         """
-        found = []
-        if self.identity != after.identity and not replaced:
+        was, now, found = self.found, after.found, []
+        if not replaced and not os.path.samestat(was, now):
             found.append("another file has its name now")
-        if self.mode != after.mode:
-            found.append(f"its mode is {after.mode:04o} and was {self.mode:04o}")
-        if (self.owner, self.group) != (after.owner, after.group):
+        if (was.st_mode ^ now.st_mode) & _MODE:
+            found.append(f"its mode is {now.st_mode & _MODE:04o} and was {was.st_mode & _MODE:04o}")
+        if (was.st_uid, was.st_gid) != (now.st_uid, now.st_gid):
             found.append(
-                f"it belongs to {after.owner}:{after.group} and belonged to {self.owner}:{self.group} (user:group)"
+                f"it belongs to {now.st_uid}:{now.st_gid} and belonged to {was.st_uid}:{was.st_gid} (user:group)"
             )
-        names = sorted(self.attributes.keys() | after.attributes.keys())
-        changed = [name for name in names if self.attributes.get(name) != after.attributes.get(name)]
-        return [*found, *(f"its attribute {name} is another one than before" for name in changed)]
+        changed = dict(self.attributes.items() ^ after.attributes.items())
+        return [*found, *(f"its attribute {name} is another one than before" for name in sorted(changed))]

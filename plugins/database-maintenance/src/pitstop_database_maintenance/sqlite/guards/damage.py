@@ -11,33 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.databases.traits import UNKNOWN, OperationTraits
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, record_damage, record_soundness
-from pitstop_database_maintenance.sqlite.connection.check_answers import LEFT_BEHIND, Flaw, Problem, damage, is_damage
+from pitstop_database_maintenance.sqlite.connection.check_answers import Flaw, Problem, damage, is_damage
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure, damage_error
 
 if TYPE_CHECKING:
     from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 
-#: What an operation may leave behind, if it is asked to, so that it is the cure: it looks at the pages itself then.
-HEALED: Final = {"vacuum": LEFT_BEHIND}
-#: The parameter by which it is asked to.
-HEALS: Final = "drop_lost_pages"
 
-
-def is_refused(operation: str, parameters: Mapping[str, Any], problems: Iterable[Problem]) -> bool:
-    """Return whether an operation that writes is refused while these problems of a file are known.
-
-    Args:
-        operation: its short name; "" for any that writes.
-        parameters: with which it is run.
-        problems: what was found.
-    """
-    healed = HEALED.get(operation, frozenset()) if parameters.get(HEALS) else frozenset()
-    return is_damage(problems, healed=healed)
+def is_refused(traits: OperationTraits, parameters: Mapping[str, Any], problems: Iterable[Problem]) -> bool:
+    """Return whether an operation is refused, with these parameters, while these problems of a file are known."""
+    cured = [kind for name, kinds in traits.cures.items() if parameters.get(name) for kind in kinds]
+    return not traits.only_reads and is_damage(problems, healed=frozenset(map(Flaw, cured)))
 
 
 @contextmanager
@@ -56,9 +45,9 @@ def guard_operation(db: SQLiteConnection, operation: str, traits: Callable[[], O
         OperationError, JobCancelledError, DeadlineExceededError, TimeLimitReachedError, TransientError: the look could
             not be taken.
     """
-    verdicts = Verdicts.on(db)
+    verdicts = Verdicts.read(db)
     verdicts.drop_stale()
-    require_undamaged(db, healed=HEALED.get(operation, frozenset()), verdicts=verdicts, traits=traits)
+    require_undamaged(db, verdicts=verdicts, traits=traits)
     try:
         yield
     except SQLiteFailure as failure:
@@ -78,7 +67,7 @@ def require_undamaged(
 
     Args:
         db: the database.
-        healed: what the operation sets right. For that alone it is not refused, and stays known to others.
+        healed: what is set right. For that alone nothing is refused, and it stays known to others.
         verdicts: on the file as it is, if the caller has them.
         traits: returns what is known of the operation; by default it is one that writes.
 
@@ -87,12 +76,13 @@ def require_undamaged(
     """
     if db.undamaged:
         return
-    known = (verdicts or Verdicts.on(db)).damage()
-    if known and traits().only_reads:
-        return
-    if known and not is_damage(known.problems, healed=healed):
-        return  # the operation looks at the pages itself, for all else
+    known = (verdicts or Verdicts.read(db)).damage()
     if known:
+        declared = traits()
+        # one that cures looks at the pages itself, for all else, and at whether it was asked to
+        healed |= {Flaw(kind) for kinds in declared.cures.values() for kind in kinds}
+        if declared.only_reads or not is_damage(known.problems, healed=healed):
+            return
         # imported where it is needed: hardly any job is about a damaged file
         from pitstop_database_maintenance.sqlite.checks.full_check import check_all_parts
         from pitstop_database_maintenance.sqlite.checks.parts import STRUCTURE

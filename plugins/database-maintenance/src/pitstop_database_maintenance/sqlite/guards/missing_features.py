@@ -101,7 +101,7 @@ def _find_missing(db: SQLiteConnection, entries: Iterable[tuple[Any, ...]]) -> l
     return list(found.values())
 
 
-def find_missing_for(db: SQLiteConnection, statement: str) -> MissingFeature | None:
+def find_missing_feature(db: SQLiteConnection, statement: str) -> MissingFeature | None:
     """Return what a statement needs and does not find; it is compiled and not run."""
     try:
         db.execute(f"EXPLAIN {statement}")
@@ -129,23 +129,23 @@ def require_features(db: SQLiteConnection, what: str) -> None:
     """
     lacking = find_missing(db)
     if lacking:
-        raise refusal(db, what, lacking)
+        raise refuse_missing(db, what, lacking)
     require_order(db, what)
 
 
-def refusal(db: SQLiteConnection, what: str, lacking: list[Missing]) -> MissingFeature:
+def refuse_missing(db: SQLiteConnection, what: str, lacking: list[Missing]) -> MissingFeature:
     """Return what to raise for an operation that needs what is missing."""
     named = "; ".join(str(each) for each in lacking[:_NAMED])
     more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
     return MissingFeature(
         reason=f"{what} of {db.path} needs what the application registers and SQLite here lacks: {named}{more}",
-        hint=f"{advice(each.name for each in lacking if each.kind is Feature.FUNCTION)}; nothing was touched",
+        hint=f"{advise(each.name for each in lacking if each.kind is Feature.FUNCTION)}; nothing was touched",
         kind=lacking[0].kind,
         name=lacking[0].name,
     )
 
 
-def advice(functions: Iterable[str], *, option: str = "the option on_connect") -> str:
+def advise(functions: Iterable[str], *, option: str = "the option on_connect") -> str:
     """Return what to do about what is missing, among which these functions are."""
     since = max((_SINCE[name.lower()] for name in functions if name.lower() in _SINCE), default=(0, 0, 0))
     register = f"register it by {option}, or run the operation from the application"

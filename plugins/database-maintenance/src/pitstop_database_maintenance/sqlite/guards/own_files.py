@@ -1,26 +1,34 @@
-"""Whether a job may open a connection to a database at all. Owns what is asked before the first one, each time.
+"""Whether what lies beside a database is its own, and so whether a job may open a connection to it at all.
 
 Opening is not without consequence: SQLite rolls back a journal that lies beside the file, and reads the newest pages
 from a log that lies there; what is committed later goes behind them, and whoever closes last moves them all into the
 file. So it is asked here whether both belong to this file, and whether somebody works on it with others: those that
 were taken away, or that lie beside another name of it. No operation has to think of that, and none can forget it: see
 `sqlite.database`.
+
+A log does not say to which file it belongs. Where a backup was put back and a newer log was left beside it, SQLite
+takes over its pages, and finds, or makes, a database of two halves. `surveyor.log_ownership` has what can be told
+without reading the whole file; the rest tells only when damage is found: the file by itself is sound then.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from pitstop.errors import InvalidJobError, OperationError
 from pitstop.files import real_path
 from pitstop.text import count_noun, size_text
+from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
 from pitstop_database_maintenance.sqlite.surveyor.file_access import find_intruder
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import OpenFiles
 from pitstop_database_maintenance.sqlite.surveyor.processes.other_names import find_interferences
 
 if TYPE_CHECKING:
+    from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
     from pitstop_database_maintenance.sqlite.inspection.records import Doubt, Inspection
 
 #: What a doubt means, of a log and of a journal alike.
@@ -138,3 +146,36 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
+
+
+class UnsoundLog(SQLiteFailure):
+    """A file is sound by itself, and not with the write-ahead log beside it."""
+
+
+@contextmanager
+def attribute_damage_to_log(db: SQLiteConnection) -> Iterator[None]:
+    """Where damage is found within, while what is in the log has not been moved, tell whether the log brought it.
+
+    Raises:
+        UnsoundLog: the file by itself is sound.
+    """
+    try:
+        yield
+    except SQLiteFailure as failure:
+        if db.may_move_the_log or not failure.damaged or not _is_sound_alone(db):
+            raise
+        reason = (
+            f"{db.path} is sound by itself, and not with the write-ahead log beside it, which may be another file's; "
+            f"nothing was written to it (with the log: {failure.briefly})"
+        )
+        raise UnsoundLog(reason=reason, hint=LOG_ADVICE, code=failure.code, problems=failure.problems) from failure
+
+
+def _is_sound_alone(db: SQLiteConnection) -> bool:
+    """Return whether SQLite finds nothing wrong with the structure of the file as it is without its log."""
+    try:
+        with db.second("ro", alone=True) as reader:
+            reader.execute("PRAGMA ignore_check_constraints = ON")
+            return reader.execute("PRAGMA main.quick_check(1)") == [("ok",)]
+    except OperationError:
+        return False  # nothing speaks for the file by itself

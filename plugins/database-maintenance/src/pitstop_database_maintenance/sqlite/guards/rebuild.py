@@ -16,10 +16,10 @@ from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConn
 from pitstop_database_maintenance.sqlite.guards.contents import (
     Contents,
     FileFacts,
-    contents,
-    differences,
+    compare_contents,
     has_sequences,
     name_some,
+    read_contents,
 )
 from pitstop_database_maintenance.sqlite.surveyor.schema import sql_tokens, vacuum_losses
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import GOOD
@@ -70,7 +70,7 @@ def _require_rows_kept(
     DESC in a file of the old schema formats 1 to 3, in which DESC is ignored, it inserts each row as the application
     would: values are converted to the types of their columns, and what ON CONFLICT IGNORE or REPLACE means comes true.
     """
-    for table in _tables_inserted_anew(db, entries):
+    for table in _find_reinserted_tables(db, entries):
         with db.second("ro") as reader:
             reader.execute("PRAGMA ignore_check_constraints = ON")  # as VACUUM does
             answers = reader.execute(f"PRAGMA main.integrity_check({db.quote(table)})")
@@ -84,7 +84,7 @@ def _require_rows_kept(
             )
 
 
-def _tables_inserted_anew(
+def _find_reinserted_tables(
     db: SQLiteConnection, entries: Collection[tuple[object, object, object, object]]
 ) -> list[str]:
     """Return the tables with an index that is declared with DESC where the file's format does not know it."""
@@ -136,13 +136,13 @@ def guard_rebuild(db: SQLiteConnection, what: str, *, changes: Collection[str] =
     before = _state(db)
     yield
     after = _state(db)
-    found = before.file.differences(after.file)
+    found = before.file.compare(after.file)
     # VACUUM adds one; if it is more, somebody else has changed the schema since, and it is no longer ours to compare
     if after.schema_version == (before.schema_version + 1) % 2**32:
         # PRAGMA data_version changes when others write, and not by what this connection does
         others_wrote = after.data_version != before.data_version
         there = evolve(after.contents, rows={}) if others_wrote else after.contents
-        found += differences(before.contents, there, but={*changes, *(_SET_BY_OTHERS if others_wrote else ())})
+        found += compare_contents(before.contents, there, but={*changes, *(_SET_BY_OTHERS if others_wrote else ())})
     if found:
         raise OperationError(
             reason=f"{what} of {db.path} has not kept everything: {name_some(found)}",
@@ -155,14 +155,10 @@ _SET_BY_OTHERS: Final = ("user_version", "application_id", "default_cache_size")
 
 
 def _state(db: SQLiteConnection) -> _State:
-    with db.reading():
-        db.execute("BEGIN")  # so that all of it is of one moment
-        try:
-            return _State(
-                contents=contents(db),
-                file=FileFacts.of(db.path),
-                schema_version=db.pragma("schema_version") % 2**32,
-                data_version=db.pragma("data_version"),
-            )
-        finally:
-            db.rollback()
+    with db.reading(), db.read_transaction():
+        return _State(
+            contents=read_contents(db),
+            file=FileFacts.read(db.path),
+            schema_version=db.pragma("schema_version") % 2**32,
+            data_version=db.pragma("data_version"),
+        )

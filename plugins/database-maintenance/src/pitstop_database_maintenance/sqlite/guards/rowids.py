@@ -49,7 +49,7 @@ def references(db: SQLiteConnection) -> list[Reference]:
     # who refers is seen in the schema's text; only of the few tables that somebody refers to is more asked
     named = sorted({table for table, _ in sql_tokens.find_references(entries, tables, {}) if _is_hidden(db, table)})
     columns = {table.lower(): _columns(db, table) for table in named if is_valid_utf8(table)}
-    at_risk = {table.lower(): table for table in named if not _numbered_from_one(db, table)}
+    at_risk = {table.lower(): table for table in named if not _is_numbered_from_one(db, table)}
     return [Reference(table=table, by=by) for table, by in sql_tokens.find_references(entries, at_risk, columns)]
 
 
@@ -121,7 +121,7 @@ def _columns(db: SQLiteConnection, table: str) -> frozenset[str]:
     return frozenset(str(name).lower() for (name,) in rows)
 
 
-def _numbered_from_one(db: SQLiteConnection, table: str) -> bool:
+def _is_numbered_from_one(db: SQLiteConnection, table: str) -> bool:
     """Return whether the rows have the numbers 1, 2, 3 and so on already, so that numbering them anew changes none."""
     if not is_valid_utf8(table):
         return False

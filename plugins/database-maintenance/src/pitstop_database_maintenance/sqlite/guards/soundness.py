@@ -15,10 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from attrs import evolve
-
 from pitstop.children import call
-from pitstop_database_maintenance.sqlite.checks.whole_file import looks_at_all_pages, without_views
+from pitstop_database_maintenance.sqlite.checks.parts import hide_views, looks_at_all_pages, name_object
 from pitstop_database_maintenance.sqlite.connection import sound_files
 from pitstop_database_maintenance.sqlite.connection.check_answers import (
     Flaw,
@@ -50,7 +48,7 @@ def require_sound(db: SQLiteConnection, *, rows: bool = True, healed: frozenset[
     """Refuse a file whose structure is damaged, before anything is written. Reads the whole file, once per change.
 
     With a write-ahead log that keeps nobody waiting, unless a view or a virtual table comes first in the schema (see
-    `whole_look`). Without one nobody can write meanwhile, and whoever waits to write keeps readers out;
+    `hide_views`). Without one nobody can write meanwhile, and whoever waits to write keeps readers out;
     `db.stalls` tells for how long.
 
     Args:
@@ -66,8 +64,7 @@ def require_sound(db: SQLiteConnection, *, rows: bool = True, healed: frozenset[
     require_undamaged(db, healed=healed)
     if not _is_known(db):
         with _count_time(db):
-            pages = (_name_object(db, problem) for problem in _page_problems(db, rows=rows, healed=healed))
-            _refuse(db, _schema_problems(db) or list(pages))
+            _refuse(db, _schema_problems(db) or _page_problems(db, rows=rows, healed=healed))
     db.known_sound = True
 
 
@@ -99,15 +96,17 @@ def require_movable(db: SQLiteConnection, *, max_stall: float) -> str:
         SQLiteFailure, JobCancelledError, DeadlineExceededError, TransientError: as `require_sound`.
     """
     require_undamaged(db)
-    if _is_known(db) or _fits(db, max_stall) or (_has_log(db) and _sees_all(db)):
+    learned = db.history.throughput("quick_check") if db.history else None
+    fits = db.measure().bytes / min(learned or _LOOKS_AT, _LOOKS_AT) <= max_stall
+    if _is_known(db) or fits or (db.has_wal and _sees_all(db)):
         require_sound(db)
         return "all pages"
     with _count_time(db):
         _refuse(db, _schema_problems(db))
-        if _has_log(db):
+        if db.has_wal:
             with db.second("ro") as reader:
                 _require_encoding(reader)
-                _refuse(db, [_name_object(db, problem) for problem in _run_check(reader)])
+                _refuse(db, _run_check(reader))
             db.allow_moving_the_log()
         _refuse(db, _free_page_problems(db))
     db.allow_writing()
@@ -128,16 +127,7 @@ def _is_known(db: SQLiteConnection) -> bool:
 
 def _refuse(db: SQLiteConnection, problems: list[Problem]) -> None:
     if problems:
-        raise damage_error(db.path, problems)
-
-
-def _fits(db: SQLiteConnection, max_stall: float) -> bool:
-    learned = db.history.throughput("quick_check") if db.history else None
-    return db.measure().bytes / min(learned or _LOOKS_AT, _LOOKS_AT) <= max_stall
-
-
-def _has_log(db: SQLiteConnection) -> bool:
-    return str(db.execute("PRAGMA main.journal_mode")[0][0]) == "wal"
+        raise damage_error(db.path, [name_object(db, problem) for problem in problems])
 
 
 def _sees_all(db: SQLiteConnection) -> bool:
@@ -164,7 +154,7 @@ def _schema_problems(db: SQLiteConnection) -> list[Problem]:
     That a type is spelled in another way is no damage, and nothing but a rebuild minds it: see `guards.rebuild`.
     """
     entries = db.execute("SELECT type, name, sql FROM main.sqlite_master")
-    wrong = [(kind, name) for kind, name, sql in entries if _fold(kind) != _expected_type(sql)]
+    wrong = [(kind, name) for kind, name, sql in entries if _fold(kind) != _derive_type(sql)]
     return [
         damage(f"the schema's entry {name!r} is of the type {kind!r}, unlike its SQL")
         for kind, name in wrong[:_ENTRIES]
@@ -176,7 +166,7 @@ def _fold(kind: object) -> object:
     return text.lower() if isinstance(text, str) else text
 
 
-def _expected_type(sql: object) -> str | None:
+def _derive_type(sql: object) -> str | None:
     """Return of which type an entry with this text must be; None if it is no text of a schema."""
     if sql is None:
         return "index"  # one that SQLite made for a constraint
@@ -185,7 +175,7 @@ def _expected_type(sql: object) -> str | None:
 
 
 def _page_problems(db: SQLiteConnection, *, rows: bool = True, healed: frozenset[Flaw] = frozenset()) -> list[Problem]:
-    rollback = not _has_log(db)
+    rollback = not db.has_wal
     with db.second("ro") as reader, reader.blocking(readers=True) if rollback else nullcontext():
         _require_encoding(reader)
         if looks_at_all_pages(reader):
@@ -194,7 +184,7 @@ def _page_problems(db: SQLiteConnection, *, rows: bool = True, healed: frozenset
         problems = _run_check(reader, "sqlite_master", healed=healed)
     if problems:
         return problems
-    with db.second("rw") as writer, writer.blocking(readers=rollback), without_views(writer):
+    with db.second("rw") as writer, writer.blocking(readers=rollback), hide_views(writer):
         return _run_check(writer, rows=rows, healed=healed)
 
 
@@ -268,10 +258,3 @@ def _steps_before_rows(db: SQLiteConnection) -> int:
     """Return in how many steps quick_check has begun to read rows: what it prepares, and what it asks for each page."""
     [(entries,)] = db.execute("SELECT count(*) FROM main.sqlite_master")
     return 1000 + 20 * int(entries) + db.pragma("page_count")
-
-
-def _name_object(db: SQLiteConnection, problem: Problem) -> Problem:
-    """Return a problem with the name of the table or index whose root page it names, if it names one."""
-    root = problem.page
-    rows = db.execute("SELECT type, name FROM main.sqlite_master WHERE rootpage = ?", (root,)) if root else []
-    return evolve(problem, text=f"{problem.text}, which is {rows[0][0]} {rows[0][1]!r}") if rows else problem

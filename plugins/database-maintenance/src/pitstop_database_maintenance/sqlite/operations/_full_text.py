@@ -10,10 +10,11 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from pitstop.errors import OperationError, UnknownNameError
+from pitstop.errors import OperationError
 from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
+from pitstop_database_maintenance.sqlite.connection.schema import choose
 
 #: SQLite's own full-text modules, and those of which it can check the tree of boxes.
 FULL_TEXT: Final = frozenset({"fts3", "fts4", "fts5"})
@@ -21,7 +22,7 @@ BOXES: Final = frozenset({"rtree", "rtree_i32", "geopoly"})
 _NAME: Final = r"""(?:"(?:[^"]|"")*"|'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^\]]*\]|[^\s"'`\[.(]+)"""
 #: SQLite keeps what comes after the first three words as it was written (vtab.c, sqlite3VtabFinishParse).
 _SQL: Final = re.compile(
-    rf"CREATE\s+VIRTUAL\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:{_NAME}\s*\.\s*)?{_NAME}\s*USING\s+(?P<module>{_NAME})",
+    rf"\ACREATE\s+VIRTUAL\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:{_NAME}\s*\.\s*)?{_NAME}\s*USING\s+(?P<name>{_NAME})",
     re.IGNORECASE,
 )
 #: The row of an FTS5 table's data in which its structure is, and how its newer form begins after the first four bytes
@@ -67,27 +68,25 @@ def virtual_tables(db: SQLiteConnection) -> list[VirtualTable]:
         "SELECT name, sql FROM main.sqlite_master WHERE type = 'table'"
         " AND coalesce(rootpage, 0) = 0 AND typeof(name) = 'text' AND typeof(sql) = 'text' ORDER BY rowid"
     )
-    known = [(readable(name), readable(sql)) for name, sql in rows]
-    return [VirtualTable(name=name, module=_module(sql), content=_content(sql)) for name, sql in known]
+    texts = [(escape_undecodable(name), escape_undecodable(sql)) for name, sql in rows]
+    return [
+        VirtualTable(name=name, module=_find_name(_SQL, sql).lower(), content=_find_name(_CONTENT, sql))
+        for name, sql in texts
+    ]
 
 
-def readable(name: str) -> str:
+def escape_undecodable(name: str) -> str:
     """Return a name; one that is no UTF-8, or holds a NUL, as something that no table is called."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
-def _module(sql: str) -> str:
-    found = _SQL.match(sql)
-    return found["module"].strip("\"'`[]").lower() if found else ""
-
-
-def _content(sql: str) -> str:
-    found = _CONTENT.search(sql)
+def _find_name(pattern: re.Pattern[str], sql: str) -> str:
+    found = pattern.search(sql)
     return found["name"].strip("\"'`[]") if found else ""
 
 
 @contextmanager
-def reading_within(
+def limit_reading(
     db: SQLiteConnection, table: VirtualTable, original: SQLiteConnection, seconds: float
 ) -> Iterator[None]:
     """Have all texts of a full-text index read within, but not for ever.
@@ -134,20 +133,10 @@ def _is_ordinary(db: SQLiteConnection, name: str) -> bool:
     return bool(rows)
 
 
-def chosen(there_are: Iterable[VirtualTable], names: list[str] | None) -> list[VirtualTable]:
-    """Return those of these names, or all if none are given.
-
-    Raises:
-        UnknownNameError: there is none of such a name.
-    """
-    known = {table.name.lower(): table for table in there_are}
-    if names is None:
-        return list(known.values())
-    for name in names:
-        if name.lower() not in known:
-            given = tuple(table.name for table in known.values())
-            raise UnknownNameError(kind="full-text or R-tree table", name=name, known=given)
-    return list(dict.fromkeys(known[name.lower()] for name in names))
+def choose_tables(there_are: Iterable[VirtualTable], names: list[str] | None, *, operation: str) -> list[VirtualTable]:
+    """Return those of these names, or all if none are given; see `schema.choose`."""
+    known = {table.name: table for table in there_are}
+    return choose(known, names, kind="full-text or R-tree table", operation=operation)
 
 
 def is_known(db: SQLiteConnection, table: VirtualTable) -> bool:
@@ -156,7 +145,7 @@ def is_known(db: SQLiteConnection, table: VirtualTable) -> bool:
     return bool(listed)
 
 
-def tell(db: SQLiteConnection, table: VirtualTable, command: str, number: int | None = None) -> None:
+def send_command(db: SQLiteConnection, table: VirtualTable, command: str, number: int | None = None) -> None:
     """Give a full-text table a command, which is an INSERT into the column of its own name (sqlite.org/fts5.html, 6).
 
     Args:
@@ -172,19 +161,19 @@ def tell(db: SQLiteConnection, table: VirtualTable, command: str, number: int | 
         db.execute(f"INSERT INTO main.{name}({name}, rank) VALUES (?, ?)", (command, number))  # noqa: S608 - quoted
 
 
-def segments(db: SQLiteConnection, table: VirtualTable) -> int | None:
+def count_segments(db: SQLiteConnection, table: VirtualTable) -> int | None:
     """Return in how many pieces a full-text index is, each of which a search has to look into; None if unknown."""
     try:
         if table.module != "fts5":
             return int(db.execute(f"SELECT count(*) FROM main.{db.quote(f'{table.name}_segdir')}")[0][0])  # noqa: S608
         data = db.quote(f"{table.name}_data")
         rows = db.execute(f"SELECT block FROM main.{data} WHERE id = {_STRUCTURE_ROW}")  # noqa: S608 - quoted
-        return _segments_in(rows[0][0]) if rows else 0
+        return _parse_segments(rows[0][0]) if rows else 0
     except (SQLiteFailure, IndexError, TypeError):
         return None  # damaged, or not as it is known to be; nothing depends on it
 
 
-def _segments_in(block: bytes) -> int:
+def _parse_segments(block: bytes) -> int:
     """Return the second number of a structure: after four bytes of counter come levels and segments as varints."""
     at = 8 if block[4:8] == _NEWER else 4
     numbers = []

@@ -18,11 +18,8 @@ from contextlib import contextmanager, nullcontext
 from itertools import takewhile
 from typing import Any, Final
 
-from attrs import frozen
-
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.schema import count_rows, has_table
-from pitstop_database_maintenance.sqlite.operations._measured import journal_of
 
 #: An index of which at least so many of the entries that were looked at had one value was seen in too few values.
 _RUNS: Final = 10
@@ -34,26 +31,17 @@ _SECONDS_PER_ROW: Final = 1e-7
 _COUNTED_AT_ONCE: Final = 50_000
 
 
-@frozen(kw_only=True)
-class Gathered:
-    """What was gathered on one table.
-
-    Args:
-        in_full: the indexes that were looked at as a whole although there was a limit.
-        warnings: those that were not, because writers would have waited for too long.
-    """
-
-    in_full: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-def gather(db: SQLiteConnection, table: str, *, limit: int) -> Gathered:
+def gather(db: SQLiteConnection, table: str, *, limit: int) -> tuple[list[str], list[str]]:
     """Gather the statistics of a table; writers wait for as long as it looks at one index.
 
     Args:
         db: the database.
         table: its name.
         limit: how many entries of each index to look at; 0 for all.
+
+    Returns:
+        The indexes that were looked at as a whole although there was a limit; and a warning for each that was not,
+        because writers would have waited for too long.
 
     Raises:
         SQLiteFailure: it failed; the table's statistics are as before.
@@ -72,7 +60,7 @@ def gather(db: SQLiteConnection, table: str, *, limit: int) -> Gathered:
             continue
         db.check_stop()
         db.execute("PRAGMA analysis_limit = 0")
-        with _keeping_samples(db, table):
+        with _preserve_samples(db, table):
             db.execute(f"ANALYZE main.{db.quote(index)}")
         in_full.append(index)
     if limit and _count_rows(_figures(db, table)) > _COUNTED_AT_ONCE:
@@ -80,14 +68,14 @@ def gather(db: SQLiteConnection, table: str, *, limit: int) -> Gathered:
         if corrected:
             with db.transaction():
                 _write(db, table, corrected)
-    return Gathered(in_full=tuple(in_full), warnings=tuple(warnings))
+    return in_full, warnings
 
 
 def _gather_limited(db: SQLiteConnection, table: str, limit: int) -> dict[str, int]:
     """Analyze a table and take back what is not to be believed; return these indexes, and how many rows they have."""
     # set in either case: the library may have been built with a limit of its own
     db.execute(f"PRAGMA analysis_limit = {limit}")
-    with _keeping_samples(db, table):
+    with _preserve_samples(db, table):
         before = _figures(db, table)
         db.execute(f"ANALYZE main.{db.quote(table)}")
         if not limit:
@@ -113,10 +101,10 @@ def _correct_figures(db: SQLiteConnection, table: str, limit: int) -> dict[Any, 
     Nothing if all was looked at, or if the rows cannot be counted: in time, or without what the application has.
     """
     figures = _figures(db, table)
-    told = _count_rows(figures)
+    estimated = _count_rows(figures)
     most = db.limits.max_stall
-    waits = db.in_transaction or journal_of(db) == "rollback"
-    if told <= limit or (waits and most is not None and told * _SECONDS_PER_ROW > most):
+    waits = db.in_transaction or not db.has_wal
+    if estimated <= limit or (waits and most is not None and estimated * _SECONDS_PER_ROW > most):
         return {}
     partial = {name for (name,) in db.execute("SELECT name FROM pragma_index_list(?, 'main') WHERE partial", (table,))}
     with nullcontext() if db.in_transaction else db.reading():
@@ -164,7 +152,7 @@ def is_doubtful(now: list[int], before: list[int], limit: int) -> bool:
 
 
 @contextmanager
-def _keeping_samples(db: SQLiteConnection, table: str) -> Iterator[None]:
+def _preserve_samples(db: SQLiteConnection, table: str) -> Iterator[None]:
     """Have a transaction within, at the end of which a table has its STAT4 samples again if new ones did not come."""
     with db.transaction():
         old = _samples(db, table)

@@ -3,32 +3,103 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
-from attrs import frozen
+from attrs import define
 
-from pitstop.jobs import Result
+from pitstop.errors import OperationError
+from pitstop.jobs import Outcome, Result
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.session import SQLiteMeasure
-from pitstop_database_maintenance.sqlite.operations.backup_retention import sweep_folders
+from pitstop_database_maintenance.sqlite.operations._leftovers import sweep_folders
 
 
-@frozen(kw_only=True)
-class Started:
-    """An operation that has begun.
+@define(kw_only=True)
+class OperationRun:
+    """An operation that has begun, and what it ends with: each method returns its result, and logs it.
 
-    Args:
+    A result's data are sizes in bytes, times in seconds, and what the operation counts itself. Of the `seconds`,
+    `looked` went to the look for damage, and `waited` to locks of others.
+
+    Attributes:
+        db: the database.
         name: the operation's.
         before: the database as it was.
-        at: when it began, in seconds of a clock that never goes back.
+        began: when it began, in seconds of a clock that never goes back.
     """
 
+    db: SQLiteConnection
     name: str
     before: SQLiteMeasure
-    at: float
+    began: float
+
+    def require_autocommit(self) -> None:
+        """Refuse to go on within a transaction, for what has transactions of its own or can be in none.
+
+        Raises:
+            OperationError: one is open.
+        """
+        if self.db.in_transaction:
+            raise OperationError(
+                reason=f"a transaction is open on the connection to {self.db.path}", hint="commit it first"
+            )
+
+    def changed(
+        self, summary: str, *, after: SQLiteMeasure | None = None, warnings: Iterable[str] = (), **counts: Any
+    ) -> Result:
+        """End with something done.
+
+        Args:
+            summary: one line for a person.
+            after: the database as it is, if it was measured already.
+            warnings: what went wrong all the same, one line each.
+            counts: what the operation counts itself; `stopped_by` and `left` if it has not done all.
+        """
+        return self._end(Outcome.CHANGED, summary, after, warnings, counts)
+
+    def unchanged(
+        self, summary: str, *, after: SQLiteMeasure | None = None, warnings: Iterable[str] = (), **counts: Any
+    ) -> Result:
+        """End with nothing to do; the arguments are those of `changed`."""
+        return self._end(Outcome.UNCHANGED, summary, after, warnings, counts)
+
+    def skipped(self, reason: str, *, warnings: Iterable[str] = (), **counts: Any) -> Result:
+        """End with nothing done, and say why; the other arguments are those of `changed`."""
+        return self._end(Outcome.SKIPPED, reason, None, warnings, counts)
+
+    def _end(
+        self,
+        outcome: Outcome,
+        summary: str,
+        after: SQLiteMeasure | None,
+        warnings: Iterable[str],
+        counts: dict[str, Any],
+    ) -> Result:
+        db, before = self.db, self.before
+        after = after or db.measure()
+        data = {
+            "bytes_before": before.bytes,
+            "bytes_after": after.bytes,
+            "file_bytes_before": before.file_bytes,
+            "file_bytes_after": after.file_bytes,
+            "wal_bytes_before": before.wal_bytes,
+            "wal_bytes_after": after.wal_bytes,
+            "free_pages_before": before.free_pages,
+            "free_pages_after": after.free_pages,
+            "page_size": after.page_size,
+            "journal": "wal" if db.has_wal else "rollback",  # what the one costs says nothing of the other
+            "writer_stall": round(db.stalls.writer_stall, 4),
+            "reader_stall": round(db.stalls.reader_stall, 4),
+            "seconds": round(time.monotonic() - self.began, 3),
+            "looked": round(db.looked, 3),
+            "waited": round(db.waited, 3),
+        }
+        db.context.logger.info("{} of {}: {}", self.name, db.path, summary)
+        return Result(outcome=outcome, summary=summary, data=data | counts, warnings=warnings)
 
 
-def begin(db: SQLiteConnection, name: str) -> Started:
+def begin(db: SQLiteConnection, name: str) -> OperationRun:
     """Stop here if the job was told to, write the line before, and measure.
 
     Raises:
@@ -37,42 +108,5 @@ def begin(db: SQLiteConnection, name: str) -> Started:
     db.context.check_cancelled()
     db.context.logger.debug("{} of {} begins", name, db.path)
     sweep_folders(db)
-    at = time.monotonic()
-    return Started(name=name, before=db.measure(), at=at)
-
-
-def figures(db: SQLiteConnection, started: Started, after: SQLiteMeasure, **counts: Any) -> dict[str, Any]:
-    """Return a result's data: sizes in bytes, times in seconds, and what the operation counts itself.
-
-    Of the `seconds`, `looked` went to the look for damage, and `waited` to locks of others.
-    """
-    before = started.before
-    return {
-        "bytes_before": before.bytes,
-        "bytes_after": after.bytes,
-        "file_bytes_before": before.file_bytes,
-        "file_bytes_after": after.file_bytes,
-        "wal_bytes_before": before.wal_bytes,
-        "wal_bytes_after": after.wal_bytes,
-        "free_pages_before": before.free_pages,
-        "free_pages_after": after.free_pages,
-        "page_size": after.page_size,
-        "journal": journal_of(db),
-        "writer_stall": round(db.stalls.writer_stall, 4),
-        "reader_stall": round(db.stalls.reader_stall, 4),
-        "seconds": round(time.monotonic() - started.at, 3),
-        "looked": round(db.looked, 3),
-        "waited": round(db.waited, 3),
-        **counts,
-    }
-
-
-def journal_of(db: SQLiteConnection) -> str:
-    """Return "wal" or "rollback": what an operation costs in the one says nothing of the other."""
-    return "wal" if db.execute("PRAGMA main.journal_mode")[0][0] == "wal" else "rollback"
-
-
-def end(db: SQLiteConnection, started: Started, result: Result) -> Result:
-    """Write the line after, and return the result; its warnings are written by whoever runs the job."""
-    db.context.logger.info("{} of {}: {}", started.name, db.path, result.summary)
-    return result
+    began = time.monotonic()
+    return OperationRun(db=db, name=name, before=db.measure(), began=began)

@@ -10,8 +10,6 @@ import hashlib
 import re
 from typing import Any, Final
 
-from attrs import frozen
-
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.history import Snapshot
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
@@ -24,19 +22,6 @@ _STATES: Final = 10
 _FIGURES: Final = re.compile(r"\d+( \d+)*( (unordered|noskipscan|sz=\d+))*")
 
 
-@frozen(kw_only=True)
-class Restored:
-    """What was restored.
-
-    Args:
-        rows: how many rows of statistics there are now for the tables of that time.
-        left_out: why others were not restored, one line each.
-    """
-
-    rows: int
-    left_out: tuple[str, ...] = ()
-
-
 def keep(db: SQLiteConnection) -> None:
     """Keep the statistics as they are, unless they are what was kept last. Without a history nothing is kept."""
     if db.history is None:
@@ -47,7 +32,7 @@ def keep(db: SQLiteConnection) -> None:
         db.history.add_snapshot(KIND, state, at_most=_STATES)
 
 
-def kept_states(db: SQLiteConnection) -> list[Snapshot]:
+def list_states(db: SQLiteConnection) -> list[Snapshot]:
     """Return the states that were kept, the newest first. What was not kept by `keep` is none."""
     return [] if db.history is None else [state for state in db.history.snapshots(KIND) if _is_state(state.data)]
 
@@ -73,11 +58,14 @@ def differs(db: SQLiteConnection, kept: Snapshot) -> bool:
     return bool(kept.data["rows"] != _rows(statistics(db)))
 
 
-def restore(db: SQLiteConnection, kept: Snapshot) -> Restored:
+def restore(db: SQLiteConnection, kept: Snapshot) -> tuple[int, list[str]]:
     """Give the tables of that time their statistics back, in one transaction.
 
     What belongs to a table or index that is gone or is defined otherwise now is left out. Samples of these tables
     (`sqlite_stat4`) go, because they describe what was gathered since.
+
+    Returns:
+        How many rows of statistics there are now for the tables of that time; and why others were not restored.
 
     Raises:
         OperationError: nothing that was kept belongs to the schema as it is; nothing was touched.
@@ -107,7 +95,7 @@ def restore(db: SQLiteConnection, kept: Snapshot) -> Restored:
                     db.execute(f"DELETE FROM main.{statistic} WHERE tbl = ?", (table,))  # noqa: S608 - our own names
         for row in fitting:
             db.execute("INSERT INTO main.sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", row)
-    return Restored(rows=len(fitting), left_out=tuple(left_out))
+    return len(fitting), left_out
 
 
 def _rows(rows: Statistics) -> list[list[Any]]:

@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from attrs import frozen
-
 from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.lock_waits import aim, sleeping
+from pitstop_database_maintenance.sqlite.connection.lock_waits import DEFAULT_STALL, aim, sleeping
 
 #: How much of the aim may go by before the commit, which writes and syncs, begins.
 _BEFORE_COMMIT: Final = 0.75
@@ -55,7 +53,7 @@ class Pace:
         self.size = max(least, _FIRST)
         self._least = least
 
-    def took(self, steps: int, seconds: float) -> None:
+    def learn(self, steps: int, seconds: float) -> None:
         """Learn how long a slice of so many steps held its lock.
 
         It grows by little, and shrinks at once: too small a slice costs time, too large a one makes a writer wait.
@@ -65,49 +63,41 @@ class Pace:
         self.size = max(self._least, round(min(max(fitting, _LESS * steps), max(most, steps + 1))))
 
 
-@frozen(kw_only=True)
-class Slice:
-    """One slice, as it went.
-
-    Args:
-        steps: how many were done.
-        held: for how many seconds it kept writers out.
-        given_up: whether it was undone because readers would not let it commit.
-    """
-
-    steps: int
-    held: float
-    given_up: bool = False
+def limit_stall(db: SQLiteConnection, asked: float | None = None) -> float:
+    """Return for how many seconds a writer may be kept waiting: as asked, but no longer than the job may."""
+    return min((stall for stall in (asked, db.limits.max_stall) if stall is not None), default=DEFAULT_STALL)
 
 
 class Slices:
-    """Runs slices on one database; see `working`.
+    """Runs slices on one database, within `prepare`.
 
     Attributes:
-        count: how many there were.
+        max_stall: seconds for which a writer may be kept waiting.
+        wal: whether the database has a write-ahead log.
+        count: how many slices there were.
         held: for how many seconds they kept writers out, all together.
     """
 
-    def __init__(self, db: SQLiteConnection, *, max_stall: float, wal: bool, least: int = 1) -> None:
-        """Prepare for slices that keep no writer waiting for longer than `max_stall` seconds.
+    def __init__(self, db: SQLiteConnection, *, max_stall: float | None = None, least: int = 1) -> None:
+        """Prepare for slices that keep no writer waiting for longer than `max_stall` seconds, or as the job may.
 
         Args:
             db: the database.
             max_stall: in seconds.
-            wal: whether it has a write-ahead log.
             least: as many steps a slice has in any case; see `Pace`.
         """
-        self.pace = Pace(aim(max_stall), least=least)
+        self.max_stall = limit_stall(db, max_stall)
+        self.pace = Pace(aim(self.max_stall), least=least)
+        self.wal = db.has_wal
         self.count = 0
         self.held = 0.0
         self._db = db
-        self._wal = wal
         self._last = 0.0
         self._seen: int | None = None
         self._commit_takes = math.inf
 
     @contextmanager
-    def working(self) -> Iterator[None]:
+    def prepare(self) -> Iterator[None]:
         """Have the connection fit for slices within: it waits for no lock by itself, and writes only when told to."""
         wanted = {"wal_autocheckpoint": 0, "cache_size": -_CACHE}
         before = {name: self._db.execute(f"PRAGMA {name}")[0][0] for name in wanted}
@@ -122,17 +112,33 @@ class Slices:
         for name, value in settings.items():
             self._db.execute(f"PRAGMA {name} = {value}")
 
-    def run(self, step: Callable[[int], bool], check: Callable[[int], object] | None = None) -> Slice:
-        """Do as many steps as the time aimed at allows, in one transaction.
+    def run(self, step: Callable[[int], bool], check: Callable[[int], object] | None = None) -> int:
+        """Do as many steps as the time aimed at allows, in one transaction; again while readers do not let it commit.
 
         Args:
             step: does one step, told how many were done in this slice; returns False if none was left to do.
             check: is told, before the commit, how many were done; what it raises undoes the slice.
 
+        Returns:
+            How many steps were done.
+
         Raises:
-            TransientError: somebody else held a lock for longer than `BUSY_SECONDS`.
+            TransientError: somebody else held a lock for longer than `BUSY_SECONDS`, or readers left no moment to
+                commit in.
             PitstopError: what a step raised, or the job was asked to stop; this slice is undone.
         """
+        began, patience = time.monotonic(), self._db.patience
+        while (steps := self._try_slice(step, check)) is None:
+            self.pause()
+            waited = time.monotonic() - began
+            if waited >= patience:
+                self._db.waited += waited
+                path = self._db.path
+                raise LockedError(f"readers of {path} left no moment to commit in for {waited:.2g} s; try again later")
+        return steps
+
+    def _try_slice(self, step: Callable[[int], bool], check: Callable[[int], object] | None) -> int | None:
+        """Do one slice; return None if it was undone because readers would not let it commit."""
         self.begin()
         began = time.monotonic()
         steps = 0
@@ -152,8 +158,8 @@ class Slices:
         self.count += 1
         self.held += self._last
         if steps:
-            self.pace.took(steps, self._last)
-        return Slice(steps=steps if committed else 0, held=self._last, given_up=not committed)
+            self.pace.learn(steps, self._last)
+        return steps if committed else None
 
     def begin(self) -> None:
         """Take the lock for writing, as soon as it is free.
@@ -175,7 +181,7 @@ class Slices:
                 time.sleep(_TRY)
         finally:
             took = time.monotonic() - began
-            if not self._wal:
+            if not self.wal:
                 self._db.stalls.add_for_readers(took)
         # what a commit takes at least, who waited for this one takes for its own
         self._commit_takes = min(self._commit_takes, took)
@@ -220,4 +226,4 @@ class Slices:
     def gap(self, *, others: bool) -> float:
         """Return how long the pause after the last slice is, in seconds; `others` says whether somebody else writes."""
         enough = max(self._last, 2 * sleeping(self._last))
-        return max(enough, _ROLLBACK_PAUSE) if others and not self._wal else enough
+        return max(enough, _ROLLBACK_PAUSE) if others and not self.wal else enough

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from attrs import Factory, define
 
-from pitstop.errors import InvalidValueError, OperationError, UnknownNameError
+from pitstop.errors import InvalidValueError, OperationError
 from pitstop.jobs import Result
 from pitstop.operations import Bounds
 from pitstop.text import count_noun
@@ -16,11 +16,11 @@ from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConn
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
 from pitstop_database_maintenance.sqlite.connection.opening import NOT_UTF8, is_valid_utf8
 from pitstop_database_maintenance.sqlite.connection.schema import Statistics, count_analyzed, statistics
-from pitstop_database_maintenance.sqlite.guards.missing_features import find_missing_for
+from pitstop_database_maintenance.sqlite.guards.missing_features import find_missing_feature
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations import _saved_statistics
 from pitstop_database_maintenance.sqlite.operations._limited_analyze import gather
-from pitstop_database_maintenance.sqlite.operations._measured import begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import begin
 
 #: SQLite keeps 31 bits of it, and takes nought for no limit.
 Limit = Annotated[int, Bounds(ge=1, le=2**31 - 1)]
@@ -52,24 +52,22 @@ def analyze(
         JobCancelledError, DeadlineExceededError: the job was asked to stop; what was not finished is as before.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "analyze")
+    run = begin(db, "analyze")
     if full and limit is not None:
         raise InvalidValueError(where="analyze", name="limit", problem="does not go with full; give one of them")
-    chosen = _choose_tables(schema.tables(db), tables)
+    chosen = schema.choose({name: name for name in schema.tables(db)}, tables, kind="table", operation="analyze")
     if full:
-        _check_stall(db, started.before.bytes - started.before.free_bytes)
+        _check_stall(db, run.before.bytes - run.before.free_bytes)
     before = statistics(db)
     require_sound(db)
     _saved_statistics.keep(db)
     done = analyze_each(db, chosen, limit=0 if full else limit or LIMIT)
     after = statistics(db)
-    data = figures(db, started, db.measure(), **counts(before, after), **done.data())
+    own = {**counts(before, after), **done.data()}
     if after == before:
         why = "there are no rows to describe" if not after else "the statistics were right already"
-        result = Result.unchanged(why, warnings=done.warnings, **data)
-    else:
-        result = Result.changed(summary(after), warnings=done.warnings, **data)
-    return end(db, started, result)
+        return run.unchanged(why, warnings=done.warnings, **own)
+    return run.changed(summary(after), warnings=done.warnings, **own)
 
 
 @define(kw_only=True)
@@ -128,10 +126,10 @@ def _analyze_table(db: SQLiteConnection, name: str, limit: int, done: Done) -> b
         done.warnings.append(f"table {name!r} has no new statistics: {NOT_UTF8}")
         return True
     try:
-        lacking = find_missing_for(db, f"ANALYZE main.{db.quote(name)}")
+        lacking = find_missing_feature(db, f"ANALYZE main.{db.quote(name)}")
         if lacking is not None:
             raise lacking
-        gathered = gather(db, name, limit=limit)
+        in_full, warnings = gather(db, name, limit=limit)
     except TimeLimitReachedError:
         return False
     except SQLiteFailure as failure:
@@ -140,8 +138,8 @@ def _analyze_table(db: SQLiteConnection, name: str, limit: int, done: Done) -> b
         done.failed += 1
         done.warnings.append(f"table {name!r} has no new statistics: {failure.advised}")
         return True
-    done.in_full += gathered.in_full
-    done.warnings += gathered.warnings
+    done.in_full += in_full
+    done.warnings += warnings
     return True
 
 
@@ -154,19 +152,6 @@ def _check_stall(db: SQLiteConnection, used: int) -> None:
             f"more than the {most:g} s that they may wait",
             hint="leave out full, or allow more by max_stall; nothing was touched",
         )
-
-
-def _choose_tables(there_are: list[str], names: list[str] | None) -> list[str]:
-    if names is None:
-        return there_are
-    if not names:
-        problem = "is empty; name at least one, or leave it out for all"
-        raise InvalidValueError(where="analyze", name="tables", problem=problem)
-    known = {name.lower(): name for name in there_are}  # SQLite does not tell upper from lower case in names
-    for name in names:
-        if name.lower() not in known:
-            raise UnknownNameError(kind="table", name=name, known=tuple(there_are))
-    return list(dict.fromkeys(known[name.lower()] for name in names))
 
 
 def counts(before: Statistics, after: Statistics) -> dict[str, int]:

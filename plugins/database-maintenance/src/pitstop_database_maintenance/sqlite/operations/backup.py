@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
@@ -27,11 +27,12 @@ from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConn
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure, room_or
 from pitstop_database_maintenance.sqlite.connection.file_holders import holders
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary, sweep, temporary
-from pitstop_database_maintenance.sqlite.guards.contents import Contents, contents
+from pitstop_database_maintenance.sqlite.guards.contents import Contents, read_contents
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
-from pitstop_database_maintenance.sqlite.operations._measured import begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._leftovers import note_folder
+from pitstop_database_maintenance.sqlite.operations._measured import begin
 from pitstop_database_maintenance.sqlite.operations.backup_names import Template
-from pitstop_database_maintenance.sqlite.operations.backup_retention import find_older, note_copy, note_folder
+from pitstop_database_maintenance.sqlite.operations.backup_retention import find_older, note_copy
 
 #: Bytes a second that are copied and counted while nobody can write, at least: measured 400 MB, in memory and on disk;
 #: half of it, so that not too much is promised.
@@ -93,20 +94,19 @@ def backup(
         JobCancelledError, DeadlineExceededError, TimeLimitReachedError: the job was asked to stop; there is no copy.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "backup")
-    target = _target(db, to, keep=keep, template=template)
+    run = begin(db, "backup")
+    target = _find_target(db, to, keep=keep, template=template)
     _check_target(db, target, overwrite=overwrite)
-    needed = started.before.bytes
+    needed = run.before.bytes
     durable_files.require_room(target.folder, needed, what=f"backup of {db.path}")
-    wal = str(db.execute("PRAGMA main.journal_mode")[0][0]) == "wal"
-    _check_stall(db, needed, wal=wal)
+    _check_stall(db, needed)
     attributes = durable_files.read_attributes(db.real, db.found)
     with ExitStack() as stack:
         folder = stack.enter_context(durable_files.use_folder(target.folder))
         sweep(db.real, folder=target.folder)
         note_folder(db, target.folder)
         copy = stack.enter_context(temporary(db.real, "backup", folder=target.folder, needed=needed))
-        original = _copy_pages(db, copy, needed, wal=wal)
+        original = _copy_pages(db, copy, needed)
         problem = _read_back(db, copy, original, needed, thoroughly=target.replaces or keep is not None)
         if problem and target.replaces:
             raise OperationError(
@@ -118,15 +118,14 @@ def backup(
         named = target.template.text if target.template else ""
         unnoted = note_copy(db, folder, target.path, named, made=copy.found, keep=keep)
         removed, warnings = _remove_older(db, target, folder, keep, problem=problem, unnoted=unnoted)
-    data = figures(db, started, db.measure(), to=target.path, backup_bytes=size, removed=removed)
     summary = f"{size_text(size)} to {target.path}"
     if removed:
         summary += f", {len(removed)} older {'one' if len(removed) == 1 else 'ones'} removed"
-    return end(db, started, Result.changed(summary, warnings=warnings, **data))
+    return run.changed(summary, warnings=warnings, to=target.path, backup_bytes=size, removed=removed)
 
 
-def _target(db: SQLiteConnection, to: str, *, keep: int | None, template: str) -> Target:
-    named = Template.of(template)
+def _find_target(db: SQLiteConnection, to: str, *, keep: int | None, template: str) -> Target:
+    named = Template.parse(template)
     if not to:
         raise InvalidValueError(where="backup", name="to", problem="expected a file or a folder, got ''")
     if keep is not None and keep < 1:
@@ -171,8 +170,8 @@ def _check_target(db: SQLiteConnection, target: Target, *, overwrite: bool) -> N
         raise OperationError(reason=f"{who} has {target.path} open", hint="choose another name")
 
 
-def _check_stall(db: SQLiteConnection, size: int, *, wal: bool) -> None:
-    if wal or db.limits.max_stall is None:
+def _check_stall(db: SQLiteConnection, size: int) -> None:
+    if db.limits.max_stall is None or db.has_wal:
         return
     rate = db.history.throughput("backup") if db.history else None
     seconds = size / (rate or _COPIES)
@@ -184,28 +183,18 @@ def _check_stall(db: SQLiteConnection, size: int, *, wal: bool) -> None:
         )
 
 
-def _copy_pages(db: SQLiteConnection, copy: Temporary, size: int, *, wal: bool) -> Contents:
+def _copy_pages(db: SQLiteConnection, copy: Temporary, size: int) -> Contents:
     """Copy all pages as of one moment, and return what the database held in it."""
 
     def report(done: int, pages: int) -> None:
         db.check_stop()
         db.context.progress(size * done // max(pages, 1), size, "bytes", "copying")
 
-    with nullcontext() if wal else db.stalls.measure(), _one_moment(db):
-        found = contents(db)
+    # the backup interface begins again when somebody has written, unless it is within a transaction that reads
+    with nullcontext() if db.has_wal else db.stalls.measure(), db.read_transaction():
+        found = read_contents(db)
         db.copy(copy.path, progress=report)
     return found
-
-
-@contextmanager
-def _one_moment(db: SQLiteConnection) -> Iterator[None]:
-    # The backup interface begins again when somebody has written, unless it is within a transaction that reads.
-    db.execute("BEGIN")
-    try:
-        db.execute("SELECT count(*) FROM main.sqlite_master")
-        yield
-    finally:
-        db.rollback()
 
 
 def _read_back(db: SQLiteConnection, copy: Temporary, original: Contents, size: int, *, thoroughly: bool) -> str:
@@ -234,7 +223,7 @@ def _read_back(db: SQLiteConnection, copy: Temporary, original: Contents, size: 
         db.check_stop()
     with db.second("rw", path=copy.path) as reader:
         require_sound(reader)
-        found = contents(reader)
+        found = read_contents(reader)
         problem = _examine(reader) if thoroughly else ""
     if found != original:
         raise OperationError(
@@ -300,12 +289,11 @@ def _remove_older(
         why = f"of the new one, {problem}" if problem else f"it is not known which are of this database: {unnoted}"
         return [], [f"no older copy was removed: {why}"] if len(names) > 1 else []
     try:
-        older = find_older(db, folder, target.path, target.template.text, keep=keep, names=names)
+        older, warnings = find_older(db, folder, target.path, target.template.text, keep=keep, names=names)
     except (sqlite3.Error, OSError) as error:
         return [], [f"no older copy was removed: it is not known which are of this database: {error}"]
     removed: list[str] = []
-    warnings = list(older.warnings)
-    for name in older.removable:
+    for name in older:
         path = os.path.join(target.folder, name)
         try:
             os.unlink(name, dir_fd=folder)

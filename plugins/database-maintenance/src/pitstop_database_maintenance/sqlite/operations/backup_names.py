@@ -33,7 +33,7 @@ class Template:
     text: str
 
     @classmethod
-    def of(cls, text: str) -> Template:
+    def parse(cls, text: str) -> Template:
         """Return a template that can be used.
 
         Raises:

@@ -14,37 +14,20 @@ import stat
 from collections.abc import Iterable
 from typing import Final
 
-from attrs import asdict, frozen
+from attrs import asdict
 
 from pitstop.files import is_named
 from pitstop.text import count_noun
 from pitstop_database_maintenance.history.copy_records import COPY, Copy
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.identity import identify
-from pitstop_database_maintenance.sqlite.connection.temporary_files import sweep
 
-#: How the history calls what is kept of folders for copies, and of a file that took the place of another one.
-FOLDER: Final = "backup folder"
+#: How the history calls what is kept of a file that took the place of another one.
 REPLACED: Final = "replaced file"
 #: Of how many copies of one database it is known that they are, at least.
 _KNOWN: Final = 1000
 #: How many names are in a warning.
 _TOLD: Final = 3
-#: In how many folders what a kill left is looked for.
-_FOLDERS: Final = 5
-
-
-@frozen(kw_only=True)
-class Older:
-    """Older copies.
-
-    Args:
-        removable: those that may go, by their names.
-        warnings: why others may not.
-    """
-
-    removable: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def note_copy(
@@ -85,32 +68,6 @@ def note_copy(
     return ""
 
 
-def note_folder(db: SQLiteConnection, folder: str) -> None:
-    """Note where a copy is going to be made, so that any later run removes what is left of it after a kill."""
-    if db.history is None:
-        return
-    try:
-        if folder not in _folders(db):
-            db.history.add_snapshot(FOLDER, folder, at_most=_FOLDERS)
-    except (OSError, sqlite3.Error) as error:
-        db.context.logger.warning("that copies of {} go to {} was not noted: {}", db.path, folder, error)
-
-
-def sweep_folders(db: SQLiteConnection) -> None:
-    """Remove what backups of a database left, when they were killed, in the folders where they were to go."""
-    try:
-        folders = _folders(db) if db.history is not None else []
-    except sqlite3.Error:
-        return  # whoever needs the history says what is wrong with it
-    for folder in folders:
-        sweep(db.real, folder=folder, fresh=False)
-
-
-def _folders(db: SQLiteConnection) -> list[str]:
-    kept = db.history.snapshots(FOLDER) if db.history else []
-    return [one.data for one in kept if isinstance(one.data, str) and os.path.isabs(one.data)]
-
-
 def note_replaced(db: SQLiteConnection, old: str, new: str) -> None:
     """Note that a file has taken the place of another one, and is the same database all the same.
 
@@ -130,8 +87,8 @@ def note_replaced(db: SQLiteConnection, old: str, new: str) -> None:
 
 def find_older(
     db: SQLiteConnection, folder: int, path: str, template: str, *, keep: int, names: Iterable[str]
-) -> Older:
-    """Return the copies beside a new one that may go.
+) -> tuple[list[str], list[str]]:
+    """Return the names of the copies beside a new one that may go, and why others may not.
 
     Args:
         db: the database.
@@ -167,7 +124,7 @@ def find_older(
             f"{what} in {where} named like copies of this database stayed, because it is not known of which file they "
             f"were made: {', '.join(strange[:_TOLD])}{', ...' if len(strange) > _TOLD else ''}"
         )
-    return Older(removable=tuple(ours[max(keep - 1, 0) :]), warnings=tuple(warnings))
+    return ours[max(keep - 1, 0) :], warnings
 
 
 def _copies(db: SQLiteConnection, where: str) -> dict[str, Copy]:

@@ -29,7 +29,7 @@ from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConn
 from pitstop_database_maintenance.sqlite.connection.opening import companion_path
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.inspection.survey import has_wal_reset_bug
-from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import OperationRun, begin
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 
 #: Between two tries, in seconds: long enough for a short reader to end.
@@ -77,17 +77,16 @@ def checkpoint(
         OperationError: it failed, or the database is not sound with its log; nothing was moved then.
         JobCancelledError, DeadlineExceededError: the job was asked to stop; what was copied is.
     """
-    started = begin(db, "checkpoint")
-    if str(db.execute("PRAGMA main.journal_mode")[0][0]) != "wal":
-        text = "not in WAL mode: there is no log"
-        return end(db, started, Result.unchanged(text, **figures(db, started, started.before)))
-    if started.before.wal_bytes:
+    run = begin(db, "checkpoint")
+    if not db.has_wal:
+        return run.unchanged("not in WAL mode: there is no log")
+    if run.before.wal_bytes:
         require_sound(db, rows=False)  # as it is with the log, which may be another file's
     until = time.monotonic() + min(patience, db.limits.time_left())
     with db.no_lock_wait():  # who waits within TRUNCATE keeps writers waiting too
         status = _copy(db, until)
         emptied = truncate and status.left * db.pragma("page_size") <= _FEW and _empty(db, until)
-    return end(db, started, _result(db, started, status, emptied=emptied, truncate=truncate))
+    return _result(run, status, emptied=emptied, truncate=truncate)
 
 
 def _copy(db: SQLiteConnection, until: float) -> Status:
@@ -122,41 +121,32 @@ def _run(db: SQLiteConnection, how: Literal["PASSIVE", "TRUNCATE"]) -> Status:
     return Status(busy=bool(busy), frames=frames, copied=copied)
 
 
-def _result(db: SQLiteConnection, started: Started, status: Status, *, emptied: bool, truncate: bool) -> Result:
-    after = db.measure()
+def _result(run: OperationRun, status: Status, *, emptied: bool, truncate: bool) -> Result:
+    after = run.db.measure()
     done = emptied or (not truncate and not status.left)
-    others = others_on(companion_path(db.path, "-shm"))
-    data = figures(
-        db,
-        started,
-        after,
-        busy=not done,
-        log_frames=status.frames,
-        copied_frames=status.copied,
-        emptied=emptied,
-    )
-    warnings = [] if done else [_in_the_way(db, status, others)]
-    warnings += _hazard(others)
-    log, now = started.before.wal_bytes, after.wal_bytes
+    others = find_others(companion_path(run.db.path, "-shm"))
+    warnings = [] if done else [_explain_rest(run.db, status, others)]
+    warnings += _warn_of_bug(others)
+    counts = {"busy": not done, "log_frames": status.frames, "copied_frames": status.copied, "emptied": emptied}
+    log, now = run.before.wal_bytes, after.wal_bytes
     if not log and emptied:
-        return Result.unchanged("the write-ahead log is empty", warnings=warnings, **data)
-    if done or status.copied > 0:
-        size = f"{size_text(log)} -> {size_text(now)}" if log != now else f"{size_text(log)} as before"
-        # SQLite tells of no frames after it has begun the log again, and where it can make out none
-        what = f"{_share(status)} of it in the file" if status.frames > 0 else "nothing in it was left to be copied"
-        text = f"write-ahead log {size}, {what}"
-        return Result.changed(text, warnings=warnings, **data)
-    return Result.unchanged(
-        f"nothing of the write-ahead log ({size_text(log)}) could be copied", warnings=warnings, **data
+        return run.unchanged("the write-ahead log is empty", after=after, warnings=warnings, **counts)
+    if not done and status.copied <= 0:
+        summary = f"nothing of the write-ahead log ({size_text(log)}) could be copied"
+        return run.unchanged(summary, after=after, warnings=warnings, **counts)
+    size = f"{size_text(log)} -> {size_text(now)}" if log != now else f"{size_text(log)} as before"
+    share = "all" if not status.left else f"{status.copied} of {status.frames} pages"
+    # SQLite tells of no frames after it has begun the log again, and where it can make out none
+    what = f"{share} of it in the file" if status.frames > 0 else "nothing in it was left to be copied"
+    return run.changed(f"write-ahead log {size}, {what}", after=after, warnings=warnings, **counts)
+
+
+def _explain_rest(db: SQLiteConnection, status: Status, others: dict[int, bool] | None) -> str:
+    readers = ", ".join(
+        proc.process_text(number) if number > 0 else "a process that this one cannot see"
+        for number, reads in sorted((others or {}).items())
+        if reads
     )
-
-
-def _share(status: Status) -> str:
-    return "all" if not status.left else f"{status.copied} of {status.frames} pages"
-
-
-def _in_the_way(db: SQLiteConnection, status: Status, others: dict[int, bool] | None) -> str:
-    readers = ", ".join(_process(number) for number, reads in sorted((others or {}).items()) if reads)
     who = f"held by {readers}" if readers else "which process it is cannot be seen"
     size = size_text(max(0, status.left) * db.pragma("page_size"))
     if status.left:
@@ -166,11 +156,7 @@ def _in_the_way(db: SQLiteConnection, status: Status, others: dict[int, bool] | 
     return f"{what} ({who}); end its transaction, or try again later"
 
 
-def _process(number: int) -> str:
-    return proc.process_text(number) if number > 0 else "a process that this one cannot see"
-
-
-def others_on(path: str) -> dict[int, bool] | None:
+def find_others(path: str) -> dict[int, bool] | None:
     """Return which other processes have locks on a database's `-shm` file, and whether each of them reads now.
 
     None where the system does not tell.
@@ -189,7 +175,7 @@ def others_on(path: str) -> dict[int, bool] | None:
     return others
 
 
-def _hazard(others: dict[int, bool] | None) -> list[str]:
+def _warn_of_bug(others: dict[int, bool] | None) -> list[str]:
     if not has_wal_reset_bug(sqlite3.sqlite_version_info) or others == {}:
         return []
     there = "others may have the file open" if others is None else "others have the file open"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from typing import Any
 
 from pitstop.errors import OperationError
 from pitstop.jobs import Result
@@ -16,17 +15,16 @@ from pitstop.text import resize_text, size_text
 from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.identity import identify
-from pitstop_database_maintenance.sqlite.connection.session import SQLiteMeasure
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary, sweep, temporary
 from pitstop_database_maintenance.sqlite.guards import rowids
 from pitstop_database_maintenance.sqlite.guards.contents import FileFacts, name_some
 from pitstop_database_maintenance.sqlite.guards.missing_features import require_features
 from pitstop_database_maintenance.sqlite.guards.rebuild import require_survival
 from pitstop_database_maintenance.sqlite.guards.soundness import require_schema
-from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import begin
 from pitstop_database_maintenance.sqlite.operations.backup_retention import note_replaced
 from pitstop_database_maintenance.sqlite.rewriting import replace_file
-from pitstop_database_maintenance.sqlite.rewriting.progress import expected_bytes
+from pitstop_database_maintenance.sqlite.rewriting.progress import predict_bytes
 from pitstop_database_maintenance.sqlite.rewriting.replace_file import Place
 from pitstop_database_maintenance.sqlite.rewriting.vacuum_into import rewrite
 
@@ -53,12 +51,10 @@ def compact(db: SQLiteConnection, *, offline: bool = False, allow_renumbering: b
             was.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "compact")
-    if db.in_transaction:
-        raise OperationError(reason=f"a transaction is open on the connection to {db.path}", hint="commit it first")
+    run = begin(db, "compact")
+    run.require_autocommit()
     place = replace_file.find_place(db)
     before = _identify(place)
-    looked = FileFacts.of(place.path)
     sweep(place.path)
     warnings = replace_file.require_alone(place, offline=offline, own=db.handles)
     require_schema(db)
@@ -66,7 +62,7 @@ def compact(db: SQLiteConnection, *, offline: bool = False, allow_renumbering: b
     _check_writable(db)
     require_features(db, "compact")
     numbered = frozenset() if allow_renumbering else frozenset(each.table for each in rowids.references(db))
-    most, expected = started.before.bytes - started.before.free_bytes, expected_bytes(db, started.before)
+    most, expected = run.before.bytes - run.before.free_bytes, predict_bytes(db, run.before)
     folder = os.path.dirname(place.path)
     durable_files.require_room(folder, most, what=f"compact of {db.path}")
     with durable_files.use_folder(folder) as handle, temporary(place.path, "compact", needed=most) as copy:
@@ -76,17 +72,20 @@ def compact(db: SQLiteConnection, *, offline: bool = False, allow_renumbering: b
             rewrite(db, copy, predicted=expected, numbered=numbered)
         db.allow_moving_the_log()  # it was looked at as a whole, with its log
         size = os.stat(copy.path).st_size
-        if size >= started.before.bytes and not started.before.free_pages:
-            return end(db, started, _skip_result(db, started))
+        pages = run.before.pages
+        if size >= run.before.bytes and not run.before.free_pages:
+            summary = f"{size_text(run.before.bytes)}, nothing to give back"
+            return run.unchanged(summary, pages_before=pages, pages_after=pages)
         _prepare(db, copy, place)
         db.check_stop()
         with db.blocking(readers=True):
             warnings += replace_file.take_place(db, place, copy, handle, offline=offline)
         note_replaced(db, before, _identify(place))
-    _verify_looks(db, looked, FileFacts.of(place.path))
+    _verify_looks(db, place)
     after = db.measure()
     db.context.progress(expected, expected, "bytes")
-    return end(db, started, _result(db, started, after, warnings))
+    summary = resize_text(run.before.bytes, after.bytes)
+    return run.changed(summary, after=after, warnings=warnings, pages_before=pages, pages_after=after.pages)
 
 
 def _identify(place: Place) -> str:
@@ -126,25 +125,11 @@ def _prepare(db: SQLiteConnection, copy: Temporary, place: Place) -> None:
             raise OperationError(reason=f"the copy of {db.path} stays in journal mode {mode!r}", hint="run vacuum")
 
 
-def _verify_looks(db: SQLiteConnection, before: FileFacts, after: FileFacts) -> None:
+def _verify_looks(db: SQLiteConnection, place: Place) -> None:
     """Raise if the new file does not look like the old one to the system; its contents were compared before."""
-    found = before.differences(after, replaced=True)
+    found = FileFacts(place.found, place.attributes).compare(FileFacts.read(place.path), replaced=True)
     if found:
         raise OperationError(
             reason=f"{db.path} was rewritten, and does not look as it did: {name_some(found)}",
             hint="its contents are the same; set it as it was",
         )
-
-
-def _skip_result(db: SQLiteConnection, started: Started) -> Result:
-    after = db.measure()
-    return Result.unchanged(f"{size_text(after.bytes)}, nothing to give back", **_figures(db, started, after))
-
-
-def _result(db: SQLiteConnection, started: Started, after: SQLiteMeasure, warnings: list[str]) -> Result:
-    summary = resize_text(started.before.bytes, after.bytes)
-    return Result.changed(summary, warnings=warnings, **_figures(db, started, after))
-
-
-def _figures(db: SQLiteConnection, started: Started, after: SQLiteMeasure) -> dict[str, Any]:
-    return figures(db, started, after, pages_before=started.before.pages, pages_after=after.pages)

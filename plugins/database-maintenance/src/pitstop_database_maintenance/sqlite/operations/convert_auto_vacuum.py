@@ -11,7 +11,7 @@ from pitstop.errors import OperationError
 from pitstop.jobs import Outcome, Result
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
-from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import begin
 from pitstop_database_maintenance.sqlite.operations.vacuum import rebuild
 
 Mode = Literal["incremental", "full", "none"]
@@ -38,19 +38,24 @@ def convert_auto_vacuum(db: SQLiteConnection, *, mode: Mode = "incremental", all
         JobCancelledError, DeadlineExceededError: the job was asked to stop; the file is as it was.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "convert_auto_vacuum")
+    run = begin(db, "convert_auto_vacuum")
     before = _mode(db)
+    modes: dict[str, Any] = {"auto_vacuum_before": before, "auto_vacuum_after": mode}
     if before == mode:
-        text = f"auto_vacuum is {mode} already"
-        return end(db, started, Result.unchanged(text, **figures(db, started, started.before, **_modes(before, mode))))
+        return run.unchanged(f"auto_vacuum is {mode} already", **modes)
     if "none" in (before, mode):
         rebuilt = _rebuild(db, mode, allow_renumbering=allow_renumbering)
         if rebuilt.outcome is Outcome.SKIPPED:
             return rebuilt
     else:
-        rebuilt = _switch(db, mode)
+        run.require_autocommit()
+        require_sound(db)
+        with db.transaction():
+            _set_mode(db, mode)
+        rebuilt = Result.changed("")
     _verify(db, mode)
-    return end(db, started, _result(db, started, before, mode, rebuilt))
+    how = f"; rebuilt: {rebuilt.summary}" if rebuilt.summary else ""
+    return run.changed(f"auto_vacuum {before} -> {mode}{how}", warnings=rebuilt.warnings, **modes)
 
 
 def _mode(db: SQLiteConnection) -> Mode:
@@ -65,15 +70,6 @@ def _rebuild(db: SQLiteConnection, mode: Mode, *, allow_renumbering: bool) -> Re
     except BaseException:
         _set_mode(db, _mode(db))  # or a later VACUUM on this connection would
         raise
-
-
-def _switch(db: SQLiteConnection, mode: Mode) -> Result:
-    if db.in_transaction:
-        raise OperationError(reason=f"a transaction is open on the connection to {db.path}", hint="commit it first")
-    require_sound(db)
-    with db.transaction():
-        _set_mode(db, mode)
-    return Result.changed("")
 
 
 def _set_mode(db: SQLiteConnection, mode: Mode) -> None:
@@ -93,13 +89,3 @@ def _verify(db: SQLiteConnection, mode: Mode) -> None:
             reason=f"auto_vacuum of {db.path} is {found} after it was set to {mode}",
             hint="its rows are as they were; see whether the application sets it too",
         )
-
-
-def _modes(before: Mode, after: Mode) -> dict[str, Any]:
-    return {"auto_vacuum_before": before, "auto_vacuum_after": after}
-
-
-def _result(db: SQLiteConnection, started: Started, before: Mode, mode: Mode, rebuilt: Result) -> Result:
-    data = figures(db, started, db.measure(), **_modes(before, mode))
-    how = f"; rebuilt: {rebuilt.summary}" if rebuilt.summary else ""
-    return Result.changed(f"auto_vacuum {before} -> {mode}{how}", warnings=rebuilt.warnings, **data)

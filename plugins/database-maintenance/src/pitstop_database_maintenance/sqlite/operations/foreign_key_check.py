@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from pitstop.errors import UnknownNameError
 from pitstop.jobs import Result
-from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
-from pitstop_database_maintenance.sqlite.checks.on_copy import Place, place_to_check
-from pitstop_database_maintenance.sqlite.checks.parts import found_wrong
-from pitstop_database_maintenance.sqlite.checks.verdicts import UNFINISHED, WHOLE, Verdicts, verdict
+from pitstop_database_maintenance.sqlite.checks.on_copy import Place
 from pitstop_database_maintenance.sqlite.connection.check_answers import Flaw, Problem
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature, SQLiteFailure
-from pitstop_database_maintenance.sqlite.operations._full_text import readable
-from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
+from pitstop_database_maintenance.sqlite.connection.schema import choose
+from pitstop_database_maintenance.sqlite.operations._full_text import escape_undecodable
+from pitstop_database_maintenance.sqlite.operations._measured import begin
+from pitstop_database_maintenance.sqlite.operations._table_checks import UncheckedError, check_tables
 
-_KIND: Final = "foreign_key_check"
+#: Bytes of database that are checked in a second. Measured on two cores, from the system's cache: 300 MB in 0.5 s.
+_RATE: Final = 600e6
 
 
 def foreign_key_check(db: SQLiteConnection, *, tables: list[str] | None = None) -> Result:
@@ -39,73 +38,29 @@ def foreign_key_check(db: SQLiteConnection, *, tables: list[str] | None = None) 
         JobCancelledError, DeadlineExceededError: the job was asked to stop.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "foreign_key_check")
+    run = begin(db, "foreign_key_check")
     db.take_any_text()
-    verdicts = Verdicts.on(db)
-    warnings: list[str] = []
-    able = _choose_tables(_referring(db), tables)
-    before = verdicts.of(_KIND)
-    able.sort(key=lambda name: before[name].at if name in before else 0.0)
-    times = [before[name].seconds for name in able if name in before]
-    longest = max(times, default=0.0) if len(times) == len(able) else None
-    with place_to_check(db, "foreign_key_check", started.before.bytes, longest=longest) as place:
-        problems, left = _check_all(db, place, able, verdicts, warnings)
-    if tables is None and not left and not warnings:
-        verdicts.keep([verdict(WHOLE, _KIND, problems=problems)])
-    if problems:
-        raise found_wrong(db, "foreign_key_check", problems)
-    return end(db, started, _result(db, started, able, left, warnings, copied=place.copied))
+    there_are = {name: name for name in _list_referring_tables(db)}
+    able = choose(there_are, tables, kind="table with a foreign key", operation="foreign_key_check")
+    found = check_tables(run, {name: name for name in able}, _find_broken_keys, rate=_RATE, whole=tables is None)
+
+    def good(checked: int) -> str:
+        of = "1 table" if len(able) == 1 else f"{checked} of {len(able)} tables"
+        return f"all foreign keys of {of} are whole"
+
+    return found.end(run, nothing="no table has a foreign key", good=good)
 
 
-def _referring(db: SQLiteConnection) -> list[str]:
+def _list_referring_tables(db: SQLiteConnection) -> list[str]:
     """Return the tables that have a foreign key."""
     rows = db.execute(
         "SELECT DISTINCT m.name FROM main.sqlite_master AS m, pragma_foreign_key_list(m.name, 'main')"
         " WHERE m.type = 'table'"
     )
-    return [readable(name) for (name,) in rows]
+    return [escape_undecodable(name) for (name,) in rows]
 
 
-def _choose_tables(there_are: list[str], tables: list[str] | None) -> list[str]:
-    if tables is None:
-        return there_are
-    known = {name.lower(): name for name in there_are}
-    for name in tables:
-        if name.lower() not in known:
-            raise UnknownNameError(kind="table with a foreign key", name=name, known=tuple(there_are))
-    return list(dict.fromkeys(known[name.lower()] for name in tables))
-
-
-def _check_all(
-    db: SQLiteConnection, place: Place, able: list[str], verdicts: Verdicts, warnings: list[str]
-) -> tuple[list[Problem], list[str]]:
-    """Check one after the other; return the problems, and the tables for which there was no time."""
-    problems: list[Problem] = []
-    place.db.take_any_text()
-    for done, table in enumerate(able):
-        db.context.progress(done, len(able), "tables", table)
-        db.context.check_cancelled()
-        began = place.db.clock()
-        try:
-            db.limits.check()
-            found = _broken(place, table)
-        except TimeLimitReachedError:
-            return problems, able[done:]
-        except _UncheckedError as unchecked:
-            verdicts.keep([verdict(table, _KIND + UNFINISHED)])
-            warnings.append(f"table {table!r} was not checked: {unchecked}")
-            continue
-        problems += found
-        verdicts.keep([verdict(table, _KIND, seconds=place.db.clock() - began, problems=found)])
-    db.context.progress(len(able), len(able), "tables")
-    return problems, []
-
-
-class _UncheckedError(Exception):
-    """A table could not be checked, which says nothing about its rows."""
-
-
-def _broken(place: Place, table: str) -> list[Problem]:
+def _find_broken_keys(place: Place, table: str) -> list[Problem]:
     """Return one problem for each foreign key of a table that is broken, or cannot be enforced."""
     db, began = place.db, place.db.clock()
     try:
@@ -115,25 +70,23 @@ def _broken(place: Place, table: str) -> list[Problem]:
             " GROUP BY fkid, parent ORDER BY fkid",
             (table,),
         )
-    except MissingFeature as missing:
-        raise _UncheckedError(missing.briefly) from None
     except SQLiteFailure as failure:
         if failure.hopeless or failure.damaged:
             raise
-        wrong = _without_key(db, table)
+        wrong = [] if isinstance(failure, MissingFeature) else _find_unenforceable_keys(db, table)
         if not wrong:
-            raise _UncheckedError(failure.briefly) from None
+            raise UncheckedError(f"table {table!r} was not checked: {failure.briefly}") from None
         return wrong
     finally:
         place.count(db.clock() - began)
     columns = _columns(db, table)
     return [
-        Problem(flaw=Flaw.REFERENCES, text=_line(table, columns.get(fkid, ""), parent, count, rowid), object=table)
+        Problem(flaw=Flaw.REFERENCES, text=_describe(table, columns.get(fkid, ""), parent, count, rowid), object=table)
         for fkid, parent, count, rowid in rows
     ]
 
 
-def _without_key(db: SQLiteConnection, table: str) -> list[Problem]:
+def _find_unenforceable_keys(db: SQLiteConnection, table: str) -> list[Problem]:
     """Return the foreign keys of a table that refer to what is no key: SQLite calls it a mismatch, and checks nothing.
 
     Which are, it does not say. It is a key if it is the parent's PRIMARY KEY, or if a UNIQUE index that is not partial
@@ -203,23 +156,7 @@ def _columns(db: SQLiteConnection, table: str) -> dict[int, str]:
     return {number: ", ".join(names) for number, names in found.items()}
 
 
-def _line(table: str, columns: str, parent: str, count: int, rowid: int | None) -> str:
+def _describe(table: str, columns: str, parent: str, count: int, rowid: int | None) -> str:
     rows, refer = ("1 row", "refers") if count == 1 else (f"{count} rows", "refer")
     example = "" if rowid is None else f", such as rowid {rowid}"
     return f"{rows} of table {table!r} {refer} by {columns} to rows of {parent!r} that are not there{example}"
-
-
-def _result(
-    db: SQLiteConnection, started: Started, able: list[str], left: list[str], warnings: list[str], *, copied: bool
-) -> Result:
-    checked = max(0, len(able) - len(left) - len(warnings))
-    data = figures(db, started, db.measure(), problems=0, tables=len(able), checked=checked, copied=copied)
-    if left:
-        data |= {"stopped_by": "time limit", "left": {"tables": left}}
-    if not able:
-        return Result.unchanged("no table has a foreign key", **data)
-    if not checked:
-        return Result.skipped("no table could be checked", warnings=warnings, **data)
-    of = "1 table" if len(able) == 1 else f"{checked} of {len(able)} tables"
-    text = f"all foreign keys of {of} are whole"
-    return Result.unchanged(text, warnings=warnings, **data)

@@ -9,7 +9,6 @@ until one has nothing more to do, which changes less than two rows (sqlite.org/f
 from __future__ import annotations
 
 import sqlite3
-import time
 from typing import Annotated, Any, Final
 
 from attrs import frozen
@@ -17,26 +16,25 @@ from attrs import frozen
 from pitstop.errors import OperationError
 from pitstop.jobs import Result
 from pitstop.operations import Bounds
-from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
-from pitstop_database_maintenance.sqlite.checks.parts import found_wrong
+from pitstop_database_maintenance.sqlite.checks.parts import report_problems
 from pitstop_database_maintenance.sqlite.connection.check_answers import Flaw, Problem
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
-from pitstop_database_maintenance.sqlite.connection.lock_waits import DEFAULT_STALL, as_waited
+from pitstop_database_maintenance.sqlite.connection.lock_waits import as_waited
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations._full_text import (
     UNBOUNDED_SECONDS,
     EndlessError,
     VirtualTable,
-    chosen,
+    choose_tables,
+    count_segments,
     is_known,
-    reading_within,
-    segments,
-    tell,
+    limit_reading,
+    send_command,
     virtual_tables,
 )
-from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import OperationRun, begin
 from pitstop_database_maintenance.sqlite.operations._time_slices import Slices
 
 #: A merge that had nothing to do has changed fewer rows than this (sqlite.org/fts5.html, 6.8).
@@ -94,47 +92,42 @@ def fts_optimize(
         JobCancelledError, DeadlineExceededError: the job was asked to stop; what was merged stays so.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "fts_optimize")
+    run = begin(db, "fts_optimize")
     there_are = [table for table in virtual_tables(db) if table.full_text]
-    wanted = chosen(there_are, tables)
+    wanted = choose_tables(there_are, tables, operation="fts_optimize")
     known = [table for table in wanted if is_known(db, table)]
     warnings = [
         f"{table.title} was skipped: its module is not known to SQLite here" for table in wanted if table not in known
     ]
     if rebuild:
-        _check_stall(db, started)
+        _check_stall(run)
     if known:
         require_sound(db)
     broken: list[Problem] = []
     seconds = content_seconds if rebuild else None
-    done, names = _all(db, known, pages=pages, rebuild_seconds=seconds, warnings=warnings, broken=broken)
+    done, names = _work_on_all(db, known, pages=pages, rebuild_seconds=seconds, warnings=warnings, broken=broken)
     if broken:
-        raise found_wrong(db, "fts_optimize", broken)
+        raise report_problems(db, "fts_optimize", broken)
     if known and not done and not names:
         raise OperationError(reason=f"no full-text index of {db.path} could be worked on: {'; '.join(warnings)}")
-    left = _next_parameters(names, pages=pages, rebuild=rebuild, content_seconds=content_seconds)
-    return end(db, started, _result(db, started, done, left, warnings, skipped=bool(wanted) and not known))
+    left: dict[str, Any] = {}
+    if names:
+        left = {"tables": names, "pages": pages, "rebuild": rebuild}
+        left |= {"content_seconds": content_seconds} if content_seconds != UNBOUNDED_SECONDS else {}
+    return _result(run, done, left, warnings, skipped=bool(wanted) and not known)
 
 
-def _next_parameters(names: list[str], *, pages: int, rebuild: bool, content_seconds: float) -> dict[str, Any]:
-    """Return with which parameters the next run goes on."""
-    if not names:
-        return {}
-    left: dict[str, Any] = {"tables": names, "pages": pages, "rebuild": rebuild}
-    return {**left, "content_seconds": content_seconds} if content_seconds != UNBOUNDED_SECONDS else left
-
-
-def _check_stall(db: SQLiteConnection, started: Started) -> None:
-    limit, seconds = db.limits.max_stall, started.before.bytes / _REBUILD_RATE
+def _check_stall(run: OperationRun) -> None:
+    limit, seconds = run.db.limits.max_stall, run.before.bytes / _REBUILD_RATE
     if limit is not None and as_waited(seconds) > limit:
         raise OperationError(
-            reason=f"to build the full-text indexes of {db.path} anew would keep writers waiting for up to "
+            reason=f"to build the full-text indexes of {run.db.path} anew would keep writers waiting for up to "
             f"{seconds:.2g} s, more than {limit:g} s",
             hint="allow a longer stall, or do it while nobody writes; nothing was touched",
         )
 
 
-def _all(
+def _work_on_all(
     db: SQLiteConnection,
     wanted: list[VirtualTable],
     *,
@@ -153,12 +146,15 @@ def _all(
         db.context.progress(number, len(wanted), "indexes", table.name)
         try:
             db.check_stop()
-            one = _merge_table(db, table, pages) if rebuild_seconds is None else _rebuilt(db, table, rebuild_seconds)
+            one = _merge(db, table, pages) if rebuild_seconds is None else _rebuild(db, table, rebuild_seconds)
         except TimeLimitReachedError:
             return done, left
         except SQLiteFailure as failure:
             if failure.damaged and failure.code == sqlite3.SQLITE_CORRUPT:
-                broken.append(_broken(table))
+                text = (
+                    f"{table.title} cannot be worked on: the index itself is damaged, and the rest of the file is not"
+                )
+                broken.append(Problem(flaw=Flaw.FULL_TEXT, text=text, object=table.name))
                 continue
             if failure.hopeless:
                 raise
@@ -174,130 +170,75 @@ def _all(
     return done, []
 
 
-def _broken(table: VirtualTable) -> Problem:
-    text = f"{table.title} cannot be worked on: the index itself is damaged, and the rest of the file is not"
-    return Problem(flaw=Flaw.FULL_TEXT, text=text, object=table.name)
+def _rebuild(db: SQLiteConnection, table: VirtualTable, seconds: float) -> Optimized:
+    before = count_segments(db, table)
+    with limit_reading(db, table, db, seconds), db.transaction():
+        send_command(db, table, "rebuild")
+    return Optimized(table=table, before=before, after=count_segments(db, table), changed=True)
 
 
-def _rebuilt(db: SQLiteConnection, table: VirtualTable, seconds: float) -> Optimized:
-    before = segments(db, table)
-    with reading_within(db, table, db, seconds), db.transaction():
-        tell(db, table, "rebuild")
-    return Optimized(table=table, before=before, after=segments(db, table), changed=True)
-
-
-def _merge_table(db: SQLiteConnection, table: VirtualTable, pages: int) -> Optimized:
-    before = segments(db, table)
-    if before is not None and before < _TOGETHER:
-        return Optimized(table=table, before=before, after=before)
-    merging = _Merging(db, table, pages)
-    finished = True
-    try:
-        _merge(db, merging, most=2 + 2 * db.pragma("page_count") // pages)
-    except TimeLimitReachedError:
-        finished = False
-    return Optimized(table=table, before=before, after=segments(db, table), changed=merging.changed, finished=finished)
-
-
-def _merge(db: SQLiteConnection, merging: _Merging, *, most: int) -> None:
-    """Merge in slices until there is nothing more to do.
-
-    Args:
-        db: the database.
-        merging: the index.
-        most: how many merges are enough: while an application adds segments, there is always something to do.
+def _merge(db: SQLiteConnection, table: VirtualTable, pages: int) -> Optimized:
+    """Merge in slices until there is nothing more to do, or the time is over.
 
     Raises:
-        TimeLimitReachedError: the time is over.
         TransientError: readers of a database without a write-ahead log left no moment to commit in.
     """
-    wal = db.execute("PRAGMA main.journal_mode")[0][0] == "wal"
-    slices = Slices(db, max_stall=DEFAULT_STALL if db.limits.max_stall is None else db.limits.max_stall, wal=wal)
-    steps, since = 0, time.monotonic()
-    with slices.working():
-        while steps < most:
-            done = slices.run(merging.step)
-            if done.given_up:
-                merging.forget_undone()
-                if (waited := time.monotonic() - since) >= db.patience:
-                    db.waited += waited
-                    raise LockedError(f"readers of {db.path} left no moment to commit in; try again later")
-            else:
-                steps, since = steps + max(done.steps, 1), time.monotonic()
-                merging.keep()
-                if wal:
-                    db.move_log("PASSIVE")
-            if merging.done:
-                return
-            slices.pause()
+    before = count_segments(db, table)
+    if before is not None and before < _TOGETHER:
+        return Optimized(table=table, before=before, after=before)
+    slices, more, merged, committed = Slices(db), True, 0, 0
+    # while an application adds segments, there is always something to do
+    enough = 2 + 2 * db.pragma("page_count") // pages
 
-
-class _Merging:
-    """Merges of one index, one after the other.
-
-    Attributes:
-        done: whether there is nothing more to merge.
-        changed: whether anything was merged, and committed.
-    """
-
-    def __init__(self, db: SQLiteConnection, table: VirtualTable, pages: int) -> None:
-        self.done = False
-        self.changed = False
-        self._db, self._table, self._pages = db, table, pages
-        self._marked = False
-        self._pending = False
-
-    def step(self, _: int) -> bool:
-        """Merge a little; return whether that was anything."""
-        before = self._changes()
-        if self._table.module == "fts5":
-            tell(self._db, self._table, "merge", self._pages if self._marked else -self._pages)
-            self._marked = True
+    def step(done: int) -> bool:
+        nonlocal more
+        earlier = _count_changes(db)
+        if table.module == "fts5":
+            # the first one marks all segments
+            send_command(db, table, "merge", pages if done or committed else -pages)
         else:
-            tell(self._db, self._table, f"merge={self._pages},{_TOGETHER}")
-        self.done = self._changes() - before < _CHANGED
-        self._pending = self._pending or not self.done
-        return not self.done
+            send_command(db, table, f"merge={pages},{_TOGETHER}")
+        more = _count_changes(db) - earlier >= _CHANGED
+        return more
 
-    def keep(self) -> None:
-        """Take note that what was merged is committed."""
-        self.changed = self.changed or self._pending
+    try:
+        with slices.prepare():
+            while more and committed < enough:
+                steps = slices.run(step)
+                merged, committed = merged + steps, committed + max(steps, 1)
+                if slices.wal:
+                    db.move_log("PASSIVE")
+                if more:
+                    slices.pause()
+        finished = True
+    except TimeLimitReachedError:
+        finished = False
+    after = count_segments(db, table)
+    return Optimized(table=table, before=before, after=after, changed=bool(merged), finished=finished)
 
-    def forget_undone(self) -> None:
-        """Take note that what was merged was undone."""
-        self.done = self._marked = self._pending = False
 
-    def _changes(self) -> int:
-        return int(self._db.execute("SELECT total_changes()")[0][0])
+def _count_changes(db: SQLiteConnection) -> int:
+    return int(db.execute("SELECT total_changes()")[0][0])
 
 
 def _result(
-    db: SQLiteConnection,
-    started: Started,
-    done: list[Optimized],
-    left: dict[str, Any],
-    warnings: list[str],
-    *,
-    skipped: bool,
+    run: OperationRun, done: list[Optimized], left: dict[str, Any], warnings: list[str], *, skipped: bool
 ) -> Result:
     changed = [one for one in done if one.changed]
-    data = figures(
-        db,
-        started,
-        db.measure(),
-        indexes=len(done),
-        segments_before={one.table.name: one.before for one in done},
-        segments_after={one.table.name: one.after for one in done},
-    )
+    counts: dict[str, Any] = {
+        "indexes": len(done),
+        "segments_before": {one.table.name: one.before for one in done},
+        "segments_after": {one.table.name: one.after for one in done},
+    }
     if left:
-        data |= {"stopped_by": "time limit", "left": left}
+        counts |= {"stopped_by": "time limit", "left": left}
     if skipped:
-        return Result.skipped("no module of a full-text index is known to SQLite here", warnings=warnings, **data)
+        return run.skipped("no module of a full-text index is known to SQLite here", warnings=warnings, **counts)
     if left and not changed:
-        return Result.skipped("the time was over before an index was done", warnings=warnings, **data)
+        return run.skipped("the time was over before an index was done", warnings=warnings, **counts)
     if not done:
-        return Result.unchanged("there are no full-text indexes", warnings=warnings, **data)
+        return run.unchanged("there are no full-text indexes", warnings=warnings, **counts)
     if not changed:
-        return Result.unchanged("every full-text index is in one piece already", warnings=warnings, **data)
+        return run.unchanged("every full-text index is in one piece already", warnings=warnings, **counts)
     named = ", ".join(f"{one.table.name} {one.before} -> {one.after}" for one in changed)
-    return Result.changed(f"segments of full-text indexes: {named}", warnings=warnings, **data)
+    return run.changed(f"segments of full-text indexes: {named}", warnings=warnings, **counts)

@@ -6,16 +6,16 @@ How the whole is checked is in `pitstop_database_maintenance.sqlite.checks.full_
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from pitstop.jobs import Result
 from pitstop.operations import Bounds
 from pitstop_database_maintenance.sqlite.checks.full_check import PROBLEM_LIMIT, Coverage, check, plan_coverage
-from pitstop_database_maintenance.sqlite.checks.parts import found_wrong
-from pitstop_database_maintenance.sqlite.checks.verdicts import known_damage, problems_from, record_soundness
+from pitstop_database_maintenance.sqlite.checks.parts import report_problems
+from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, parse_findings, record_soundness
 from pitstop_database_maintenance.sqlite.connection.check_answers import is_damage
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import OperationRun, begin
 
 
 def integrity_check(
@@ -49,29 +49,24 @@ def integrity_check(
         JobCancelledError, DeadlineExceededError: the job was asked to stop; what was checked by then is remembered.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "integrity_check")
+    run = begin(db, "integrity_check")
     coverage = plan_coverage(db, tables, in_turn=budget is not None or db.limits.until is not None)
-    until = _until(db, budget)
-    size = started.before.bytes
-    copied = check(db, coverage, workers=workers, limit=limit, until=until, size=size)
+    ends = [db.limits.until, None if budget is None else time.time() + budget]
+    until = min((at for at in ends if at is not None), default=None)
+    copied = check(db, coverage, workers=workers, limit=limit, until=until, size=run.before.bytes)
     _settle(db, coverage)
     if coverage.problems:
         note = _describe_coverage(coverage) if coverage.left else ""
-        raise found_wrong(db, "integrity_check", coverage.problems, capped=coverage.capped, note=note)
-    return end(db, started, _result(db, started, coverage, budget, copied=copied))
-
-
-def _until(db: SQLiteConnection, budget: float | None) -> float | None:
-    ends = [db.limits.until, None if budget is None else time.time() + budget]
-    return min((at for at in ends if at is not None), default=None)
+        raise report_problems(db, "integrity_check", coverage.problems, capped=coverage.capped, note=note)
+    return _result(run, coverage, budget, copied=copied)
 
 
 def _settle(db: SQLiteConnection, coverage: Coverage) -> None:
     """Forget damage that is found gone: every part was looked at whole since it was found, in one run or in several."""
-    known, oldest = known_damage(db), coverage.oldest
+    known, oldest = Verdicts.read(db).damage(), coverage.oldest
     if known is None or oldest is None or oldest < known.at:
         return
-    if not is_damage(problem for seen in coverage.known.values() for problem in problems_from(seen)):
+    if not is_damage(problem for seen in coverage.known.values() for problem in parse_findings(seen)):
         record_soundness(db)
 
 
@@ -82,32 +77,21 @@ def _describe_coverage(coverage: Coverage) -> str:
     return f"{len(coverage.done)} of {len(coverage.all)} parts were checked"
 
 
-def _result(
-    db: SQLiteConnection, started: Started, coverage: Coverage, budget: float | None, *, copied: bool
-) -> Result:
-    data = figures(
-        db,
-        started,
-        db.measure(),
-        problems=0,
-        parts=len(coverage.all),
-        checked=len(coverage.done),
-        unchecked=coverage.unchecked,
-        oldest=coverage.oldest,
-        copied=copied,
-    )
+def _result(run: OperationRun, coverage: Coverage, budget: float | None, *, copied: bool) -> Result:
+    parts, checked, unchecked = len(coverage.all), len(coverage.done), coverage.unchecked
+    counts: dict[str, Any] = {"problems": 0, "parts": parts, "checked": checked, "unchecked": unchecked}
+    counts |= {"oldest": coverage.oldest, "copied": copied}
     if coverage.left:
-        data["stopped_by"] = "time limit" if budget is None or db.limits.time_left() == 0 else "budget"
-        data["left"] = {"tables": coverage.left}
+        counts["stopped_by"] = "time limit" if budget is None or run.db.limits.time_left() == 0 else "budget"
+        counts["left"] = {"tables": coverage.left}
+    if not checked:
+        return run.skipped("the time was too short for any part", warnings=coverage.warnings, **counts)
     text = f"no problem was found, {_describe_coverage(coverage)}"
-    if len(coverage.done) < len(coverage.all):
+    if checked < parts:
         text += f"; {_age(coverage)}"
-    if not coverage.done:
-        return Result.skipped("the time was too short for any part", warnings=coverage.warnings, **data)
-    if coverage.unchecked:
-        of = "1 of them was" if len(coverage.unchecked) == 1 else f"{len(coverage.unchecked)} of them were"
-        text += f"; {of} not checked whole"
-    return Result.unchanged(text, warnings=coverage.warnings, **data)
+    if unchecked:
+        text += f"; {'1 of them was' if len(unchecked) == 1 else f'{len(unchecked)} of them were'} not checked whole"
+    return run.unchanged(text, warnings=coverage.warnings, **counts)
 
 
 def _age(coverage: Coverage) -> str:

@@ -20,7 +20,7 @@ from pitstop_database_maintenance.sqlite.connection.opening import NOT_UTF8, is_
 from pitstop_database_maintenance.sqlite.connection.schema import Index, indexes, statistics, tables
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations import _saved_statistics
-from pitstop_database_maintenance.sqlite.operations._measured import begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import begin
 from pitstop_database_maintenance.sqlite.operations.analyze import LIMIT, Done, analyze_each, counts, summary
 
 #: From here on, 0x10000 means "all tables, not only those queried" (sqlite.org/pragma.html#pragma_optimize).
@@ -43,7 +43,7 @@ def optimize(db: SQLiteConnection) -> Result:
         JobCancelledError, DeadlineExceededError: the job was asked to stop; what was not finished is as before.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "optimize")
+    run = begin(db, "optimize")
     before = statistics(db)
     statements, warnings = _find_due(db, _NEW_MASK) if _looks_at_all() else _find_due_after_reading(db)
     done = _gather_statistics(db, statements)
@@ -52,13 +52,10 @@ def optimize(db: SQLiteConnection) -> Result:
     if done.left:
         own["left"] = {}  # the next run asks SQLite anew
     warnings = [*warnings, *done.warnings]
-    data = figures(db, started, db.measure(), **own)
     if after == before:
         why = "the statistics were right already" if statements else "SQLite wants no new statistics"
-        result = Result.unchanged(why, warnings=warnings, **data)
-    else:
-        result = Result.changed(summary(after), warnings=warnings, **data)
-    return end(db, started, result)
+        return run.unchanged(why, warnings=warnings, **own)
+    return run.changed(summary(after), warnings=warnings, **own)
 
 
 def _gather_statistics(db: SQLiteConnection, statements: list[str]) -> Done:

@@ -7,12 +7,12 @@ from typing import Annotated
 from pitstop.jobs import Result
 from pitstop.operations import Bounds
 from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
-from pitstop_database_maintenance.sqlite.checks.on_copy import place_to_check
-from pitstop_database_maintenance.sqlite.checks.parts import STRUCTURE, CheckPart, found_wrong
+from pitstop_database_maintenance.sqlite.checks.on_copy import QUICK_CHECK_RATE, place_to_check
+from pitstop_database_maintenance.sqlite.checks.parts import STRUCTURE, CheckPart, report_problems
 from pitstop_database_maintenance.sqlite.checks.verdicts import WHOLE, Verdicts, verdict
 from pitstop_database_maintenance.sqlite.checks.workers import check_parts
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.operations._measured import begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import begin
 
 
 def quick_check(db: SQLiteConnection, *, limit: Annotated[int, Bounds(ge=1)] = 100) -> Result:
@@ -31,11 +31,11 @@ def quick_check(db: SQLiteConnection, *, limit: Annotated[int, Bounds(ge=1)] = 1
         JobCancelledError, DeadlineExceededError, TimeLimitReachedError: the job was asked to stop.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "quick_check")
-    size = started.before.bytes
-    verdicts = Verdicts.on(db)
+    run = begin(db, "quick_check")
+    size = run.before.bytes
+    verdicts = Verdicts.read(db)
     db.context.progress(0, size, "bytes", "all pages")
-    with place_to_check(db, "quick_check", size) as place:
+    with place_to_check(db, "quick_check", size / QUICK_CHECK_RATE) as place:
         part = CheckPart(name=STRUCTURE, check="quick_check", limit=limit, rows=True, may_lock=place.may_lock)
         found = next(check_parts(place.db, [part], until=db.limits.until), None)
         if found is None:
@@ -45,9 +45,8 @@ def quick_check(db: SQLiteConnection, *, limit: Annotated[int, Bounds(ge=1)] = 1
         kept = verdict(WHOLE, "quick_check", seconds=found.seconds, problems=found.problems, capped=found.capped)
         verdicts.keep([kept])
     if found.problems:
-        raise found_wrong(db, "quick_check", found.problems, capped=found.capped)
+        raise report_problems(db, "quick_check", found.problems, capped=found.capped)
     db.context.progress(size, size, "bytes")
     warnings = [f"not looked at: {found.unchecked}"] if found.unchecked else []
     warnings += found.notes
-    data = figures(db, started, db.measure(), problems=0, copied=place.copied)
-    return end(db, started, Result.unchanged("no problem was found", warnings=warnings, **data))
+    return run.unchanged("no problem was found", warnings=warnings, problems=0, copied=place.copied)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from attrs import Factory, define
 
-from pitstop.errors import InvalidValueError, OperationError, UnknownNameError
+from pitstop.errors import OperationError
 from pitstop.jobs import Result
 from pitstop.operations import Bounds
 from pitstop.text import count_noun, resize_text
@@ -17,7 +17,7 @@ from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
 from pitstop_database_maintenance.history import figure
 from pitstop_database_maintenance.sqlite.checks.full_check import check_all_parts
-from pitstop_database_maintenance.sqlite.checks.parts import found_wrong
+from pitstop_database_maintenance.sqlite.checks.parts import report_problems
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, broken_indexes
 from pitstop_database_maintenance.sqlite.connection import schema
 from pitstop_database_maintenance.sqlite.connection.check_answers import Flaw, is_damage
@@ -26,10 +26,10 @@ from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
 from pitstop_database_maintenance.sqlite.connection.lock_waits import sleeping
 from pitstop_database_maintenance.sqlite.connection.opening import NOT_UTF8, is_valid_utf8
 from pitstop_database_maintenance.sqlite.connection.schema import Index, statistics
-from pitstop_database_maintenance.sqlite.guards.collation_order import computed_otherwise, out_of_order
-from pitstop_database_maintenance.sqlite.guards.missing_features import Missing, find_missing_for, refusal
+from pitstop_database_maintenance.sqlite.guards.collation_order import find_misordered, find_recomputed
+from pitstop_database_maintenance.sqlite.guards.missing_features import Missing, find_missing_feature, refuse_missing
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
-from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import OperationRun, begin
 
 #: Seconds that a row of an index takes to be built, for one that was never built here. Measured: 1.3 microseconds for
 #: numbers, 3.5 for texts of 16 bytes, 5.1 for texts of 80.
@@ -70,23 +70,21 @@ def reindex(
         JobCancelledError, DeadlineExceededError: the job was asked to stop; the rest are as they were.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "reindex")
-    broken = _known_broken(db)
-    chosen = _choose_indexes(schema.indexes(db), indexes)
-    done = Done()
+    run = begin(db, "reindex")
+    there_are = {index.name: index for index in schema.indexes(db)}
+    # the tables of which a check has found that an index disagrees
+    broken = set(broken_indexes(Verdicts.read(db), {name: index.table for name, index in there_are.items()}).values())
+    chosen = schema.choose(there_are, indexes, kind="index", operation="reindex", parameter="indexes")
+    done, named = Done(), indexes is not None
     if chosen:
-        possible = _possible(db, chosen, done, named=indexes is not None)
+        wanted = _leave_out_impossible(db, chosen, done, named=named)
         require_sound(db)
-        _rebuild_each(db, _fitting(db, _right(db, possible, done, named=indexes is not None), done), done, pause)
+        wanted = _leave_out_other_rules(db, wanted, done, named=named)
+        _rebuild_each(db, _leave_out_slow(db, wanted, done), done, pause)
     if chosen and done.failed == len(chosen):
         raise OperationError(reason=f"no index of {db.path} could be built anew: {'; '.join(done.warnings)}")
     _verify(db, broken, chosen, done)
-    return end(db, started, _result(db, started, len(chosen), done))
-
-
-def _known_broken(db: SQLiteConnection) -> set[str]:
-    """Return the tables of which a check has found that an index disagrees."""
-    return set(broken_indexes(Verdicts.on(db), {index.name: index.table for index in schema.indexes(db)}).values())
+    return _result(run, len(chosen), done)
 
 
 def _verify(db: SQLiteConnection, broken: set[str], tried: list[Index], done: Done) -> None:
@@ -106,7 +104,7 @@ def _verify(db: SQLiteConnection, broken: set[str], tried: list[Index], done: Do
         return
     wrong = [problem for each in found for problem in each.problems]
     if is_damage(wrong):
-        raise found_wrong(db, "reindex", wrong)
+        raise report_problems(db, "reindex", wrong)
     waiting = {*done.left, *done.left_out}
     left = dict.fromkeys(each.object for each in wrong if each.flaw is Flaw.INDEX and each.object not in waiting)
     if left:
@@ -140,6 +138,11 @@ class Done:
     left: list[str] = Factory(list)
     warnings: list[str] = Factory(list)
 
+    def fail(self, index: Index, why: str) -> None:
+        """Note that an index could not be built."""
+        self.failed += 1
+        self.warnings.append(f"index {index.name!r} of table {index.table!r} was not built anew: {why}")
+
     def data(self) -> dict[str, Any]:
         """Return it as part of a result's data."""
         stopped = {"stopped_by": "time limit", "left": {"indexes": self.left}} if self.left else {}
@@ -148,53 +151,34 @@ class Done:
         return {**own, **stopped}
 
 
-def _choose_indexes(there_are: list[Index], names: list[str] | None) -> list[Index]:
-    if names is None:
-        return there_are
-    if not names:
-        raise InvalidValueError(
-            where="reindex", name="indexes", problem="is empty; name at least one, or leave it out for all"
-        )
-    # SQLite does not tell upper from lower case in names
-    known = {index.name.lower(): index for index in there_are}
-    for name in names:
-        if name.lower() not in known:
-            raise UnknownNameError(kind="index", name=name, known=tuple(index.name for index in there_are))
-    return list(dict.fromkeys(known[name.lower()] for name in names))
-
-
-def _possible(db: SQLiteConnection, chosen: list[Index], done: Done, *, named: bool) -> list[Index]:
+def _leave_out_impossible(db: SQLiteConnection, chosen: list[Index], done: Done, *, named: bool) -> list[Index]:
     """Return the indexes that can be built here, which is told by compiling only; refuse if one of them was named."""
-    unsayable = [index for index in chosen if not is_valid_utf8(index.name)]
-    done.failed += len(unsayable)
-    done.warnings += [
-        f"index {index.name!r} of table {index.table!r} was not built anew: {NOT_UTF8}" for index in unsayable
-    ]
-    chosen = [index for index in chosen if index not in unsayable]
-    lacking = [(index, find_missing_for(db, f"REINDEX main.{db.quote(index.name)}")) for index in chosen]
-    wanting = [
-        Missing(kind=failure.kind, name=failure.name, where=f"index {index.name!r}")
-        for index, failure in lacking
-        if failure
-    ]
-    if named and wanting:
-        raise refusal(db, "reindex", wanting)
-    for index, failure in lacking:
+    possible, missing = [], []
+    for index in chosen:
+        if not is_valid_utf8(index.name):
+            done.fail(index, NOT_UTF8)
+            continue
+        failure = find_missing_feature(db, f"REINDEX main.{db.quote(index.name)}")
         if failure:
-            done.failed += 1
-            done.warnings.append(f"index {index.name!r} of table {index.table!r} was not built anew: {failure.advised}")
-    return [index for index, failure in lacking if not failure]
+            missing.append(Missing(kind=failure.kind, name=failure.name, where=f"index {index.name!r}"))
+            done.fail(index, failure.advised)
+        else:
+            possible.append(index)
+    if named and missing:
+        raise refuse_missing(db, "reindex", missing)
+    return possible
 
 
-def _right(db: SQLiteConnection, indexes: list[Index], done: Done, *, named: bool) -> list[Index]:
+def _leave_out_other_rules(db: SQLiteConnection, indexes: list[Index], done: Done, *, named: bool) -> list[Index]:
     """Return the indexes that stay what they are when rebuilt; of the others, those that were named."""
     names = {index.name for index in indexes}
     wrong = {
-        index.name: f"it is not in the order of {index.collations} as it is here" for index in out_of_order(db, names)
+        index.name: f"it is not in the order of {index.collations} as it is here"
+        for index in find_misordered(db, names)
     }
     if not named:
         other = "what its functions give here is not what is stored in it"
-        wrong |= dict.fromkeys(computed_otherwise(db, names), other)
+        wrong |= dict.fromkeys(find_recomputed(db, names), other)
     for name, why in wrong.items():
         if named:
             done.warnings.append(f"index {name!r} is built anew by the rule of this connection: {why}")
@@ -207,7 +191,7 @@ def _right(db: SQLiteConnection, indexes: list[Index], done: Done, *, named: boo
     return indexes if named else [index for index in indexes if index.name not in wrong]
 
 
-def _fitting(db: SQLiteConnection, indexes: list[Index], done: Done) -> list[Index]:
+def _leave_out_slow(db: SQLiteConnection, indexes: list[Index], done: Done) -> list[Index]:
     """Return the indexes that are built within the time for which writers may wait."""
     most = db.limits.max_stall
     if most is None:
@@ -252,7 +236,7 @@ def _rebuild_each(db: SQLiteConnection, indexes: list[Index], done: Done, pause:
     for place, index in enumerate(indexes):
         db.context.progress(place, len(indexes), "indexes", index.name)
         db.context.check_cancelled()
-        if not db.limits.time_left() or not _rebuilt(db, index, done):
+        if not db.limits.time_left() or not _rebuild(db, index, done):
             done.left = [rest.name for rest in indexes[place:]]
             return
         if place + 1 < len(indexes):
@@ -260,7 +244,7 @@ def _rebuild_each(db: SQLiteConnection, indexes: list[Index], done: Done, pause:
     db.context.progress(len(indexes), len(indexes), "indexes")
 
 
-def _rebuilt(db: SQLiteConnection, index: Index, done: Done) -> bool:
+def _rebuild(db: SQLiteConnection, index: Index, done: Done) -> bool:
     """Rebuild one index and note what came of it; return False if the time was over before the end."""
     began = time.monotonic()
     try:
@@ -274,10 +258,9 @@ def _rebuilt(db: SQLiteConnection, index: Index, done: Done) -> bool:
             raise
         if failure.damaged:
             schema.indexes(db)  # raises if it is not only this index or its table
-        done.failed += 1
         if failure.code == sqlite3.SQLITE_CONSTRAINT:
             done.not_unique.add(index.name)
-        done.warnings.append(f"index {index.name!r} of table {index.table!r} was not built anew: {failure.advised}")
+        done.fail(index, failure.advised)
         return True
     done.seconds[index.name] = time.monotonic() - began
     return True
@@ -290,15 +273,14 @@ def _wait(db: SQLiteConnection, seconds: float) -> None:
         time.sleep(min(left, _NAP))
 
 
-def _result(db: SQLiteConnection, started: Started, chosen: int, done: Done) -> Result:
-    after = db.measure()
-    data = figures(db, started, after, indexes=chosen, **done.data())
+def _result(run: OperationRun, chosen: int, done: Done) -> Result:
+    counts = {"indexes": chosen, **done.data()}
     if not chosen:
-        return Result.unchanged("there are no indexes", **data)
+        return run.unchanged("there are no indexes", **counts)
     built = len(done.seconds)
     if not built:
-        return Result.skipped("no index was built anew", warnings=done.warnings, **data)
-    of = count_noun(chosen, "index", "indexes")
-    size = resize_text(started.before.bytes - started.before.free_bytes, after.bytes - after.free_bytes, less="freed")
+        return run.skipped("no index was built anew", warnings=done.warnings, **counts)
+    before, after, of = run.before, run.db.measure(), count_noun(chosen, "index", "indexes")
+    size = resize_text(before.bytes - before.free_bytes, after.bytes - after.free_bytes, less="freed")
     what = of if built == chosen else f"{built} of {of}"
-    return Result.changed(f"{what} built anew, in use {size}", warnings=done.warnings, **data)
+    return run.changed(f"{what} built anew, in use {size}", after=after, warnings=done.warnings, **counts)

@@ -11,7 +11,7 @@ from pitstop.jobs import Result
 from pitstop.text import size_text
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
-from pitstop_database_maintenance.sqlite.operations._measured import begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import begin
 
 
 def rollback_journal(db: SQLiteConnection) -> Result:
@@ -25,12 +25,9 @@ def rollback_journal(db: SQLiteConnection) -> Result:
         JobCancelledError, DeadlineExceededError: the job was asked to stop; the journal is rolled back then.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "rollback_journal")
-    data = {"journal_bytes": db.rolled_back}
-    if not db.rolled_back:
-        return end(
-            db, started, Result.unchanged("no journal to roll back", **figures(db, started, started.before, **data))
-        )
+    run = begin(db, "rollback_journal")
+    size = db.rolled_back
+    if not size:
+        return run.unchanged("no journal to roll back", journal_bytes=0)
     require_sound(db)
-    text = f"a journal of {size_text(db.rolled_back)} that a crash had left was rolled back"
-    return end(db, started, Result.changed(text, **figures(db, started, db.measure(), **data)))
+    return run.changed(f"a journal of {size_text(size)} that a crash had left was rolled back", journal_bytes=size)

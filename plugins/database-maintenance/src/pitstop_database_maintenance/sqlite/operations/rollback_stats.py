@@ -7,6 +7,7 @@ that it has read, until it reads the schema again.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from pitstop.errors import InvalidValueError, OperationError
 from pitstop.jobs import Result
@@ -16,7 +17,7 @@ from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConn
 from pitstop_database_maintenance.sqlite.connection.schema import statistics
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations import _saved_statistics
-from pitstop_database_maintenance.sqlite.operations._measured import begin, end, figures
+from pitstop_database_maintenance.sqlite.operations._measured import begin
 from pitstop_database_maintenance.sqlite.operations.analyze import counts, summary
 
 
@@ -37,33 +38,26 @@ def rollback_stats(db: SQLiteConnection, *, to: int | None = None) -> Result:
         JobCancelledError, DeadlineExceededError: the job was asked to stop.
         TransientError: somebody else held a lock for too long.
     """
-    started = begin(db, "rollback_stats")
+    run = begin(db, "rollback_stats")
     states = _states(db)
     chosen = _choose_state(db, states, to)
     before = statistics(db)
     if chosen is None:
-        data = figures(db, started, db.measure(), kept=_list_states(states), **counts(before, before))
-        return end(db, started, Result.unchanged("the statistics are what was kept already", **data))
+        own: dict[str, Any] = counts(before, before)
+        return run.unchanged("the statistics are what was kept already", kept=_list_states(states), **own)
     require_sound(db)
     db.check_stop()
     _saved_statistics.keep(db)
-    restored = _saved_statistics.restore(db, chosen)
+    rows, left_out = _saved_statistics.restore(db, chosen)
     after = statistics(db)
-    data = figures(
-        db,
-        started,
-        db.measure(),
-        to=chosen.id,
-        rows=restored.rows,
-        kept=_list_states(_states(db)),
-        **counts(before, after),
-    )
+    kept = _list_states(_states(db))
+    own = {"to": chosen.id, "rows": rows, "kept": kept, **counts(before, after)}
     text = f"{summary(after)}, as of {_moment(chosen.at)}" if after else f"no statistics, as at {_moment(chosen.at)}"
-    return end(db, started, Result.changed(text, warnings=restored.left_out, **data))
+    return run.changed(text, warnings=left_out, **own)
 
 
 def _states(db: SQLiteConnection) -> list[Snapshot]:
-    states = _saved_statistics.kept_states(db)
+    states = _saved_statistics.list_states(db)
     if not states:
         raise OperationError(
             reason=f"no statistics of {db.path} were kept on this machine",

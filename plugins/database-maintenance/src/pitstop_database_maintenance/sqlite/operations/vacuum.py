@@ -6,8 +6,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-
-from attrs import evolve
+from typing import Any
 
 from pitstop.errors import OperationError
 from pitstop.jobs import Result
@@ -19,8 +18,13 @@ from pitstop_database_maintenance.sqlite.guards.missing_features import require_
 from pitstop_database_maintenance.sqlite.guards.rebuild import guard_rebuild, require_survival
 from pitstop_database_maintenance.sqlite.guards.rowids import require_stable_rowids
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
-from pitstop_database_maintenance.sqlite.operations._measured import Started, begin, end, figures
-from pitstop_database_maintenance.sqlite.rewriting.progress import VACUUM_WRITES, expected_bytes, telling, written_here
+from pitstop_database_maintenance.sqlite.operations._measured import OperationRun, begin
+from pitstop_database_maintenance.sqlite.rewriting.progress import (
+    VACUUM_WRITES,
+    make_write_counter,
+    predict_bytes,
+    report_bytes,
+)
 from pitstop_database_maintenance.sqlite.surveyor.temporary_folder import temporary_folder
 
 #: Measured on files of 300 MB and 1 GB: 6.5 s a gigabyte.
@@ -72,55 +76,49 @@ def rebuild(
     Raises:
         OperationError, JobCancelledError, DeadlineExceededError, TransientError: as `vacuum`.
     """
-    started = begin(db, "vacuum")
-    _check_no_transaction(db)
-    why_not = _beyond_limits(db, started)
-    if why_not is not None:
-        return end(db, started, why_not)
+    run = begin(db, "vacuum")
+    run.require_autocommit()
+    skipped = _skip_beyond_limits(run)
+    if skipped is not None:
+        return skipped
     require_survival(db, "vacuum")
     require_sound(db, healed=healed)
     require_features(db, "vacuum")
     require_stable_rowids(db, allow=allow_renumbering)
-    _check_room(db, started.before)
-    with _progress(db, started.before):
+    _check_room(db, run.before)
+    with _progress(db, run.before):
         db.context.check_cancelled()
         _wait_for_writer(db)
         # somebody else may have done it while we waited
-        started = evolve(started, before=db.measure())
-        rollback = _journal_mode(db) != "wal"
+        run.before = db.measure()
         with guard_rebuild(db, "vacuum", changes=changes):
-            with db.busy_timeout(), db.blocking(readers=rollback):
+            with db.busy_timeout(), db.blocking(readers=not db.has_wal):
                 db.execute("VACUUM")
             db.disable_cancellation()
     db.known_sound = True  # every page of it is new
-    _shrink_file(db)
-    return end(db, started, _result(db, started, db.measure()))
+    if db.has_wal:
+        # the new, smaller file is still in the log: PASSIVE copies what it can, and waits for nobody
+        db.move_log("PASSIVE")
+    return _result(run)
 
 
-def _check_no_transaction(db: SQLiteConnection) -> None:
-    if db.in_transaction:
-        raise OperationError(
-            reason=f"a transaction is open on the connection to {db.path}", hint="commit it: VACUUM runs outside"
-        )
-
-
-def _beyond_limits(db: SQLiteConnection, started: Started) -> Result | None:
+def _skip_beyond_limits(run: OperationRun) -> Result | None:
     """Return a result that says why it must not begin within the job's limits, if so.
 
     Once it copies its result back, it cannot be stopped, and writers wait from its beginning to its end.
     """
-    seconds, limits = _seconds(db, started.before), db.limits
+    seconds, limits = _predict_seconds(run.db, run.before), run.db.limits
     if not limits.fits(seconds):
         left = limits.time_left()
         why = f"it takes about {seconds:.0f} s, cannot be stopped in its second half, and {left:.0f} s are left"
-        return Result.skipped(f"not begun: {why}", stopped_by="time limit", left={})
+        return run.skipped(f"not begun: {why}", stopped_by="time limit", left={})
     if limits.max_stall is not None and seconds > limits.max_stall:
         why = f"writers would wait for about {seconds:.3g} s, and {limits.max_stall:g} s are allowed"
-        return Result.skipped(f"not begun: {why}", **figures(db, started, started.before))
+        return run.skipped(f"not begun: {why}")
     return None
 
 
-def _seconds(db: SQLiteConnection, before: SQLiteMeasure) -> float:
+def _predict_seconds(db: SQLiteConnection, before: SQLiteMeasure) -> float:
     """Return how long it will take: as planned, as past runs took, or as was measured elsewhere."""
     if db.limits.predicted is not None:
         return db.limits.predicted
@@ -140,13 +138,13 @@ def _wait_for_writer(db: SQLiteConnection) -> None:
 @contextmanager
 def _progress(db: SQLiteConnection, before: SQLiteMeasure) -> Iterator[None]:
     """Tell how much of the result is written, and that it is complete."""
-    total, written = expected_bytes(db, before), written_here()
+    total, count_written = predict_bytes(db, before), make_write_counter()
 
-    def done() -> int | None:
-        so_far = written()
+    def count_done() -> int | None:
+        so_far = count_written()
         return None if so_far is None else so_far // VACUUM_WRITES
 
-    with telling(db, done, total=total, message="rebuilding"):
+    with report_bytes(db, count_done, total=total, message="rebuilding"):
         yield
     db.context.progress(total, total, "bytes")
 
@@ -180,32 +178,19 @@ def _temporary_in_memory(db: SQLiteConnection) -> bool:
     return not options.isdisjoint({"TEMP_STORE=2", "TEMP_STORE=3"})
 
 
-def _shrink_file(db: SQLiteConnection) -> None:
-    # In WAL mode the new, smaller file is still in the log. PASSIVE copies what it can and waits for nobody.
-    if _journal_mode(db) == "wal":
-        db.move_log("PASSIVE")
-
-
-def _journal_mode(db: SQLiteConnection) -> str:
-    return str(db.execute("PRAGMA main.journal_mode")[0][0])
-
-
-def _result(db: SQLiteConnection, started: Started, after: SQLiteMeasure) -> Result:
-    before = started.before
-    data = figures(db, started, after, pages_before=before.pages, pages_after=after.pages)
+def _result(run: OperationRun) -> Result:
+    before, after = run.before, run.db.measure()
+    pages: dict[str, Any] = {"pages_before": before.pages, "pages_after": after.pages}
     if (before.pages, before.free_pages) == (after.pages, after.free_pages):
-        return Result.unchanged(f"{size_text(after.bytes)}, nothing to give back", **data)
-    warnings = _warnings(after)
-    if db.cancel_requested():
+        return run.unchanged(f"{size_text(after.bytes)}, nothing to give back", after=after, **pages)
+    warnings = []
+    if after.file_bytes > after.bytes:
+        warnings.append(
+            f"the file still takes {size_text(after.file_bytes)} for {size_text(after.bytes)} of pages: in WAL mode it "
+            "shrinks at the next checkpoint after other connections have ended their transactions"
+        )
+    if run.db.cancel_requested():
         warnings.append("it was told to stop when it could no longer be stopped, and so it was done")
     pending = max(0, after.file_bytes - after.bytes)
-    return Result.changed(resize_text(before.bytes, after.bytes, pending=pending), warnings=warnings, **data)
-
-
-def _warnings(after: SQLiteMeasure) -> list[str]:
-    if after.file_bytes <= after.bytes:
-        return []
-    return [
-        f"the file still takes {size_text(after.file_bytes)} for {size_text(after.bytes)} of pages: in WAL mode it "
-        "shrinks at the next checkpoint after other connections have ended their transactions"
-    ]
+    summary = resize_text(before.bytes, after.bytes, pending=pending)
+    return run.changed(summary, after=after, warnings=warnings, **pages)

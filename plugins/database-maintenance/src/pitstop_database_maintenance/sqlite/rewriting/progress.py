@@ -24,8 +24,8 @@ VACUUM_WRITES: Final = 3
 
 
 @contextmanager
-def telling(db: SQLiteConnection, done: Callable[[], int | None], *, total: int, message: str) -> Iterator[None]:
-    """Tell how many bytes are done, as long as the block runs.
+def report_bytes(db: SQLiteConnection, done: Callable[[], int | None], *, total: int, message: str) -> Iterator[None]:
+    """Report how many bytes are done, as long as the block runs.
 
     Args:
         db: tells its job's context.
@@ -39,30 +39,30 @@ def telling(db: SQLiteConnection, done: Callable[[], int | None], *, total: int,
         return
     ended = threading.Event()
 
-    def tell() -> None:
+    def report() -> None:
         while not ended.wait(_TOLD_EVERY):
             now = done()
             if now is None:
                 return
             db.context.progress(min(now, total), total, "bytes", message)
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
     try:
         yield
     finally:
         ended.set()
-        teller.join()
+        reporter.join()
 
 
-def expected_bytes(db: SQLiteConnection, before: SQLiteMeasure) -> int:
+def predict_bytes(db: SQLiteConnection, before: SQLiteMeasure) -> int:
     """Return how large a database will be when it has been rewritten: as planned, or without its free pages."""
     gain = db.predicted.get("gain")
     return max(0, before.bytes - max(before.free_bytes, gain if isinstance(gain, int) else 0))
 
 
-def written_here() -> Callable[[], int | None]:
-    """Return what tells, from any thread, how many bytes the thread that calls this has written from now on.
+def make_write_counter() -> Callable[[], int | None]:
+    """Return what counts, from any thread, how many bytes the thread that calls this has written from now on.
 
     Only Linux counts them for each thread (proc(5), `wchar`); elsewhere it is not known.
     """

@@ -69,14 +69,8 @@ def find_place(db: SQLiteConnection) -> Place:
             reason=f"{path} is mounted by itself, so that it cannot be replaced",
             hint="run it where the file's folder is, or run vacuum; nothing was touched",
         )
-    wal = str(db.execute("PRAGMA main.journal_mode")[0][0]) == "wal"
-    return Place(
-        path=path,
-        found=found,
-        attributes=durable_files.read_attributes(path, found),
-        wal=wal,
-        version=db.pragma("data_version"),
-    )
+    attributes = durable_files.read_attributes(path, found)
+    return Place(path=path, found=found, attributes=attributes, wal=db.has_wal, version=db.pragma("data_version"))
 
 
 def require_alone(place: Place, *, offline: bool, own: int | None) -> list[str]:
@@ -127,9 +121,9 @@ def take_place(db: SQLiteConnection, place: Place, copy: Temporary, folder: int,
     """
     with _lock_alone(db, place):
         require_alone(place, offline=offline, own=None)
-        _require_nothing_beside(place, folder)
+        _remove_leftovers(place, folder)
         modified = _finish(db, copy, place, folder)
-        with _disconnect_from(copy) as new:
+        with _hand_over(copy) as new:
             swapped = _swap(place, copy, folder, new)
             if swapped:
                 copy.found = place.found  # the old file has that name now
@@ -141,7 +135,7 @@ def take_place(db: SQLiteConnection, place: Place, copy: Temporary, folder: int,
 
 
 @contextmanager
-def _disconnect_from(copy: Temporary) -> Iterator[os.stat_result]:
+def _hand_over(copy: Temporary) -> Iterator[os.stat_result]:
     try:
         with copy.handed_over() as found:
             yield found
@@ -274,7 +268,7 @@ def _require_nobody(place: Place, found: Holders, own: int | None) -> None:
         )
 
 
-def _require_nothing_beside(place: Place, folder: int) -> None:
+def _remove_leftovers(place: Place, folder: int) -> None:
     """Remove the journal, of which nothing is left to roll back while the lock is held; refuse a log.
 
     Both belong to the old file, and would be taken for the new one's; also if the power fails, and only a part of what
