@@ -18,6 +18,7 @@ from life_diagram import life_of_a_job
 from mermaid_svg import drawn
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
+from operation_tables import parameter_table, threshold_table
 from promise_tables import promises
 
 from pitstop.cli.app import app
@@ -26,7 +27,9 @@ ROOT = Path(__file__).parents[2]
 PARTS: Mapping[str, Callable[..., str]] = {
     "commands": lambda: markdown(app, "pitstop"),
     "life-of-a-job": lambda: f"```mermaid\n{life_of_a_job()}```",
+    "parameters": parameter_table,
     "promises": promises,
+    "thresholds": threshold_table,
 }
 _MARK = re.compile(r"^<!-- site: ([\w-]+)((?: [\w.]+)*) -->$", re.MULTILINE)
 

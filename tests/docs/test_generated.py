@@ -11,6 +11,7 @@ from command_pages import commands, markdown
 from examples_page import anchor, examples, pointed
 from life_diagram import WORDS, life_of_a_job
 from mermaid_svg import drawn
+from operation_tables import operations, parameter_table, threshold_table, thresholds
 from promise_tables import class_of, promises
 
 from pitstop.cli.app import BUILT_IN, app
@@ -203,6 +204,34 @@ def test_promises_of_each_suite_are_on_its_page(page: str) -> None:
     for suite in suites:
         tests = [name.removeprefix("test_") for name in dir(class_of(suite)) if name.startswith("test_")]
         assert [name for name in tests if f"\n| `{name}` | " not in told] == [], suite
+
+
+def test_parameters_of_each_operation_are_on_their_page() -> None:
+    """With the default that the code has and what the docstring says, once."""
+    table = parameter_table()
+    rows = re.findall(r"^\| `(\w+)\.(\w+)` \| (.*?) \| .+ \|$", table, re.MULTILINE)
+    assert len(rows) == table.count("\n") - 1
+    assert [row[:2] for row in rows] == [
+        (name, each.name) for name, operation in operations().items() for each in operation.parameters
+    ]
+    assert ("vacuum", "drop_lost_pages", "`false`") in rows
+    assert ("backup", "to", "must be given") in rows
+    assert ("backup", "keep", "") in rows
+
+
+def test_thresholds_are_on_their_page_without_the_parameters() -> None:
+    """Those of the assessments and of the policies; what the operation itself takes is in the other table."""
+    table = threshold_table()
+    assert re.findall(r"^\| `([\w.]+)` ", table, re.MULTILINE) == list(thresholds())
+    assert "| `space.low` | `[]` | " in table
+    assert "| `reindex.min_waste` | `0.5` | " in table
+    assert "vacuum.allow_renumbering" not in table
+
+
+def test_parameters_and_thresholds_are_where_the_page_asks_for_them() -> None:
+    """Each is asked for once."""
+    page = (ROOT / "docs" / "reference" / "sqlite-operations.md").read_text()
+    assert re.findall(r"^<!-- site: (.*) -->$", page, re.MULTILINE) == ["parameters", "thresholds"]
 
 
 def test_home_shows_what_the_readme_shows() -> None:

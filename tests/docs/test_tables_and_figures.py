@@ -6,7 +6,6 @@ A figure is looked for in the sentence that names it, so that a sentence that is
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -68,48 +67,10 @@ def rows_of(page: Path, title: str) -> list[list[str]]:
 WORKER = "database_maintenance_operation"
 
 
-def thresholds() -> dict[str, object]:
-    """Return each threshold of SQLite's assessments and policies with its default, but for parameters of operations."""
-    registry = Registry()
-    found: dict[str, object] = {}
-    for name in registry.names(ASSESSMENTS):
-        short = name.removeprefix("sqlite.")
-        parameters = keywords(registry.operation(WORKER, name).function)
-        taken = keywords(registry.load(ASSESSMENTS, name))
-        found |= {f"{short}.{key}": value for key, value in taken.items() if key not in parameters}
-    for need, policy in SQLiteDatabase.policies().items():
-        found |= {f"{need}.{key}": value for key, value in keywords(policy).items()}
-    return found
-
-
 def keywords(function: Callable[..., object]) -> dict[str, object]:
     """Return what a function takes by keyword only, with the defaults."""
     found = inspect.signature(function).parameters.values()
     return {each.name: each.default for each in found if each.kind is each.KEYWORD_ONLY}
-
-
-def written_thresholds() -> dict[str, str]:
-    """Return the names of the table with what it says of their defaults."""
-    found = {}
-    for names, told, _ in rows_of(OPERATIONS, "threshold"):
-        full = [
-            name if not name.startswith(".") else names[1:].partition(".")[0] + name for name in CODE.findall(names)
-        ]
-        parts = told.split(", ") if told.count(",") == len(full) - 1 else [told] * len(full)
-        found |= dict(zip(full, parts, strict=True))
-        if names.endswith("and so on"):
-            checks = [name.partition(".")[0] for name in found if name.endswith(".every")]
-            found |= {f"{check}.{full[0].partition('.')[2]}": told for check in checks}
-    return found
-
-
-def test_the_table_of_thresholds_has_each_with_its_default() -> None:
-    """Those of the assessments and of the policy, and no others; lists stand in a table of their own."""
-    written, real = written_thresholds(), thresholds()
-    assert set(written) == set(real)
-    assert {name: json.loads(told) for name, told in written.items() if not told.startswith("as [")} == {
-        name: value for name, value in real.items() if not isinstance(value, tuple)
-    }
 
 
 def test_the_table_of_bands_has_the_lists_of_the_policy() -> None:

@@ -436,11 +436,11 @@ def test_compact_leaves_a_journal_of_the_new_file_alone(
     journals = [Path(f"{either}{suffix}") for suffix in ("-journal", "-wal")]
     found: list[bool] = []
 
-    def disconnect(db: SQLiteDatabase) -> None:
-        for journal in journals:
+    def disconnect(closed: SQLiteDatabase) -> None:
+        for journal in journals if closed is db else ():
             assert not journal.exists()
             journal.write_bytes(b"")
-        really(db)
+        really(closed)
 
     def look_back(*given: Any, **named: Any) -> Any:
         found.extend(journal.exists() for journal in journals)

@@ -30,9 +30,9 @@ def checkpoint(
 
     Args:
         look: what was found.
-        max_bytes: the log is too long if it is longer,
-        max_share: or longer than this share of the database,
-        min_bytes: but never if it is shorter than this.
+        max_bytes: a log that is longer than this is too long,
+        max_share: and so is one that is longer than this share of the database,
+        min_bytes: unless it is shorter than this.
     """
     inspection: Inspection = look.inspection
     log = inspection.log

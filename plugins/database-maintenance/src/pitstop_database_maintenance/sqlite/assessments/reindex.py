@@ -30,8 +30,8 @@ def reindex(
 
     Args:
         look: what was found; which indexes are half empty is known only from an exact inspection.
-        min_waste: from what share of unused bytes on an index is rebuilt,
-        min_bytes: if that many of them are unused.
+        min_waste: from what share of unused bytes on an index is rebuilt.
+        min_bytes: how many of its bytes must be unused at least.
     """
     inspection: Inspection = look.inspection
     schema = inspection.schema

@@ -60,7 +60,8 @@ def policy(
 
     Args:
         look: what was found.
-        medium_from, high_from: the shares of waste from which on it counts as medium, and as high.
+        medium_from: the share of waste from which on it counts as medium.
+        high_from: the share of waste from which on it counts as high.
         min_bytes: waste of less is low, whatever its share.
         enough: what share of the most that any operation would gain the chosen one must gain.
         low, medium, high: the operations for each band, the preferred first.
