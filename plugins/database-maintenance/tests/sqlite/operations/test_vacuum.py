@@ -246,9 +246,9 @@ def test_only_a_large_rebuild_has_a_thread_to_tell_of_it(
     assert [context.reports[0][0], context.reports[-1][0]] == [0, context.reports[-1][1]]
 
 
-def test_written_here_counts_what_this_thread_writes(tmp_path: Path) -> None:
+def test_write_counter_counts_what_this_thread_writes(tmp_path: Path) -> None:
     """And nothing of another thread; None where the system does not count."""
-    written = progress.written_here()
+    written = progress.make_write_counter()
     if written() is None:
         pytest.skip("this system does not count what a thread writes")
 
