@@ -11,7 +11,7 @@ import pytest
 LOUD = "raise SystemExit('imported')\n"
 #: What bash does when TAB is pressed: it splits the line, also at "=", and takes COMPREPLY.
 BASH = """
-eval "$(_PITSTOP_COMPLETE=bash_source pitstop)"
+eval "$SCRIPT"
 compopt() { echo "compopt $1 $2"; }
 COMP_WORDS=("$@")
 COMP_CWORD=$(($# - 1))
@@ -24,10 +24,11 @@ true
 @pytest.fixture
 def bash(pitstop):
     """Return what bash completes for the words of a line, the last of which is being typed."""
+    script = pitstop(_PITSTOP_COMPLETE="bash_source").out
 
     def complete(*words: str) -> list[str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**pitstop.environment, "PATH": path}
+        environment = {**pitstop.environment, "PATH": path, "SCRIPT": script}
         command = ["bash", "--norc", "-c", BASH, "bash", "pitstop", *words]
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, cwd=pitstop.folder, timeout=60, check=True

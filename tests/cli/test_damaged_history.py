@@ -11,6 +11,8 @@ from tests.sampling import some
 
 from pitstop_database_maintenance.history import History, UnfinishedStep
 
+from .program import Program, make_database
+
 
 def zero_pages(path):
     data = bytearray(path.read_bytes())
@@ -48,13 +50,30 @@ SPOILERS = {
 }
 
 
+@pytest.fixture(scope="module")
+def worked_before(tmp_path_factory, bytecode, preloaded):
+    """A program whose folder has a database that was maintained once, as it was before that, and the history of it."""
+    program = Program(tmp_path_factory.mktemp("worked"), bytecode, preloaded)
+    make_database(program.folder / "app.db")
+    kept = tmp_path_factory.mktemp("kept")
+    shutil.copy(program.folder / "app.db", kept / "app.db")
+    assert program("maintain", "app.db").code == 0
+    shutil.copytree(program.folder / "state", kept / "state")
+    return program, kept
+
+
 @pytest.fixture
-def worked_on(pitstop, database, tmp_path):
-    """A database that was maintained once, as it was before that, and the history of it."""
-    shutil.copy(database, tmp_path / "fresh.db")
-    assert pitstop("maintain", "app.db").code == 0
-    shutil.copy(tmp_path / "fresh.db", database)
-    return tmp_path / "state" / "maintenance.db"
+def pitstop(worked_before):
+    """The program, with its folder as it was after that."""
+    program, kept = worked_before
+    shutil.rmtree(program.folder)
+    shutil.copytree(kept, program.folder)
+    return program
+
+
+@pytest.fixture
+def worked_on(pitstop):
+    return pitstop.folder / "state" / "maintenance.db"
 
 
 @pytest.mark.parametrize("spoiler", SPOILERS)
@@ -78,9 +97,9 @@ def test_an_unusable_history_changes_no_exit_code(pitstop, worked_on, spoiler, c
     assert again.err.count("history of past runs") == (0 if healed else 1)
 
 
-def test_the_history_gives_no_orders(pitstop, worked_on, tmp_path):
+def test_the_history_gives_no_orders(pitstop, worked_on):
     """What nobody asked for is not done: a forged backup, a forged operation, a parameter to somewhere else."""
-    there = tmp_path / "elsewhere"
+    there = pitstop.folder / "elsewhere"
     there.mkdir()
     with History(worked_on) as history:
         for operation, parameters in (
@@ -92,7 +111,7 @@ def test_the_history_gives_no_orders(pitstop, worked_on, tmp_path):
         ):
             history.defer(
                 UnfinishedStep(
-                    database=f"sqlite:{tmp_path / 'app.db'}",
+                    database=f"sqlite:{pitstop.folder / 'app.db'}",
                     operation=operation,
                     at=1.0,
                     reason="time limit",

@@ -65,54 +65,44 @@ def test_doctor_names_two_that_offer_one_name(pitstop, zoo) -> None:
     assert pitstop("doctor", "ccc").code == 0
 
 
-@pytest.mark.parametrize(
-    ("group", "name", "source", "cause"),
-    [
-        ("pitstop.databases", "zoo", OPERATION, "it is of type function, not a subclass of Database"),
-        ("pitstop.databases", "zoo", "class run: ...", "it is the class run, not a subclass of Database"),
-        ("pitstop.assessments", "sqlite.vacuum", "run = 3\n", "it is of type int, which cannot be called"),
-        (
-            "pitstop.assessments",
-            "sqlite.vacuum",
-            "async def run(look): ...\n",
+def test_doctor_asks_the_plugin_whose_group_it_is(pitstop, zoo) -> None:
+    """The core knows nothing of databases; what is no database is named all the same."""
+    nobody = "async def run(look): ...\n"
+    unfit = {
+        "function": ("databases", "zoo", OPERATION, "it is of type function, not a subclass of Database"),
+        "class": ("databases", "park", "class run: ...", "it is the class run, not a subclass of Database"),
+        "number": ("assessments", "sqlite.vacuum", "run = 3\n", "it is of type int, which cannot be called"),
+        "async": (
+            *("assessments", "sqlite.analyze", nobody),
             "it is an 'async def', and nothing would await it; write a plain 'def' that calls asyncio.run()",
         ),
-        (
-            "pitstop.assessments",
-            "sqlite.zoo",
-            OPERATION,
+        "unasked": (
+            *("assessments", "sqlite.zoo", OPERATION),
             "no installed plugin offers the operation 'sqlite.zoo' that it assesses",
         ),
-    ],
-)
-def test_doctor_asks_the_plugin_whose_group_it_is(pitstop, zoo, group, name, source, cause) -> None:
-    """The core knows nothing of databases; what is no database is named all the same."""
-    zoo.add("unfit", source, group=group, entry=f"{name} = {{module}}:run")
-    assert problems_of(pitstop("doctor", "unfit", "--json"))["unfit"]["cause"] == cause
+    }
+    for name, (group, entry, source, _) in unfit.items():
+        zoo.add(name, source, group=f"pitstop.{group}", entry=f"{entry} = {{module}}:run")
+    found = problems_of(pitstop("doctor", *unfit, "--json"))
+    assert {name: found[name]["cause"] for name in unfit} == {name: cause for name, (*_, cause) in unfit.items()}
     assert pitstop("operations", "sqlite.vacuum").code == 0
 
 
-@pytest.mark.parametrize(
-    ("group", "source", "found"),
-    [
-        (
-            "pitstop.workers",
-            "class run:\n    worker_type = 'typo'\n    on_crahs = 'retry'\n"
-            "    def validate(self, job): ...\n    def execute(self, job, context): ...\n",
-            "it has 'on_crahs', which nothing reads; did you mean 'on_crash'?",
-        ),
-        (
-            "pitstop.runners",
-            "import pitstop\nclass run(pitstop.InlineRunner):\n    def chekc(self, job): ...\n",
-            "it has 'chekc', which nothing reads; did you mean 'check'?",
-        ),
-    ],
-)
-def test_doctor_notes_a_misspelt_member(pitstop, zoo, group, source, found) -> None:
+def test_doctor_notes_a_misspelt_member(pitstop, zoo) -> None:
     """It works, and what its author wrote there is done by nobody."""
-    zoo.add("typo", source, group=group, entry="typo = {module}:run")
+    worker = (
+        "class run:\n    worker_type = 'typo'\n    on_crahs = 'retry'\n"
+        "    def validate(self, job): ...\n    def execute(self, job, context): ...\n"
+    )
+    runner = "import pitstop\nclass run(pitstop.InlineRunner):\n    def chekc(self, job): ...\n"
+    for kind, source in (("worker", worker), ("runner", runner)):
+        zoo.add(f"bad-{kind}", source, group=f"pitstop.{kind}s", entry="typo = {module}:run")
     done = pitstop("doctor", "--json")
-    assert (done.code, [note["cause"] for note in done.json["notes"]]) == (0, [found])
+    assert done.code == 0
+    assert {note["distribution"]: note["cause"] for note in done.json["notes"]} == {
+        "bad-worker": "it has 'on_crahs', which nothing reads; did you mean 'on_crash'?",
+        "bad-runner": "it has 'chekc', which nothing reads; did you mean 'check'?",
+    }
 
 
 def test_doctor_names_a_command_that_a_built_in_one_hides(pitstop, zoo) -> None:
@@ -134,61 +124,65 @@ def test_doctor_names_two_versions_in_one_folder(pitstop, zoo) -> None:
     assert "holds 2 distributions of this name" in problem["cause"]
 
 
-@pytest.mark.parametrize(
-    ("metadata", "fits"),
-    [
-        ("", True),
-        ("Requires-Dist: pitstop\n", True),
-        ("Requires-Dist: pitstop-postgresql>=7\n", True),
-        ("Requires-Dist: pitstop>=0.1,<0.2\nRequires-Python: >=3.11\n", True),
-        ("Requires-Dist: Pitstop[extra] (>=0.1)\n", True),
-        ('Requires-Dist: pitstop>=2; extra == "new"\n', True),
-        ("Requires-Dist: pitstop>=2\n", False),
-        ("Requires-Dist: attrs\nRequires-Dist: PITSTOP<0.1\n", False),
-        ('Requires-Dist: pitstop>=2; python_version >= "3"\n', False),
-        ("Requires-Python: >=4\n", False),
-        ("Requires-Python: whatever\n", True),
-        ("Requires-Dist: pitstop>=>=2\n", True),
-    ],
-)
-def test_doctor_compares_what_is_required_with_what_is_installed(pitstop, zoo, metadata, fits) -> None:
+def test_doctor_compares_what_is_required_with_what_is_installed(pitstop, zoo) -> None:
     """A version of Pitstop or Python that does not fit is a problem; no dependency, and an unreadable one, is none."""
-    zoo.add("needy", metadata=metadata)
-    answer = pitstop("doctor", "needy", "--json")
-    assert answer.code == (0 if fits else 1)
-    assert [p["cause"].partition(" ")[0] for p in answer.json["problems"]] == ([] if fits else ["it"])
+    fit = [
+        "",
+        "Requires-Dist: pitstop\n",
+        "Requires-Dist: pitstop-postgresql>=7\n",
+        "Requires-Dist: pitstop>=0.1,<0.2\nRequires-Python: >=3.11\n",
+        "Requires-Dist: Pitstop[extra] (>=0.1)\n",
+        'Requires-Dist: pitstop>=2; extra == "new"\n',
+        "Requires-Python: whatever\n",
+        "Requires-Dist: pitstop>=>=2\n",
+    ]
+    unfit = [
+        "Requires-Dist: pitstop>=2\n",
+        "Requires-Dist: attrs\nRequires-Dist: PITSTOP<0.1\n",
+        'Requires-Dist: pitstop>=2; python_version >= "3"\n',
+        "Requires-Python: >=4\n",
+    ]
+    for number, metadata in enumerate([*fit, *unfit]):
+        zoo.add(f"needy-{number}", metadata=metadata)
+    found = problems_of(pitstop("doctor", "--json"))
+    assert set(found) == {f"needy-{number}" for number in range(len(fit), len(fit) + len(unfit))}
+    assert {problem["cause"].partition(" ")[0] for problem in found.values()} == {"it"}
+    assert pitstop("doctor", "needy-0").code == 0
+    assert pitstop("doctor", f"needy-{len(fit)}").code == 1
 
 
-@pytest.mark.parametrize(
-    ("damage", "cause"),
-    [
-        (lambda file: None, "it has no METADATA"),
-        (lambda file: file.mkdir(), "its METADATA is no file"),
-        (os.mkfifo, "its METADATA is no file"),
-        (lambda file: file.write_bytes(bytes(range(256))), "its METADATA says no name; it is damaged"),
-        (lambda file: file.write_bytes(b""), "its METADATA says no name; it is damaged"),
-    ],
-)
-def test_doctor_tells_how_metadata_are_damaged(pitstop, zoo, damage, cause) -> None:
-    """It is a note: the plugin works."""
-    damage(zoo.add("damaged", metadata=None) / "METADATA")
-    answer = pitstop("doctor", "damaged", "--json")
+def test_doctor_tells_how_metadata_are_damaged(pitstop, zoo) -> None:
+    """It is a note: the plugins work."""
+    damages = {
+        "gone": (lambda file: None, "it has no METADATA"),
+        "folder": (lambda file: file.mkdir(), "its METADATA is no file"),
+        "pipe": (os.mkfifo, "its METADATA is no file"),
+        "bytes": (lambda file: file.write_bytes(bytes(range(256))), "its METADATA says no name; it is damaged"),
+        "empty": (lambda file: file.write_bytes(b""), "its METADATA says no name; it is damaged"),
+    }
+    for name, (damage, _) in damages.items():
+        damage(zoo.add(name, metadata=None) / "METADATA")
+    answer = pitstop("doctor", *damages, "--json")
     assert answer.code == 0
-    assert notes_of(answer, "damaged") == [f"what it requires cannot be told: {cause}"]
+    for name, (_, cause) in damages.items():
+        assert notes_of(answer, name) == [f"what it requires cannot be told: {cause}"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "pipe"])
-def test_doctor_tells_of_declarations_that_cannot_be_read(pitstop, zoo, encoding) -> None:
+def test_doctor_tells_of_declarations_that_cannot_be_read(pitstop, zoo) -> None:
     """Whose they are is told by the name of the folder."""
-    file = zoo.add("damaged") / "entry_points.txt"
-    text = file.read_text()
-    file.unlink()
-    if encoding == "pipe":
-        os.mkfifo(file)
-    else:
-        file.write_bytes(f"\ufeff{text}".encode(encoding))
-    (note,) = notes_of(pitstop("doctor", "--json"), "damaged")
-    assert note.startswith("it cannot be read: it is ")
+    kinds = ("utf-16-le", "utf-16-be", "pipe")
+    for kind in kinds:
+        file = zoo.add(f"damaged-{kind}") / "entry_points.txt"
+        text = file.read_text()
+        file.unlink()
+        if kind == "pipe":
+            os.mkfifo(file)
+        else:
+            file.write_bytes(f"\ufeff{text}".encode(kind))
+    answer = pitstop("doctor", "--json")
+    for kind in kinds:
+        (note,) = notes_of(answer, f"damaged-{kind}")
+        assert note.startswith("it cannot be read: it is ")
 
 
 def test_doctor_tells_when_no_process_can_be_started(pitstop, zoo) -> None:
