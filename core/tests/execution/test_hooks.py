@@ -2,65 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
-from pitstop.contracts.hooks import Specifications, find_fault, hookimpl
+from pitstop.contracts.hooks import hookimpl
 from pitstop.execution.hooks import Hooks
 from pitstop.jobs import Job, JobRecord, Progress
 
-JOB = Job(type="t")
-RECORD = JobRecord(job=JOB)
-CONTEXT: Any = object()
-HOOKS = [name for name in vars(Specifications) if name.startswith("pitstop_")]
-
-
-class Plugin:
-    """An object with the given attributes; no two are equal."""
-
-    def __init__(self, **attributes: Any) -> None:
-        self.__dict__.update(attributes)
-
-
-def plugin(**functions: Callable[..., Any]) -> Plugin:
-    """Return an object that implements the given hooks."""
-    return Plugin(**{name: hookimpl(function) for name, function in functions.items()})
-
-
-def wrapping(function: Callable[..., Any]) -> Plugin:
-    """Return an object whose `pitstop_around_execute` is the given generator function."""
-    return Plugin(pitstop_around_execute=hookimpl(wrapper=True)(function))
-
-
-class Recorder:
-    """Implements every plain hook and remembers the calls."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[Any, ...]] = []
-
-    @hookimpl
-    def pitstop_job_created(self, record: JobRecord) -> None:
-        self.seen.append(("created", record))
-
-    @hookimpl
-    def pitstop_job_started(self, record: JobRecord) -> None:
-        self.seen.append(("started", record))
-
-    @hookimpl
-    def pitstop_job_progress(self, job: Job, progress: Progress) -> None:
-        self.seen.append(("progress", job, progress))
-
-    @hookimpl
-    def pitstop_job_finished(self, record: JobRecord) -> None:
-        self.seen.append(("finished", record))
-
-    @hookimpl
-    def pitstop_plugin_failed(self, plugin: str, hook: str, error: BaseException) -> None:
-        self.seen.append(("failed", plugin, hook, error))
+from .hook_plugins import CONTEXT, JOB, RECORD, Recorder, plugin, wrapping
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
@@ -121,103 +73,6 @@ def test_hooks_take_a_module_as_a_plugin() -> None:
     hooks.notify_created(RECORD)
     hooks.notify_started(RECORD)
     assert (seen, hooks.failures) == (["created"], [])
-
-
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [
-        (plugin(pitstop_job_created=lambda recrod: None), "recrod"),
-        (plugin(pitstop_job_craeted=lambda record: None), "unknown hook 'pitstop_job_craeted'"),
-        (plugin(pitstop_around_execute=lambda job: None), r"must be @hookimpl\(wrapper=True\)"),
-        (wrapping(lambda job: None), "wrapper=True"),
-        (
-            Plugin(pitstop_job_created=hookimpl(wrapper=True)(lambda record: None)),
-            "wrapper=True",
-        ),
-    ],
-)
-def test_hooks_refuse_a_plugin_that_does_not_fit(bad: object, said: str) -> None:
-    """A misspelled hook, an unknown argument or the wrong kind is told, and the other plugins work."""
-    recorder = Recorder()
-    hooks = Hooks([("bad", bad), ("good", recorder)])
-    hooks.notify_created(RECORD)
-    assert recorder.seen == [("created", RECORD)]
-    assert len(hooks.failures) == 1
-    assert re.search(said, hooks.failures[0])
-    assert hooks.failures[0].startswith("hook plugin 'bad' was not registered: ")
-
-
-async def _async_hook() -> None:
-    """Never run."""
-
-
-async def _async_wrapper() -> None:
-    """Never run."""
-
-
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [
-        (
-            plugin(pitstop_job_created=lambda recrod: None),
-            "pitstop_job_created has no argument 'recrod'; it has: record",
-        ),
-        (
-            plugin(pitstop_job_craeted=lambda record: None),
-            "unknown hook 'pitstop_job_craeted'; did you mean 'pitstop_job_created'?",
-        ),
-        (
-            plugin(pitstop_job_created=_async_hook),
-            "pitstop_job_created is an 'async def', and nothing would await it; "
-            "write a plain 'def' that calls asyncio.run()",
-        ),
-        (
-            wrapping(_async_wrapper),
-            "pitstop_around_execute, with wrapper=True, must be a plain 'def' that yields once",
-        ),
-        (plugin(pitstop_zzz=lambda: None), "unknown hook 'pitstop_zzz'; there are: " + ", ".join(HOOKS)),
-    ],
-)
-def test_fault_of_says_in_our_words_what_is_wrong(bad: object, said: str) -> None:
-    """Neither the library's words nor an address, and no suggestion for a hook that nobody complains of."""
-    bad.pitstop_runing = "no hook, but called so"  # type: ignore[attr-defined]
-    assert find_fault(bad) == said
-
-
-def test_fault_of_shows_no_address() -> None:
-    """What an object raises when it is looked at is told without what changes each time."""
-
-    class Odd:
-        def __dir__(self) -> list[str]:
-            raise SystemExit(f"no attribute of {object()}")
-
-    assert find_fault(Odd()) == "SystemExit: no attribute of <object object>"
-
-
-def test_hooks_refuse_a_wrapper_where_none_is_called() -> None:
-    """A wrapper around a plain hook would never run, and so is refused instead of ignored."""
-
-    def wrapper(record: JobRecord) -> Generator[None, Any, Any]:
-        return (yield)
-
-    bad = Plugin(pitstop_job_created=hookimpl(wrapper=True)(wrapper))
-    hooks = Hooks()
-    assert hooks.add("bad", bad) is False
-    assert "pitstop_job_created cannot be a wrapper" in hooks.failures[0]
-    hooks.notify_created(RECORD)
-
-
-def test_hooks_refuse_a_second_registration_and_keep_the_first() -> None:
-    """A plugin that is offered under two names is called once, not never."""
-    recorder = Recorder()
-    hooks = Hooks()
-    assert hooks.add("one", recorder) is True
-    assert hooks.add("two", recorder) is False
-    assert hooks.add("one", recorder) is False
-    assert hooks.add("one", Recorder()) is False
-    hooks.notify_created(RECORD)
-    assert recorder.seen == [("created", RECORD)]
-    assert "hook plugin 'two' was not registered: it, or another one of this name" in hooks.failures[0]
 
 
 def test_hooks_one_that_raises_costs_no_other() -> None:
