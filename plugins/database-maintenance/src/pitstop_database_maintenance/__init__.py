@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pitstop_database_maintenance.maintenance.engine import maintain as maintain
     from pitstop_database_maintenance.planning.planner import plan_databases as plan_databases
 
-__getattr__, __all__ = export(
+__getattr__, __dir__, __all__ = export(
     __name__,
     {
         "databases.assessment": ("Assessment",),

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def export(package: str, modules: Mapping[str, tuple[str, ...]]) -> tuple[Callable[[str], object], list[str]]:
-    """Return a package's `__getattr__` and `__all__`.
+def export(
+    package: str, modules: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """Return a package's `__getattr__`, `__dir__` and `__all__`.
 
     Args:
         package: its name.
@@ -28,4 +30,4 @@ def export(package: str, modules: Mapping[str, tuple[str, ...]]) -> tuple[Callab
         setattr(import_module(package), name, value)
         return value
 
-    return load, sorted(homes)
+    return load, lambda: sorted(homes), sorted(homes)

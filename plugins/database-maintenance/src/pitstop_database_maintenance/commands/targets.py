@@ -12,6 +12,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 from pitstop.contracts import Lookup
@@ -119,7 +121,6 @@ class _Exclusion:
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
         self.count = 0
-        self._paths: set[str] | None = None
 
     def matches(self, path: str) -> bool:
         """Return whether a file, or a folder that it is in, is to be left out; never a URL."""
@@ -128,27 +129,16 @@ class _Exclusion:
         if os.sep not in self.pattern:
             found = any(fnmatchcase(part, self.pattern) for part in path.split(os.sep))
         else:
-            found = not self._found().isdisjoint(_list_parents(os.path.abspath(path)))
+            whole = os.path.abspath(path)
+            found = not self._paths.isdisjoint([whole, *map(str, Path(whole).parents)])
         self.count += found
         return found
 
-    def _found(self) -> set[str]:
+    @cached_property
+    def _paths(self) -> set[str]:
         import glob
 
-        if self._paths is None:
-            pattern = os.path.expanduser(self.pattern)
-            self._paths = {os.path.abspath(path) for path in glob.iglob(pattern, recursive=True)}
-        return self._paths
-
-
-def _list_parents(path: str) -> Iterator[str]:
-    """Return a path and the folders that it is in."""
-    while True:
-        yield path
-        above = os.path.dirname(path)
-        if above == path:
-            return
-        path = above
+        return {os.path.abspath(path) for path in glob.iglob(os.path.expanduser(self.pattern), recursive=True)}
 
 
 def _require_something(word: str) -> None:
@@ -160,15 +150,13 @@ def _require_something(word: str) -> None:
     if path is None:
         return
     try:
-        entry = os.stat(path)
+        os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        if not os.path.islink(path):
-            require_file(absolute_path(path))
+        if os.path.islink(path):
+            return  # it leads nowhere, which costs only itself
     except (OSError, ValueError):
         return  # who looks at it says what is wrong
-    else:
-        if not stat.S_ISREG(entry.st_mode):
-            require_file(absolute_path(path))
+    require_file(absolute_path(path))
 
 
 def _escape_variables(path: str) -> str:
@@ -191,7 +179,7 @@ def _match_pattern(pattern: str, kind: type[Database]) -> Iterator[tuple[str, tu
             continue
         try:
             entry = os.stat(path)
-            identity = (entry.st_dev, entry.st_ino)
+            identity = entry.st_dev, entry.st_ino
             if stat.S_ISREG(entry.st_mode) and entry.st_size and (identity in held or is_database(path, kind)):
                 yield path, identity
         except OSError:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pitstop_database_maintenance.sqlite.operations._measured import OperationRun as OperationRun
     from pitstop_database_maintenance.sqlite.operations._measured import begin as begin
 
-__getattr__, __all__ = export(
+__getattr__, __dir__, __all__ = export(
     __name__,
     {
         "connection.connection": ("SQLiteConnection",),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         DatabaseOperationContract as DatabaseOperationContract,
     )
 
-__getattr__, __all__ = export(
+__getattr__, __dir__, __all__ = export(
     __name__,
     {
         "database.database": ("DatabaseContract",),
@@ -26,7 +26,3 @@ __getattr__, __all__ = export(
         "operation.operation": ("DatabaseOperationContract",),
     },
 )
-
-
-def __dir__() -> list[str]:
-    return __all__

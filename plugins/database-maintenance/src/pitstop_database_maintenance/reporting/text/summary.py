@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import click
 
@@ -69,28 +69,27 @@ def _format_operations(tally: FleetSummary, width: int) -> Iterator[str]:
 
 
 def _format_named(tally: FleetSummary, width: int) -> Iterator[str]:
-    most = tally.most
-    if most:
-        yield ""
-        yield click.style("  gave back most", dim=True)
-        for outcome in most:
-            yield f"  {size_text(outcome.given_back):>10}  {_format_path(outcome.database)}"
-    if tally.left_out:
-        yield ""
-        yield click.style("  left out", dim=True)
-        for name, (number, why) in sorted(tally.left_out.items()):
-            yield from wrap(f"{name} on {number:,}: {why}", width, first="  ", indent=4)
-    if tally.failures:
-        yield ""
-        yield click.style("  failed", dim=True)
-        for outcome in tally.failures:
-            for text in list_problems(outcome):
-                yield from wrap(f"{_format_path(outcome.database)}: {text}", width, first="  ", indent=4, colour="red")
-        if tally.failed > NAMED:
-            yield f"  and {tally.failed - NAMED} more; --json lists all"
+    yield from _format_heading("gave back most", tally.most)
+    for outcome in tally.most:
+        yield f"  {size_text(outcome.given_back):>10}  {_format_path(outcome.database)}"
+    yield from _format_heading("left out", tally.left_out)
+    for name, (number, why) in sorted(tally.left_out.items()):
+        yield from wrap(f"{name} on {number:,}: {why}", width, first="  ", indent=4)
+    yield from _format_heading("failed", tally.failures)
+    for outcome in tally.failures:
+        for text in _list_problems(outcome):
+            yield from wrap(f"{_format_path(outcome.database)}: {text}", width, first="  ", indent=4, colour="red")
+    if tally.failed > NAMED:
+        yield f"  and {tally.failed - NAMED} more; --json lists all"
 
 
-def list_problems(outcome: DatabaseOutcome) -> list[str]:
+def _format_heading(heading: str, entries: Collection[object]) -> Iterator[str]:
+    if entries:
+        yield ""
+        yield click.style(f"  {heading}", dim=True)
+
+
+def _list_problems(outcome: DatabaseOutcome) -> list[str]:
     """Return what went wrong with a database, one sentence each."""
     failed = [f"{step.operation}: {step.summary}" for step in outcome.steps if step.end is StepStatus.FAILED]
     return [outcome.refused, *failed] if outcome.refused else failed

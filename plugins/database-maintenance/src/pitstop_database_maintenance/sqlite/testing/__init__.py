@@ -17,14 +17,10 @@ if TYPE_CHECKING:
     from pitstop_database_maintenance.sqlite.testing.databases import open_sqlite as open_sqlite
     from pitstop_database_maintenance.sqlite.testing.operation import SQLiteOperationContract as SQLiteOperationContract
 
-__getattr__, __all__ = export(
+__getattr__, __dir__, __all__ = export(
     __name__,
     {
         "databases": ("add_awkward_tables", "make_database", "open_sqlite"),
         "operation": ("SQLiteOperationContract",),
     },
 )
-
-
-def __dir__() -> list[str]:
-    return __all__
