@@ -31,7 +31,7 @@ from pitstop_database_maintenance.sqlite.connection.opening import (
     resolve_link,
 )
 from pitstop_database_maintenance.sqlite.connection.options import KNOWN, Options
-from pitstop_database_maintenance.sqlite.connection.temporary_files import left_in_wal_mode, sweep
+from pitstop_database_maintenance.sqlite.connection.temporary_files import sweep, was_in_wal_mode
 from pitstop_database_maintenance.sqlite.guards.admission import check_file
 from pitstop_database_maintenance.sqlite.guards.damage import guard_operation
 from pitstop_database_maintenance.sqlite.guards.own_files import (
@@ -101,13 +101,11 @@ class SQLiteDatabase(SQLiteConnection):
         found = find_database(path)
         require_files_in_place(path, real=found.path)
         journal = 0 if Options.of(options).force else require_own_files(path, real=found.path)
-        mode_taken = left_in_wal_mode(found.path)
+        mode_taken = was_in_wal_mode(found.path)
         if not mode_taken:
             sweep(found.path, fresh=False)
         with ExitStack() as stack:
-            keeper = keep_log(path, found, busy_seconds=cls.BUSY_SECONDS)
-            if keeper is not None:
-                stack.callback(keeper.close)
+            keeper = stack.enter_context(keep_log(path, found, busy_seconds=cls.BUSY_SECONDS))
             connection = stack.enter_context(closing(open_connection(path, "rw", found=found)))
             setup.apply(connection)
             database = cls(path, connection, context, setup, found=found, log_keeper=keeper)

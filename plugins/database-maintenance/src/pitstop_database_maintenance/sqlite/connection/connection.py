@@ -31,8 +31,9 @@ _PAGES: Final = 2000
 _AUTO_CHECKPOINT: Final = 1000
 
 
-def keep_log(path: str, found: Found, *, busy_seconds: float) -> sqlite3.Connection | None:
-    """Return a connection with which nobody moves what lies in the log now; None if nothing does.
+@contextmanager
+def keep_log(path: str, found: Found, *, busy_seconds: float) -> Iterator[sqlite3.Connection | None]:
+    """Yield a connection with which nobody moves what lies in the log now; None if nothing does.
 
     The last connection to close moves a log, if it may write. After a failure this one is the last, and it may not: the
     file and its log stay as they were.
@@ -45,12 +46,13 @@ def keep_log(path: str, found: Found, *, busy_seconds: float) -> sqlite3.Connect
         OperationError: the file cannot be opened.
     """
     if not file_bytes(companion_path(path, "-wal")):
-        return None
-    keeper = open_connection(path, "ro", busy_seconds=busy_seconds, found=found)
-    # whatever fails here, the connection that is to work meets it too, and reports it
-    with suppress(sqlite3.Error):
-        keeper.execute("PRAGMA schema_version").fetchall()  # only now is the log open
-    return keeper
+        yield None
+        return
+    with closing(open_connection(path, "ro", busy_seconds=busy_seconds, found=found)) as keeper:
+        # whatever fails here, the connection that is to work meets it too, and reports it
+        with suppress(sqlite3.Error):
+            keeper.execute("PRAGMA schema_version").fetchall()  # only now is the log open
+        yield keeper
 
 
 class SQLiteConnection(Session):

@@ -6,9 +6,8 @@ file's identity, sizes and times: looking into the file would need a handle, and
 
 from __future__ import annotations
 
-import os
-
 from pitstop_database_maintenance.sqlite.connection.opening import resolve_link
+from pitstop_database_maintenance.sqlite.surveyor.processes.proc import stat_if_there
 
 State = tuple[tuple[int, ...], ...]
 
@@ -32,12 +31,6 @@ def is_known(path: str) -> bool:
 
 def _state(path: str) -> State:
     path = resolve_link(path)
-    return tuple(_figures(f"{path}{suffix}") for suffix in ("", "-wal", "-journal"))
-
-
-def _figures(path: str) -> tuple[int, ...]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ()  # not there, which is a state as well
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    files = (stat_if_there(f"{path}{suffix}") for suffix in ("", "-wal", "-journal"))
+    # that one is not there is a state as well
+    return tuple((f.st_dev, f.st_ino, f.st_size, f.st_mtime_ns, f.st_ctime_ns) if f else () for f in files)

@@ -1,7 +1,7 @@
 """Files that an operation on a database needs for a while. Owns their names, and removing what a kill left.
 
-The name is that of the database and `.pitstop-<purpose>-<pid>-<id>`. Whoever works on one holds a lock on it (flock),
-which ends with the process however it dies; what nobody holds is a leftover, and the next operation removes it.
+How they are called is in `surveyor.temporary_folder`. Whoever works on one holds a lock on it (flock), which ends with
+the process however it dies; what nobody holds is a leftover, and the next operation removes it.
 
 SQLite opens a file by its name only. So one is beside the database, or where it is to go, only if nobody else may move
 anything there (`pitstop.files.strangers`); else it is in a private folder in SQLite's folder for temporary files, and
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import re
 import stat
@@ -30,15 +29,14 @@ from pitstop_database_maintenance.sqlite.connection.durable_files import pin
 from pitstop_database_maintenance.sqlite.connection.errors import room_or
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 from pitstop_database_maintenance.sqlite.surveyor.temporary_folder import (
-    own_name,
-    private_folder_name,
+    OWN_NAME,
+    make_own_name,
+    make_private_folder_name,
+    select_own_names,
     temporary_folders,
 )
 
-_NAME: Final = re.compile(
-    r"(?P<file>.+\.pitstop-(?P<purpose>[a-z]+)-(?P<pid>\d+)-\w+?)(?P<beside>-journal|-wal|-shm)?", re.DOTALL
-)
-#: A private folder among temporary files; see `private_folder_name`.
+#: A private folder among temporary files; see `make_private_folder_name`.
 _PRIVATE: Final = re.compile(r"pitstop-private-(?P<pid>\d+)-[0-9a-f]{16}")
 #: What SQLite may put beside a file that it writes.
 _BESIDE: Final = ("-journal", "-wal", "-shm")
@@ -48,10 +46,6 @@ _MOMENT: Final = 60.0
 #: For how many seconds a folder's listing is good enough for operations other than those that leave something. With
 #: thousands of databases in one folder, listing it for each would cost more than to look at them.
 _LISTED_FOR: Final = 2.0
-#: How many bytes of a database's name are in that of its temporary files: with all that comes after it, and after
-#: that what SQLite puts beside it, no name has more than the 255 bytes that file systems take.
-_LONGEST: Final = 180
-
 #: Where a database says that it is in WAL mode, and how (sqlite.org/fileformat2.html, 1.3.3).
 _VERSIONS, _WAL = 18, b"\2\2"
 
@@ -99,7 +93,7 @@ class Temporary:
             os.close(self.handle)
 
     @contextmanager
-    def handed_over(self) -> Iterator[os.stat_result]:
+    def hand_over(self) -> Iterator[os.stat_result]:
         """Give up the handle and the lock, and yield which file it is, the number of which no other file gets within.
 
         Raises:
@@ -193,7 +187,7 @@ def temporary(path: str, purpose: str, *, folder: str = "", needed: int = 0) -> 
             others = strangers(target)
             place = stack.enter_context(_private_folder(target, others, needed)) if others else target
             handle = stack.enter_context(open_folder(place))
-            own = own_name(_stem(name), purpose)
+            own = make_own_name(name, purpose)
             made = Temporary(os.path.join(place, own), make_file(handle, own), handle)
         except OSError as error:
             raise OperationError(
@@ -212,7 +206,7 @@ def _private_folder(target: str, others: str, needed: int) -> Iterator[str]:
     It is on the file system of `target` if it can be: then its file only has to be renamed to come there.
     """
     place = _private_place(target, others, needed)
-    path = os.path.join(place, private_folder_name())
+    path = os.path.join(place, make_private_folder_name())
     os.mkdir(path, 0o700)
     _own.add(path)
     try:
@@ -240,19 +234,7 @@ def _private_place(target: str, others: str, needed: int) -> str:
     )
 
 
-def leftovers(path: str, *, folder: str = "") -> list[str]:
-    """Return the files that operations on a database left, or use now.
-
-    Args:
-        path: the database, links resolved.
-        folder: where to look; beside the database if it is empty.
-    """
-    beside, name = os.path.split(path)
-    where = folder or beside
-    return [os.path.join(where, each) for each in _select_leftovers(name, os.listdir(where))]
-
-
-def left_in_wal_mode(path: str) -> bool:
+def was_in_wal_mode(path: str) -> bool:
     """Return whether a copy that `compact` left, when it was killed, is in WAL mode.
 
     The copy has the database's mode from the beginning, and the database itself has none for the moment of the swap: if
@@ -263,7 +245,7 @@ def left_in_wal_mode(path: str) -> bool:
     """
     beside, name = os.path.split(path)
     try:
-        copies = [each for each in _select_leftovers(name, _listing(beside, fresh=False)) if _is_copy(each)]
+        copies = [each for each in select_own_names(name, _list_own(beside, fresh=False)) if _is_copy(each)]
         if not copies:
             return False
         with open_folder(beside) as folder:
@@ -287,7 +269,7 @@ def sweep(path: str, *, folder: str = "", fresh: bool = True) -> list[str]:
     """
     beside, name = os.path.split(path)
     where = folder or beside
-    return _sweep(where, lambda names: _select_leftovers(name, names), fresh=fresh) + _sweep_private(fresh=fresh)
+    return _sweep(where, lambda names: select_own_names(name, names), fresh=fresh) + _sweep_private(fresh=fresh)
 
 
 def _sweep_private(*, fresh: bool) -> list[str]:
@@ -298,15 +280,15 @@ def _sweep_private(*, fresh: bool) -> list[str]:
     removed = []
     for place in {os.path.realpath(each) for each in temporary_folders()}:
         for private in _private_folders(place):
-            removed += _sweep(private, lambda names: [each for each in names if _NAME.fullmatch(each)], fresh=True)
+            removed += _sweep(private, lambda names: [each for each in names if OWN_NAME.fullmatch(each)], fresh=True)
             with suppress(OSError):  # somebody uses what is in it
                 os.rmdir(private)
     return removed
 
 
-def _sweep(where: str, chosen: Callable[[list[str]], list[str]], *, fresh: bool) -> list[str]:
+def _sweep(where: str, select: Callable[[list[str]], list[str]], *, fresh: bool) -> list[str]:
     try:
-        found = chosen(_listing(where, fresh=fresh))
+        found = select(_list_own(where, fresh=fresh))
         if not found:
             return []
         with open_folder(where) as folder:
@@ -329,14 +311,14 @@ def _private_folders(place: str) -> list[str]:
             looked = os.lstat(path)
             if not stat.S_ISDIR(looked.st_mode) or looked.st_uid != os.geteuid() or looked.st_mode & 0o077:
                 continue  # not ours
-            if not (_alive(int(parts["pid"])) and time.time() - looked.st_ctime < _MOMENT):
+            if not (proc.is_alive(int(parts["pid"])) and time.time() - looked.st_ctime < _MOMENT):
                 found.append(path)
     except OSError:
         return found  # it went away meanwhile
     return found
 
 
-def _listing(folder: str, *, fresh: bool) -> list[str]:
+def _list_own(folder: str, *, fresh: bool) -> list[str]:
     at, names = _listed.get(folder, (float("-inf"), []))
     if fresh or time.monotonic() - at > _LISTED_FOR:
         names = [name for name in os.listdir(folder) if OWN in name]
@@ -344,31 +326,13 @@ def _listing(folder: str, *, fresh: bool) -> list[str]:
     return names
 
 
-def _stem(name: str) -> str:
-    """Return what begins the names of a database's temporary files: its own name, unless that is too long."""
-    encoded = os.fsencode(name)
-    if len(encoded) <= _LONGEST:
-        return name
-    # at the end of a character: SQLite takes no path in which there is half of one
-    begin = encoded[: _LONGEST - 9].decode(errors="ignore")
-    return f"{begin}~{hashlib.sha256(encoded).hexdigest()[:8]}"
-
-
-def _select_leftovers(name: str, names: list[str]) -> list[str]:
-    """Return those names that are a database's, each before what SQLite put beside it."""
-    prefix = f"{_stem(name)}{OWN}"
-    own = (each for each in names if each.startswith(prefix) and _NAME.fullmatch(each))
-    # by full match, or the leftovers of "app.db.pitstop-x" would be taken for those of "app.db"
-    return sorted(each for each in own if each.count(OWN) == prefix.count(OWN))
-
-
 def _is_left(where: str, folder: int, name: str) -> bool:
     """Return whether nobody uses a file, so that it may go. What cannot be looked into may not."""
-    parts = _NAME.fullmatch(name)
+    parts = OWN_NAME.fullmatch(name)
     if parts is None or os.path.join(where, parts["file"]) in _own:
         return False
-    if parts["beside"]:
-        return not _exists(folder, parts["file"])  # the file itself comes first
+    if parts["companion"]:
+        return parts["file"] not in os.listdir(folder)  # the file itself comes first
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
@@ -377,14 +341,14 @@ def _is_left(where: str, folder: int, name: str) -> bool:
         # somebody's locks, to remove this name costs nothing
         if found.st_nlink == 1 and _is_locked(folder, name):
             return False
-        return not (_alive(int(parts["pid"])) and time.time() - found.st_ctime < _MOMENT)
+        return not (proc.is_alive(int(parts["pid"])) and time.time() - found.st_ctime < _MOMENT)
     except OSError:
         return False
 
 
 def _is_copy(name: str) -> bool:
-    parts = _NAME.fullmatch(name)
-    return parts is not None and parts["purpose"] == "compact" and not parts["beside"]
+    parts = OWN_NAME.fullmatch(name)
+    return parts is not None and parts["purpose"] == "compact" and not parts["companion"]
 
 
 def _has_wal_mode(folder: int, name: str) -> bool:
@@ -395,14 +359,6 @@ def _has_wal_mode(folder: int, name: str) -> bool:
         return os.pread(handle, 2, _VERSIONS) == _WAL
     finally:
         os.close(handle)
-
-
-def _exists(folder: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _is_locked(folder: int, name: str) -> bool:
@@ -416,19 +372,6 @@ def _is_locked(folder: int, name: str) -> bool:
         return False
     finally:
         os.close(handle)
-
-
-def _alive(pid: int) -> bool:
-    """Return whether another process has a number; one with our own is gone, or the file would be known here."""
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True  # it is somebody else's, who may not be signalled
-    return not proc.has_ended(pid)
 
 
 def _unlink(folder: int, name: str) -> bool:

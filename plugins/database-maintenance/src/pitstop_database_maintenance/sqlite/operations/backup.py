@@ -257,7 +257,7 @@ def _give_name(
         copy.move(folder, target.folder, check=db.check_stop)
         durable_files.limit_rights(copy.handle, db.found, attributes)
         os.fsync(copy.handle)
-        with copy.handed_over() as found:
+        with copy.hand_over() as found:
             copy.found = found
             give_name(found, copy.name, name, folder=folder, replace=overwrite)
     except OSError as error:

@@ -137,7 +137,7 @@ def take_place(db: SQLiteConnection, place: Place, copy: Temporary, folder: int,
 @contextmanager
 def _hand_over(copy: Temporary) -> Iterator[os.stat_result]:
     try:
-        with copy.handed_over() as found:
+        with copy.hand_over() as found:
             yield found
     except OSError as error:
         raise OperationError(

@@ -10,6 +10,8 @@ import os
 import stat
 
 from pitstop_database_maintenance.sqlite.surveyor.format.journal import explain_emptiness
+from pitstop_database_maintenance.sqlite.surveyor.processes.proc import is_alive
+from pitstop_database_maintenance.sqlite.surveyor.temporary_folder import OWN_NAME, select_own_names
 
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -109,23 +111,10 @@ def list_leftovers(folder: str, name: str) -> list[str]:
             _listing = (folder, changed, [found for found in os.listdir(folder) if ".pitstop-" in found])
     except OSError:
         return []
-    begin = f"{name}.pitstop-"
-    return sorted(
-        os.path.join(folder, found)
-        for found in _listing[2]
-        if found.startswith(begin) and not _has_living_maker(found[len(begin) :])
-    )
+    own = select_own_names(name, _listing[2])
+    return [os.path.join(folder, found) for found in own if not _has_living_maker(found)]
 
 
-def _has_living_maker(rest: str) -> bool:
-    """Return whether the process still lives that made a file: `<purpose>-<process>-<id>` is the rest of its name."""
-    parts = rest.split("-")
-    if len(parts) < 3 or not parts[1].isdecimal():
-        return False
-    try:
-        os.kill(int(parts[1]), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        pass  # it lives, and is somebody else's
-    return True
+def _has_living_maker(name: str) -> bool:
+    parts = OWN_NAME.fullmatch(name)
+    return parts is not None and is_alive(int(parts["pid"]))

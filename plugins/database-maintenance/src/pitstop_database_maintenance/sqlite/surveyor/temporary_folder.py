@@ -1,25 +1,59 @@
-"""Where SQLite puts its temporary files, a rule of its own, and what our private folders are called there."""
+"""Where SQLite puts its temporary files, a rule of its own, and what our own files and private folders are called.
+
+A file that an operation on a database needs for a while is called `<database>.pitstop-<purpose>-<process>-<id>`.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 
+#: What comes behind the database's name.
+_OWN = ".pitstop-"
+#: Such a name, and what SQLite may put beside the file.
+OWN_NAME = re.compile(
+    r"(?P<file>.+\.pitstop-(?P<purpose>[a-z]+)-(?P<pid>\d+)-\w+?)(?P<companion>-journal|-wal|-shm)?", re.DOTALL
+)
+#: How many bytes of a database's name are in that of its temporary files: with all that comes after it, and after
+#: that what SQLite puts beside it, no name has more than the 255 bytes that file systems take.
+_LONGEST = 180
 
-def own_name(stem: str, purpose: str) -> str:
-    """Return a new name for a file of this process's own, by which `leftovers` knows it.
+
+def make_own_name(database: str, purpose: str) -> str:
+    """Return a new name for a file of this process's own, by which `select_own_names` knows it.
 
     Args:
-        stem: what it begins with.
+        database: the name of what it is made for, without its folder.
         purpose: a word in small letters.
     """
-    return f"{stem}.pitstop-{purpose}-{os.getpid()}-{os.urandom(4).hex()}"
+    return f"{_stem(database)}{_OWN}{purpose}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
-def private_folder_name() -> str:
+def select_own_names(database: str, names: list[str]) -> list[str]:
+    """Return those of these names that are a database's temporary files, each before what SQLite put beside it."""
+    prefix = f"{_stem(database)}{_OWN}"
+    own = (name for name in names if name.startswith(prefix) and OWN_NAME.fullmatch(name))
+    # by full match, or the leftovers of "app.db.pitstop-x" would be taken for those of "app.db"
+    return sorted(name for name in own if name.count(_OWN) == prefix.count(_OWN))
+
+
+def _stem(name: str) -> str:
+    """Return what begins the names of a database's temporary files: its own name, unless that is too long."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= _LONGEST:
+        return name
+    import hashlib
+
+    # at the end of a character: SQLite takes no path in which there is half of one
+    begin = encoded[: _LONGEST - 9].decode(errors="ignore")
+    return f"{begin}~{hashlib.sha256(encoded).hexdigest()[:8]}"
+
+
+def make_private_folder_name() -> str:
     """Return a name for a folder of this user's own among temporary files.
 
-    Files in it are called and locked as `leftovers` says, which removes what a kill left.
+    Files in it are called and locked as `connection.temporary_files` says, which removes what a kill left.
     """
     return f"pitstop-private-{os.getpid()}-{os.urandom(8).hex()}"
 

@@ -153,6 +153,19 @@ def has_ended(pid: int) -> bool:
     return _status(pid)[:1] == [b"Z"]
 
 
+def is_alive(pid: int) -> bool:
+    """Return whether another process has a number; one with our own is gone, or what it left would be known here."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # it is somebody else's, who may not be signalled
+    return not has_ended(pid)
+
+
 def _status(pid: int) -> list[bytes]:
     """Return the fields of a process's status, from its state on; none if they cannot be read."""
     try:

@@ -16,8 +16,8 @@ from pitstop_database_maintenance.sqlite.surveyor.format import pages as p
 from pitstop_database_maintenance.sqlite.surveyor.format.btrees import DEPTH
 from pitstop_database_maintenance.sqlite.surveyor.format.page_source import PageMissingError
 from pitstop_database_maintenance.sqlite.surveyor.temporary_folder import (
-    own_name,
-    private_folder_name,
+    make_own_name,
+    make_private_folder_name,
     temporary_folder,
 )
 
@@ -53,9 +53,9 @@ def extract_schema(source: Source, trees: list[Tree]) -> Iterator[str]:
         TooLongError: there are too many.
         OSError: it cannot be written.
     """
-    folder = os.path.join(temporary_folder(), private_folder_name())
+    folder = os.path.join(temporary_folder(), make_private_folder_name())
     os.mkdir(folder, 0o700)
-    path = os.path.join(folder, own_name("schema", "look"))
+    path = os.path.join(folder, make_own_name("schema", "look"))
     try:
         with open(path, "xb", buffering=0, opener=_open_file) as file:
             with suppress(OSError):  # where there are no such locks, whether this process lives must do
