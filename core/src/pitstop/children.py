@@ -307,18 +307,11 @@ class ChildProcess:
 
     # -- waiting ---------------------------------------------------------------------------------------------------
 
-    @property
-    def _has_news(self) -> bool:
-        return bool(self.messages) or self._gone
-
     def _events(self) -> dict[int, int]:
         """Return the descriptors to wait for, and for what."""
+        others = [*(stream.fileno() for stream in self._outputs), *([] if self._pidfd is None else [self._pidfd])]
         connection = select.POLLIN | (select.POLLOUT if self.channel.unsent else 0)
-        descriptors = {stream.fileno(): select.POLLIN for stream in self._outputs}
-        descriptors[self.channel.connection.fileno()] = connection
-        if self._pidfd is not None:
-            descriptors[self._pidfd] = select.POLLIN
-        return descriptors
+        return dict.fromkeys(others, select.POLLIN) | {self.channel.connection.fileno(): connection}
 
     def _attend(self, ready: set[int]) -> None:
         """Take what there is to read from these descriptors, and see whether it is dead."""
@@ -401,7 +394,7 @@ def wait(children: Iterable[_Child], *, timeout: float | None = None) -> list[_C
     ends_at = None if timeout is None else time.monotonic() + timeout
     interval = _INTERVAL if any(child._pidfd is None for child in children) else None
     left = timeout
-    while not (found := [child for child in children if child._has_news]):
+    while not (found := [child for child in children if child.messages or child._gone]):
         if left is not None and left < 0:
             return []
         poll = select.poll()  # select() takes no number above 1023

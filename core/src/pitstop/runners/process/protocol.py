@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from attrs import asdict
+
 from pitstop.children import Message
 from pitstop.errors import DeadlineExceededError, JobCancelledError
 from pitstop.jobs import AttemptResult, ErrorRecord, Job, JobRecord, JobStatus, LogLine, Progress, Result, Waiting
@@ -26,10 +28,8 @@ def job_message(record: JobRecord, *, number: int, environment: Mapping[str, str
         environment: the variables that its config mentions, as far as they are set.
         folder: the working folder, for relative paths in the config; None if it is gone.
     """
-    job = record.job
-    fields = {name: getattr(job, name) for name in _JOB_FIELDS}
     return {
-        "job": fields,
+        "job": asdict(record.job, recurse=False),  # a child has no parents, which alone have a tolerance
         "number": number,
         "attempt": record.attempt,
         "started_at": record.started_at,
@@ -64,73 +64,37 @@ def read_error(message: Message) -> JobCancelledError:
 
 def line_message(line: LogLine, *, own: bool, number: int) -> Message:
     """Return what carries a line of the job's log."""
-    told = [line.at, line.level, line.message, line.source, line.extra]
-    return {"line": told, "own": own, "number": number}
+    return {"line": asdict(line, recurse=False), "own": own, "number": number}
 
 
-def read_line(message: Message, job: Job) -> LogLine:
+def read_line(message: Message) -> LogLine:
     """Return the line that `line_message` was made from."""
-    at, level, text, source, extra = message["line"]
-    return LogLine(
-        job_id=job.id,
-        correlation_id=job.correlation_id,
-        at=at,
-        level=level,
-        message=text,
-        source=source,
-        extra=extra,
-    )
+    return LogLine(**message["line"])
 
 
 def progress_message(progress: Progress, *, number: int) -> Message:
     """Return what tells how far the job is."""
-    told = {"done": progress.done, "total": progress.total, "unit": progress.unit, "message": progress.message}
-    waiting = progress.waiting
-    wait = None if waiting is None else {"what": waiting.what, "since": waiting.since, "holder": waiting.holder}
-    return {"progress": {**told, "waiting": wait}, "number": number}
+    return {"progress": asdict(progress), "number": number}
 
 
 def read_progress(message: Message) -> Progress:
     """Return the progress that `progress_message` was made from."""
-    told = dict(message["progress"])
-    wait = told.pop("waiting")
-    return Progress(**told, waiting=None if wait is None else Waiting(**wait))
+    waiting = message["progress"]["waiting"]
+    return Progress(**{**message["progress"], "waiting": None if waiting is None else Waiting(**waiting)})
 
 
 def end_message(attempt_result: AttemptResult, *, number: int) -> Message:
     """Return what tells how the attempt ended."""
-    result, error = attempt_result.result, attempt_result.error
-    return {
-        "end": attempt_result.kind,
-        "result": None if result is None else {name: getattr(result, name) for name in _RESULT_FIELDS},
-        "error": None if error is None else {name: getattr(error, name) for name in _ERROR_FIELDS},
-        "interrupted": attempt_result.interrupted,
-        "number": number,
-    }
+    return {"end": asdict(attempt_result), "number": number}
 
 
 def read_attempt_result(message: Message) -> AttemptResult:
     """Return the result that `end_message` was made from."""
-    result, error = message["result"], message["error"]
+    end: Message = message["end"]
+    result, error = end["result"], end["error"]
     return AttemptResult(
-        kind=message["end"],
+        kind=end["kind"],
         result=None if result is None else Result(**result),
         error=None if error is None else ErrorRecord(**error),
-        interrupted=message["interrupted"],
+        interrupted=end["interrupted"],
     )
-
-
-_JOB_FIELDS = (
-    "type",
-    "config",
-    "name",
-    "id",
-    "parent_id",
-    "correlation_id",
-    "resource",
-    "metadata",
-    "timeout",
-    "max_attempts",
-)
-_RESULT_FIELDS = ("outcome", "summary", "data", "warnings")
-_ERROR_FIELDS = ("type", "message", "traceback")

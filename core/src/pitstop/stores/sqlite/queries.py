@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from attrs import evolve
+
 from pitstop.contracts import JobQuery
 from pitstop.jobs import JobStatus
 from pitstop.stores.sqlite.columns import Undecodable
@@ -82,12 +84,9 @@ def count(query: JobQuery, kinds: Sequence[Kind] = ()) -> tuple[str, list[object
         filters, values = _filters(query)
         where = [any_of(tuple(JobStatus) if query.statuses is None else query.statuses), *filters]
         return f"SELECT status, count(*) FROM job INDEXED BY job_by_kind WHERE {' AND '.join(where)} GROUP BY 1", values
-    found, values = select(JobQuery(**{name: getattr(query, name) for name in _WITHOUT_PAGE}, limit=None), kinds)
+    found, values = select(evolve(query, oldest_first=False, beyond=None, limit=None), kinds)
     inner = found.partition("seq IN (")[2].rpartition(")")[0]
     return f"SELECT status, count(*) FROM job WHERE seq IN ({inner}) GROUP BY 1", values
-
-
-_WITHOUT_PAGE = ("statuses", "types", "parent_id", "correlation_id", "resource", "owner", "roots", "leaves")
 
 
 def _arms(query: JobQuery, kinds: Sequence[Kind]) -> list[tuple[str, Values]]:

@@ -105,14 +105,15 @@ WHERE {_UNREADABLE} AND status = 'running' RETURNING {COLUMNS}"""
 
 # What is live below a job: nothing below one that has ended is. CROSS JOIN keeps the order, from the top down. A parent
 # is created before its children: the condition on seq ends the way through a file in which somebody made a circle.
-_BELOW = f"""WITH RECURSIVE below (seq, id) AS (
-    SELECT {{start}}
+_BELOW = """WITH RECURSIVE below (seq, id) AS (
+    SELECT {start}
     UNION ALL
     SELECT job.seq, job.id FROM below CROSS JOIN job ON job.parent_id = below.id
-    WHERE job.seq > below.seq AND job.{_LIVE}
-) SELECT id FROM below"""
-_SUBTREE = _BELOW.format(start="seq, id FROM job WHERE id = ?")
-_DESCENDANTS = _BELOW.format(start=f"seq, id FROM job WHERE parent_id = ? AND {_LIVE}")
+    WHERE job.seq > below.seq{more}
+)"""
+_LIVE_BELOW = _BELOW.format(start="seq, id FROM job WHERE id = ?", more=f" AND job.{_LIVE}")
+_SUBTREE = f"{_LIVE_BELOW} SELECT id FROM below"
+_DESCENDANTS = _SUBTREE.replace("WHERE id = ?", f"WHERE parent_id = ? AND {_LIVE}", 1)
 
 # The + keeps the planner from walking all that is pending in the whole store.
 #: finished_at, the three of the error, id
@@ -144,13 +145,7 @@ RUNNING = "SELECT seq, id, attempt, cancel_reason, on_error FROM job WHERE owner
 PROGRESS = f"UPDATE job SET progress = ? WHERE {_RUNS}"
 
 #: id, now
-READY = f"""
-WITH RECURSIVE below (seq, id) AS (
-    SELECT seq, id FROM job WHERE id = ?
-    UNION ALL
-    SELECT job.seq, job.id FROM below CROSS JOIN job ON job.parent_id = below.id
-    WHERE job.seq > below.seq AND job.{_LIVE}
-)
+READY = f"""{_LIVE_BELOW}
 SELECT job.id FROM below CROSS JOIN job ON job.seq = below.seq
 WHERE {_MAY_START} AND (not_before IS NULL OR not_before <= ?) AND (resource IS NULL OR NOT ({_HELD} OR EXISTS (
     SELECT 1 FROM job AS earlier
@@ -177,11 +172,7 @@ HISTORY_OF_JOB = _HISTORY.format(condition="job.id = ?")
 #: correlation_id, twice
 HISTORY_OF_TREE = _HISTORY.format(condition=_IN_TREE)
 
-_WHOLE_TREE = """WITH RECURSIVE tree (seq, id) AS (
-    SELECT seq, id FROM job WHERE id = ?
-    UNION ALL
-    SELECT job.seq, job.id FROM tree CROSS JOIN job ON job.parent_id = tree.id WHERE job.seq > tree.seq
-) SELECT id FROM tree"""
+_WHOLE_TREE = _BELOW.format(start="seq, id FROM job WHERE id = ?", more="") + " SELECT id FROM below"
 PURGE_LINES = f"DELETE FROM log WHERE job_id IN ({_WHOLE_TREE})"
 PURGE_PAST = f"DELETE FROM past WHERE job IN (SELECT seq FROM job WHERE id IN ({_WHOLE_TREE}))"
 PURGE_JOBS = f"DELETE FROM job WHERE id IN ({_WHOLE_TREE})"
