@@ -1,7 +1,9 @@
 """Fixtures for the command line: it is run as a user runs it, in a process of its own."""
 
 import os
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from tests.broken import Zoo
@@ -24,10 +26,16 @@ def pitstop(tmp_path, bytecode, preloaded):
     program.end()
 
 
+@pytest.fixture(scope="session")
+def database_once(tmp_path_factory):
+    """What `database` is a copy of."""
+    return make_database(tmp_path_factory.mktemp("database") / "app.db")
+
+
 @pytest.fixture
-def database(tmp_path):
+def database(database_once, tmp_path):
     """A small SQLite file `app.db` with rows, indexes and free pages."""
-    return make_database(tmp_path / "app.db")
+    return Path(shutil.copyfile(database_once, tmp_path / "app.db"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import shutil
 import sqlite3
 import tomllib
 from collections.abc import Callable, Iterator
@@ -170,17 +171,28 @@ def make(tmp_path: Path) -> Callable[..., Path]:
     return made
 
 
+@pytest.fixture(scope="session")
+def bloated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `bloated` is a copy of."""
+    path = tmp_path_factory.mktemp("bloated") / "app.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(
+            """
+            CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT UNIQUE, v TEXT, w INTEGER);
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
+              INSERT INTO t SELECT i, hex(randomblob(10)), hex(randomblob(60)), i % 7 FROM n;
+            CREATE INDEX by_v ON t (v);
+            CREATE INDEX by_w ON t (w);
+            DELETE FROM t WHERE id > 6000;
+            """
+        )
+    return path
+
+
 @pytest.fixture
-def bloated(make: Callable[..., Path]) -> Path:
+def bloated(bloated_once: Path, tmp_path: Path) -> Path:
     """A database with 6000 rows, three indexes (one automatic), and every third page or so free."""
-    return make(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, k TEXT UNIQUE, v TEXT, w INTEGER)",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)"
-        " INSERT INTO t SELECT i, hex(randomblob(10)), hex(randomblob(60)), i % 7 FROM n",
-        "CREATE INDEX by_v ON t (v)",
-        "CREATE INDEX by_w ON t (w)",
-        "DELETE FROM t WHERE id > 6000",
-    )
+    return Path(shutil.copyfile(bloated_once, tmp_path / "app.db"))
 
 
 @pytest.fixture
