@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from pitstop.contracts.job_history import AttemptEnd, CurrentState, JobHistory, expand_history
 from pitstop.contracts.parent_rules import LIVE, ParentState, check_transition
 from pitstop.contracts.store import Running
-from pitstop.jobs import Counts, JobRecord, JobStatus
+from pitstop.jobs import JobRecord, JobStatus
 
 
 @define(eq=False)
@@ -85,10 +85,8 @@ class StoredJob:
 
     def count_child(self, old: JobStatus, new: JobStatus) -> None:
         """Count a child of a parent under another status."""
-        counts = {status.value: getattr(self.record.counts, status.value) for status in JobStatus}
-        counts[old] -= 1
-        counts[new] += 1
-        self.update(counts=Counts(**counts))
+        counts = self.record.counts
+        self.update(counts=evolve(counts, **{old: getattr(counts, old) - 1, new: getattr(counts, new) + 1}))
 
     def request_cancel(self, now: float, reason: str) -> None:
         """Mark it as one that somebody asked to cancel; only the first request counts."""
