@@ -237,6 +237,6 @@ class TestHueyRunner(RunnerContract):
         return pitstop.open_store()  # the one of PITSTOP_STORE, which the consumer opens too
 
     @contextmanager
-    def working(self, store: pitstop.JobStore) -> Iterator[None]:
+    def run_workers(self, store: pitstop.JobStore) -> Iterator[None]:
         self.consume()
         yield

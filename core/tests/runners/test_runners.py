@@ -31,11 +31,11 @@ class OwnRunner(RunnerContract, Reserving):
         """What these runners were given ends with the process."""
         assert self.make_runner().shared is False
 
-    def test_runner_reserves_as_many_places_as_it_has(self, reserving: LocalRunner) -> None:
+    def test_runner_reserves_as_many_places_as_it_has(self, reserver: LocalRunner) -> None:
         """A job for each of its threads or processes, and not one more."""
-        assert [reserving.reserve() for _ in range(self.places + 1)] == [True] * self.places + [False]
+        assert [reserver.reserve() for _ in range(self.places + 1)] == [True] * self.places + [False]
         for _ in range(self.places):
-            reserving.release()
+            reserver.release()
 
 
 class TestInlineRunner(OwnRunner):

@@ -157,7 +157,7 @@ class Engine:
         timer.start()
 
     @contextmanager
-    def working(self, store: JobStore) -> Iterator[None]:
+    def run_workers(self, store: JobStore) -> Iterator[None]:
         """Run workers meanwhile."""
         threads = [threading.Thread(target=self._work, args=(store.url,), daemon=True) for _ in range(2)]
         for thread in threads:
@@ -250,8 +250,8 @@ class Makes(RunnerContract):
     def make_registry(self) -> Registry:
         return self.engine.registry
 
-    def working(self, store: JobStore) -> AbstractContextManager[object]:
-        return self.engine.working(store) if issubclass(self.kind, EngineRunner) else nullcontext()
+    def run_workers(self, store: JobStore) -> AbstractContextManager[object]:
+        return self.engine.run_workers(store) if issubclass(self.kind, EngineRunner) else nullcontext()
 
 
 for _kind in (*BROKEN, InlineRunner, ThreadRunner, EngineRunner):

@@ -9,7 +9,7 @@ import pytest
 from pitstop.testing.contracts.base import Contract, Promises
 from pitstop.testing.contracts.job_store import JobStoreContract
 from pitstop.testing.contracts.runner import RunnerContract
-from pitstop.testing.fakes.waiting import eventually, together
+from pitstop.testing.fakes.waiting import eventually, run_together
 
 
 def test_contract_is_collected_only_where_it_is_subclassed() -> None:
@@ -65,7 +65,7 @@ def test_together_raises_what_a_call_raises() -> None:
         raise KeyError("lost")
 
     with pytest.raises(KeyError, match="lost"):
-        together(fail, made.set)
+        run_together(fail, made.set)
     assert made.is_set()
 
 
@@ -73,7 +73,7 @@ def test_together_tells_who_does_not_return() -> None:
     """A call that hangs does not hang the test."""
     go_on = threading.Event()
     with pytest.raises(AssertionError, match=r"1 of 2 threads have not returned after 0\.05 s"):
-        together(go_on.wait, lambda: None, patience=0.05)
+        run_together(go_on.wait, lambda: None, patience=0.05)
     go_on.set()
 
 

@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from pitstop.testing import WorkerContract
-from pitstop.testing.observe.environment import INITIAL
+from pitstop.testing.observe import INITIAL_ENVIRONMENT
 from pitstop.testing.observe.fresh_import import import_freshly
 
 WORKER = """
@@ -20,6 +20,7 @@ DEEDS = {
     "print('hello')": r"printed 'hello\\n'",
     "import sys; print('hello', file=sys.stderr)": r"printed 'hello\\n'",
     "open('state.json', 'w').close()": r"wrote .*state\.json",
+    "open('/dev/shm/state', 'w').close()": r"wrote /dev/shm/state",
     "import os; os.mkdir('cache')": r"mkdir .*cache",
     "import os; os.environ['ACME'] = '1'": r"the environment changed: ACME",
     "import os; os.chdir('/')": r"the working folder changed",
@@ -82,18 +83,17 @@ def test_compiled_modules_are_nobodys_deed(tmp_path, monkeypatch, where, compile
     module = tmp_path / "site" / "not_compiled_yet.py"
     module.write_text("NUMBER = 1\n")
     monkeypatch.syspath_prepend(str(module.parent))
-    environment = {name: value for name, value in INITIAL.items() if not name.startswith("PYTHON")}
+    environment = {name: value for name, value in INITIAL_ENVIRONMENT.items() if not name.startswith("PYTHON")}
     environment |= {
         "beside it": {},
         "elsewhere": {"PYTHONPYCACHEPREFIX": str(tmp_path / "kept" / "bytecode")},
         "nowhere": {"PYTHONDONTWRITEBYTECODE": "1"},
     }[where]
-    monkeypatch.setattr("pitstop.testing.observe.fresh_import.INITIAL", environment)
-    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr("pitstop.testing.observe.fresh_import.INITIAL_ENVIRONMENT", environment)
     if compiled:
-        import_freshly(module.stem, None, tmp_path / "empty")
+        import_freshly(module.stem, None)
         module.write_text("NUMBER = 12345\n")
-    found = import_freshly(module.stem, None, tmp_path / "empty")
+    found = import_freshly(module.stem, None)
     assert (found.deeds, found.error) == ((), "")
     assert len(list(tmp_path.rglob("not_compiled_yet*.pyc"))) == (where != "nowhere")
 
@@ -116,7 +116,7 @@ def test_contract_accepts_an_import_that_only_defines(suite, source):
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
-        ("import os; os._exit(7)", "it ended the process, with code 7"),
+        ("import os; os._exit(7)", "its process exited with code 7"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     ],
 )

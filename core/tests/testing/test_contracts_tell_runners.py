@@ -66,5 +66,5 @@ class TestEngineRunner(RunnerContract):
     def make_registry(self) -> Registry:
         return self.engine.registry
 
-    def working(self, store: JobStore) -> AbstractContextManager[object]:
-        return self.engine.working(store)
+    def run_workers(self, store: JobStore) -> AbstractContextManager[object]:
+        return self.engine.run_workers(store)

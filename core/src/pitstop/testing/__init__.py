@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pitstop.testing.contracts.worker.worker import WorkerContract as WorkerContract
     from pitstop.testing.fakes.clock import FakeClock as FakeClock
     from pitstop.testing.fakes.context import FakeContext as FakeContext
-    from pitstop.testing.fakes.signals import Signal as Signal
     from pitstop.testing.fakes.waiting import PATIENCE as PATIENCE
+    from pitstop.testing.fakes.waiting import Signal as Signal
     from pitstop.testing.job_run import JobRun as JobRun
     from pitstop.testing.job_run import run_job as run_job
-    from pitstop.testing.observe.pickling import lost_by_pickling as lost_by_pickling
+    from pitstop.testing.observe.pickling import find_pickling_loss as find_pickling_loss
 
 _MODULE_OF = {
     "Contract": "pitstop.testing.contracts.base",
@@ -37,10 +37,10 @@ _MODULE_OF = {
     "OperationContract": "pitstop.testing.contracts.worker.operation",
     "PATIENCE": "pitstop.testing.fakes.waiting",
     "RunnerContract": "pitstop.testing.contracts.runner",
-    "Signal": "pitstop.testing.fakes.signals",
+    "Signal": "pitstop.testing.fakes.waiting",
     "Trial": "pitstop.testing.contracts.worker.trial",
     "WorkerContract": "pitstop.testing.contracts.worker.worker",
-    "lost_by_pickling": "pitstop.testing.observe.pickling",
+    "find_pickling_loss": "pitstop.testing.observe.pickling",
     "run_job": "pitstop.testing.job_run",
 }
 __all__ = sorted(_MODULE_OF)

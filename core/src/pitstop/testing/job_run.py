@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from attrs import frozen
@@ -118,12 +118,15 @@ def run_job(
     registry = Registry() if registry is None else registry
     reports = _Reports()
     clock = FakeClock(tick=1.0) if clock is None else clock
-    with _added(registry, worker_or_operation, config, target) as job, _hooked(registry, reports):
+    with ExitStack() as stack:
+        job = _add(stack, registry, worker_or_operation, config, target)
+        registry.add_hooks(reports)
+        stack.callback(registry.remove_hooks, reports)
         manager = JobManager(MemoryStore(), clock=clock, jitter=lambda: 0.5)
-        with Orchestrator(manager, registry=registry, runner=InlineRunner(clock=clock)) as orchestrator:
-            options = SubmitOptions(timeout=timeout, max_attempts=max_attempts)
-            record = orchestrator.run(job, options=options)
-            lines = tuple(orchestrator.store.lines(record.id))
+        orchestrator = Orchestrator(manager, registry=registry, runner=InlineRunner(clock=clock))
+        stack.enter_context(orchestrator)
+        record = orchestrator.run(job, options=SubmitOptions(timeout=timeout, max_attempts=max_attempts))
+        lines = tuple(orchestrator.store.lines(record.id))
     return JobRun(record=record, lines=lines, progress=tuple(reports.seen))
 
 
@@ -138,57 +141,36 @@ class _Reports:
         self.seen.append(progress)
 
 
-@contextmanager
-def _hooked(registry: Registry, plugin: object) -> Iterator[None]:
-    registry.add_hooks(plugin)
-    try:
-        yield
-    finally:
-        registry.remove_hooks(plugin)
-
-
-@contextmanager
-def _added(registry: Registry, what: Any, config: Mapping[str, Any] | None, target: object) -> Iterator[Job]:
-    """Yield the job, with what it needs in the registry."""
+def _add(stack: ExitStack, registry: Registry, what: Any, config: Mapping[str, Any] | None, target: object) -> Job:
+    """Return the job, and add to the registry what it needs until the stack is unwound."""
     if isinstance(what, str):
-        yield Job(type=what, config=config or {})
-        return
+        return Job(type=what, config=config or {})
     is_worker = hasattr(what, "execute")
     if not is_worker and not callable(what):
         problem = f"expected a worker, a function or the type of a worker, got {type(what).__name__}"
         raise InvalidValueError(where="run_job", name="worker_or_operation", problem=problem)
-    worker: Any = what if is_worker else one_operation(what, target)
+    worker: Any = what if is_worker else _OneOperation(what, target)
     job_type = worker.worker_type
-    before = [thing for entry, thing in registry.added() if (entry.group, entry.name) == (WORKERS, job_type)]
+    for entry, earlier in registry.added():
+        if (entry.group, entry.name) == (WORKERS, job_type):
+            stack.callback(registry.add_worker, earlier)
     registry.add_worker(worker, replace=True)
-    try:
-        if is_worker:
-            yield Job(type=job_type, config=config or {})
-            return
-        name = _name_of(what)
-        registry.add_operation(job_type, name, what)
-        try:
-            yield Job(type=job_type, name=name, config={"operation": name, "parameters": config or {}})
-        finally:
-            registry.remove_operation(job_type, name)
-    finally:
-        registry.remove_worker(job_type)
-        for earlier in before:
-            registry.add_worker(earlier)
+    stack.callback(registry.remove_worker, job_type)
+    if is_worker:
+        return Job(type=job_type, config=config or {})
+    registry.add_operation(job_type, worker.name, what)
+    stack.callback(registry.remove_operation, job_type, worker.name)
+    return Job(type=job_type, name=worker.name, config={"operation": worker.name, "parameters": config or {}})
 
 
-def one_operation(function: object, target: object) -> OperationWorker:
-    """Return a worker that hands its operations a target, or the job's context if that is None."""
+class _OneOperation(OperationWorker):
+    """Hands its operation a target, or the job's context if that is None."""
 
-    class OneOperation(OperationWorker):
-        worker_type = f"test of {_name_of(function)}"
+    def __init__(self, function: object, target: object) -> None:
+        self.name = str(getattr(function, "__name__", type(function).__name__))
+        self.worker_type = f"test of {self.name}"
+        self._target = target
 
-        @contextmanager
-        def target(self, job: Job, context: JobContext) -> Iterator[Any]:
-            yield context if target is None else target
-
-    return OneOperation()
-
-
-def _name_of(function: object) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
+    @contextmanager
+    def target(self, job: Job, context: JobContext) -> Iterator[Any]:
+        yield context if self._target is None else self._target

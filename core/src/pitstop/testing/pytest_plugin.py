@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pitstop.testing.observe import environment as environment
+from pitstop.testing.observe import INITIAL_ENVIRONMENT as INITIAL_ENVIRONMENT
 
 if TYPE_CHECKING:
     from pitstop.registry.registry import Registry

@@ -29,7 +29,7 @@ class Contract:
             cls.__test__ = not f"{cls.__module__}.".startswith("pitstop.testing.")
 
     @classmethod
-    def given(cls, name: str) -> Any:
+    def get_attribute(cls, name: str) -> Any:
         """Return an attribute just as the author wrote it: a function as it is, and not as a method of this class."""
         try:
             value = inspect.getattr_static(cls, name)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +17,7 @@ from pitstop.jobs import Job, LogLine, Progress, Waiting
 from pitstop.logs import JobLog, JobLogHandler
 from pitstop.secrets.masking import mask_value
 from pitstop.secrets.places import secrets_of
-from pitstop.testing.fakes.signals import Signal
+from pitstop.testing.fakes.waiting import Signal, start_call
 
 #: Seconds after which a callback of `on_cancel`, which must return quickly, counts as one that never does.
 CALLBACK_PATIENCE = 1.0
@@ -184,10 +185,7 @@ class FakeContext:
 
     def _tell(self, error: JobCancelledError) -> None:
         # from another thread, as it always comes: a callback that never returns must not take the test with it
-        thread = threading.Thread(target=self._scope.cancel, args=(error,), name="pitstop-teller", daemon=True)
-        thread.start()
-        thread.join(CALLBACK_PATIENCE)
-        if thread.is_alive():
+        if wait([start_call(self._scope.cancel, error)], CALLBACK_PATIENCE).not_done:
             late = f"an on_cancel callback had not returned after {CALLBACK_PATIENCE:g} s"
             self.failures.append(TimeoutError(late))
 

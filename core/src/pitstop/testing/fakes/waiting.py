@@ -1,9 +1,11 @@
-"""Waiting in tests: for threads that do something at once, and for what no event tells. Nothing here sleeps blindly."""
+"""Waiting in tests: for a signal, for calls in other threads, and what no event tells. Nothing sleeps blindly."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Any
 
 #: Seconds after which a test that waits for something has failed; none comes near it when all is well.
 PATIENCE = 20.0
@@ -11,7 +13,54 @@ PATIENCE = 20.0
 GLANCE = 0.005
 
 
-def together(*calls: Callable[[], object], patience: float = PATIENCE) -> None:
+class Signal:
+    """Something that happens once, and that others wait for.
+
+    Args:
+        what: names it when it never comes, such as "the second batch was written".
+    """
+
+    def __init__(self, what: str = "the signal was given") -> None:
+        self.what = what
+        self._event = threading.Event()
+
+    def give(self, *_: object) -> None:
+        """Let everybody go on who waits, now and later. Takes and ignores any arguments, to serve as a callback."""
+        self._event.set()
+
+    @property
+    def given(self) -> bool:
+        """Whether it has happened."""
+        return self._event.is_set()
+
+    def wait(self, patience: float = PATIENCE) -> None:
+        """Return when it has happened.
+
+        Args:
+            patience: for how many seconds to wait at most.
+
+        Raises:
+            AssertionError: it never came.
+        """
+        if not self._event.wait(patience):
+            raise AssertionError(f"waited for {patience:g} s, but it never came to this: {self.what}")
+
+
+def start_call(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Begin a call in a thread of its own, which keeps no process from ending; return what it will come to."""
+    future: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:  # also a KeyboardInterrupt: whoever waits for the call is to get it
+            future.set_exception(error)
+
+    threading.Thread(target=call, name="trial-call", daemon=True).start()
+    return future
+
+
+def run_together(*calls: Callable[[], object], patience: float = PATIENCE) -> None:
     """Make calls at the same time, each in a thread of its own, and return when all have returned.
 
     Args:
@@ -23,24 +72,17 @@ def together(*calls: Callable[[], object], patience: float = PATIENCE) -> None:
         Exception: what the first of those that failed has raised.
     """
     start = threading.Barrier(len(calls))
-    errors: list[BaseException] = []
 
     def make(call: Callable[[], object]) -> None:
-        try:
-            start.wait(patience)
-            call()
-        except BaseException as error:
-            errors.append(error)
+        start.wait(patience)
+        call()
 
-    threads = [threading.Thread(target=make, args=(call,), daemon=True) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(patience)
-    if errors:
-        raise errors[0]
-    stuck = sum(thread.is_alive() for thread in threads)
-    assert not stuck, f"{stuck} of {len(threads)} threads have not returned after {patience:g} s"
+    started = [start_call(make, call) for call in calls]
+    stuck = wait(started, patience).not_done
+    for each in started:
+        if each.done():
+            each.result()
+    assert not stuck, f"{len(stuck)} of {len(calls)} threads have not returned after {patience:g} s"
 
 
 def eventually(condition: Callable[[], object], what: str, *, patience: float = PATIENCE) -> None:

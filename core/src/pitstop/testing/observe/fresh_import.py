@@ -1,17 +1,23 @@
-"""Importing a module in a fresh process, and what that does and costs. Run as a program it is that process."""
+"""Importing a module in a fresh process, and what that does and costs."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 import sys
-import tempfile
-from typing import Any
+import threading
+import time
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from subprocess import STDOUT
+from tempfile import TemporaryDirectory
 
 from attrs import frozen
 
-from pitstop.testing.observe.environment import INITIAL
+from pitstop.children import KEEP, Channel, ChildProcess, call
+from pitstop.testing.observe import INITIAL_ENVIRONMENT, seconds_in_queue
+from pitstop.testing.observe.side_effects import changes, state, watch
 
 #: Longest time for one import, in seconds; none comes near it when all is well.
 _PATIENCE = 60.0
@@ -34,101 +40,56 @@ class Imported:
     error: str = ""
 
 
-def import_freshly(module: str, file: str | None, folder: str | os.PathLike[str]) -> Imported:
-    """Import a module in a process of its own, with this one's path.
+def import_freshly(module: str, file: str | None) -> Imported:
+    """Import a module in a process of its own, with this one's path, in an empty folder.
 
     Args:
         module: its name.
         file: where it is, for a module that cannot be found by its name, such as a module of tests.
-        folder: an empty one, where it is imported.
     """
-    with tempfile.TemporaryDirectory() as beside:
-        answer = os.path.join(beside, "answer.json")
-        try:
-            done = _run(module, file, folder, answer)
-        except subprocess.TimeoutExpired:
-            return Imported(seconds=_PATIENCE, error=f"it had not ended after {_PATIENCE:g} s")
-        try:
-            with open(answer, encoding="utf-8") as written:
-                told = json.load(written)
-        except (OSError, ValueError):
-            said = done.stderr.strip()[-500:]
-            return Imported(seconds=0.0, error=f"it ended the process, with code {done.returncode}: {said}")
-    printed = [f"printed {text[:80]!r}" for text in (done.stdout, done.stderr) if text]
-    deeds = (*told["deeds"], *printed)
+    environment = {**INITIAL_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with TemporaryDirectory() as folder:
+        command = call(f"{__name__}:report_import", module, file or "", folder)
+        with ChildProcess(command, environment=environment, stdout=KEEP, stderr=STDOUT) as child:
+            told = child.receive(timeout=_PATIENCE)
+            printed = child.take_stdout()
+            if told is None and not child.is_gone:
+                return Imported(seconds=_PATIENCE, error=f"it had not ended after {_PATIENCE:g} s")
+            if told is None:
+                return Imported(seconds=0.0, error=f"its process {child.ending}: {printed.strip()[-500:]}")
+    deeds = (*told["deeds"], *([f"printed {printed[:80]!r}"] if printed else []))
     return Imported(seconds=told["seconds"], waited=told["waited"], deeds=deeds, error=told["error"])
 
 
-def _run(
-    module: str, file: str | None, folder: str | os.PathLike[str], answer: str
-) -> subprocess.CompletedProcess[str]:
-    environment = {**INITIAL, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-m", __name__, answer, module, file or ""],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_PATIENCE,
-        check=False,
-        umask=0o022,
-    )
-
-
-def _main(answer: str, module: str, file: str) -> None:
-    """Import a module, and write down what that did."""
-    import signal
-    import time
-
-    from pitstop.testing.observe.side_effects import Deeds, changes, state, watching
-
+def report_import(module: str, file: str, folder: str) -> None:
+    """Import a module, and tell the parent what that did."""
+    channel = Channel.to_parent()
+    os.chdir(folder)
     # as a program finds them, whatever those who started us have made of them
+    os.umask(0o022)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    dumps = json.dumps  # a module that puts something else in its place must not hide that
-    before, threads, error = state(), _threads(), ""
-    began, cpu = time.monotonic() - _seconds_in_queue(), time.process_time()
-    with watching(Deeds(activities=True, relative=True)) as deeds:
+    dumps = json.dumps
+    before, error = state(), ""
+    began, cpu, queued = time.monotonic(), time.process_time(), seconds_in_queue(threading.current_thread())
+    with watch(everything=True) as deeds:
         try:
             _import(module, file)
         except BaseException as raised:
             error = f"{type(raised).__name__}: {raised}"
-        seconds, waited = time.process_time() - cpu, time.monotonic() - _seconds_in_queue() - began
-    told = [
-        *deeds.told,
-        *changes(before, state()),
-        *(f"started the thread {name}" for name in _threads() - threads),
-        *(["replaced json.dumps"] if json.dumps is not dumps else []),
-    ]
-    written: dict[str, Any] = {"seconds": seconds, "waited": waited, "deeds": told, "error": error}
-    with open(answer, "w", encoding="utf-8") as file_of_answer:
-        file_of_answer.write(dumps(written))
+        seconds, waited = time.process_time() - cpu, time.monotonic() - began
+        waited -= seconds_in_queue(threading.current_thread()) - queued
+    deeds += changes(before, state())
+    if json.dumps is not dumps:
+        deeds.append("replaced json.dumps")
+        json.dumps = dumps  # with which it is told
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    channel.send({"seconds": seconds, "waited": waited, "deeds": deeds, "error": error})
     os._exit(0)  # a thread that it started must not keep us
 
 
-def _seconds_in_queue() -> float:
-    """Return for how long this thread could have run and no processor was free; 0 where the system does not tell."""
-    try:
-        with open("/proc/thread-self/schedstat", encoding="ascii") as file:
-            return int(file.read().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
-
-
-def _threads() -> set[str]:
-    import threading
-
-    return {thread.name for thread in threading.enumerate()}
-
-
 def _import(module: str, file: str) -> None:
-    from importlib import import_module
-    from importlib.util import module_from_spec, spec_from_file_location
-
     try:
         import_module(module)
     except ModuleNotFoundError as error:
@@ -143,7 +104,3 @@ def _import(module: str, file: str) -> None:
         assert spec.loader is not None
         sys.modules[module] = loaded = module_from_spec(spec)
         spec.loader.exec_module(loaded)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -7,7 +7,7 @@ import pickle
 from types import ModuleType
 
 
-def lost_by_pickling(error: BaseException) -> str:
+def find_pickling_loss(error: BaseException) -> str:
     """Return what an exception loses on its way to another process, or "".
 
     Args:
@@ -26,7 +26,7 @@ def lost_by_pickling(error: BaseException) -> str:
     return ""
 
 
-def unfit_exceptions(module: ModuleType) -> list[str]:
+def list_unfit_exceptions(module: ModuleType) -> list[str]:
     """Return what is wrong with the exceptions that a module defines, one text each.
 
     Each is made with a text for every argument that it must have, as Python itself makes it anew in the other process:
@@ -37,14 +37,14 @@ def unfit_exceptions(module: ModuleType) -> list[str]:
     faults = []
     for kind in classes:
         if issubclass(kind, BaseException) and kind.__module__ == module.__name__:
-            error = _made(kind)
-            lost = "" if error is None else lost_by_pickling(error)
+            error = _make_exception(kind)
+            lost = "" if error is None else find_pickling_loss(error)
             if lost:
                 faults.append(f"{kind.__name__} does not survive pickling: {lost}")
     return faults
 
 
-def _made(kind: type[BaseException]) -> BaseException | None:
+def _make_exception(kind: type[BaseException]) -> BaseException | None:
     """Return an exception of a class, or None if it cannot be made of texts."""
     try:
         parameters = list(inspect.signature(kind).parameters.values())

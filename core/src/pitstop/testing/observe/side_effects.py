@@ -11,6 +11,7 @@ import gc
 import hashlib
 import locale
 import logging
+import operator
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 from urllib.parse import unquote
 
 #: Audit events that change files, and which of their arguments are the paths.
@@ -47,55 +49,40 @@ _ACTIVITIES = {
 _DONE = {"open": "wrote", "sqlite3.connect": "opened the database"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _DEVICES = ("/dev/", "/proc/self/fd/")
-#: A folder for files, whatever its name says.
-_MEMORY = "/dev/shm/"  # noqa: S108 - nothing is written here
+#: A file system among the devices.
+_MEMORY = "/dev/shm/"  # noqa: S108 - nothing is written there
 #: A compiled module, and what it is called until it is whole (`importlib._bootstrap_external._write_atomic`).
 _BYTECODE = re.compile(r"\.pyc(\.\d+)?\Z")
 
 
-class Deeds:
-    """What was done while it was watched, each once, in order.
+class _Watcher:
+    """Notes what is done: see `watch`."""
 
-    Args:
-        allowed: files and folders that may be changed.
-        concerns: whether a thread, by its ident, is watched.
-        activities: whether processes, sockets and databases count too.
-        relative: whether files that are named from the working folder count. Where that folder is compared before and
-            after they need not, and an event does not tell when a path is meant from another folder.
-    """
-
-    def __init__(
-        self,
-        allowed: tuple[str, ...] = (),
-        *,
-        concerns: Callable[[int], bool] = lambda _ident: True,
-        activities: bool = False,
-        relative: bool = False,
-    ) -> None:
+    def __init__(self, allowed: tuple[str, ...], *, everything: bool) -> None:
+        self.found: list[str] = []
         self._allowed = tuple(os.path.realpath(path) for path in allowed)
-        self._concerns = concerns
-        self._activities = activities
-        self._relative = relative
-        self._seen: dict[str, None] = {}
-
-    @property
-    def told(self) -> list[str]:
-        """One text each, such as "wrote /etc/motd"."""
-        return list(self._seen)
+        self._everything = everything
+        self._own = threading.get_ident()
 
     def note(self, event: str, arguments: tuple[object, ...]) -> None:
         """Take an audit event."""
-        if not self._concerns(threading.get_ident()):
+        if not self._everything and threading.get_ident() == self._own:
             return
-        if self._activities and event in _ACTIVITIES:
-            self._seen[f"{_ACTIVITIES[event]} ({_shown(arguments)})"] = None
-        for path in _changed(event, arguments):
-            if (self._relative or os.path.isabs(path)) and not _is_in_vain(event, path) and not self._may(path):
-                self._seen[f"{_DONE.get(event, event.removeprefix('os.'))} {path}"] = None
+        if self._everything and event in _ACTIVITIES:
+            self._add(f"{_ACTIVITIES[event]} ({_format_arguments(arguments)})")
+        for path in _list_changed_files(event, arguments):
+            is_meant = self._everything or os.path.isabs(path)
+            if is_meant and not _is_in_vain(event, path) and not self._may_change(path):
+                self._add(f"{_DONE.get(event, event.removeprefix('os.'))} {path}")
 
-    def _may(self, path: str) -> bool:
+    def _add(self, text: str) -> None:
+        if text not in self.found:
+            self.found.append(text)
+
+    def _may_change(self, path: str) -> bool:
         path = os.path.abspath(path)
-        if (path.startswith(_DEVICES) and not path.startswith(_MEMORY)) or _is_bytecode(path):
+        is_device = path.startswith(_DEVICES) and not path.startswith(_MEMORY)
+        if is_device or _is_bytecode(path):
             return True
         # the folder, because the file itself may be a link that is only being made
         real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
@@ -110,7 +97,7 @@ def _is_bytecode(path: str) -> bool:
     return bool(prefix) and (path == prefix or path.startswith(f"{prefix}{os.sep}"))
 
 
-def _changed(event: str, arguments: tuple[object, ...]) -> list[str]:
+def _list_changed_files(event: str, arguments: tuple[object, ...]) -> list[str]:
     """Return the files that an event changes, as they are named."""
     paths: tuple[object, ...] = ()
     if event == "open":
@@ -147,95 +134,47 @@ def _database(path: object) -> object:
     return None if text in ("", ":memory:") else text
 
 
-def _shown(arguments: tuple[object, ...]) -> str:
+def _format_arguments(arguments: tuple[object, ...]) -> str:
     text = ", ".join(
         str(argument) for argument in arguments[:2] if isinstance(argument, (str, int, bytes, tuple, list))
     )
     return text[:80]
 
 
-_watching: list[Deeds] = []
+_watchers: list[_Watcher] = []
 _is_installed = False
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
-    for deeds in tuple(_watching):
+    for watcher in tuple(_watchers):
         # an exception from here would be raised in the code that is watched
         with suppress(Exception):
-            deeds.note(event, arguments)
+            watcher.note(event, arguments)
 
 
 @contextmanager
-def watching(deeds: Deeds) -> Iterator[Deeds]:
-    """Have everything noted that is done within the block."""
+def watch(*allowed: str, everything: bool = False) -> Iterator[list[str]]:
+    """Note what is done within the block.
+
+    Args:
+        allowed: files and folders that may be changed.
+        everything: whether what this thread does is watched too, and counts: processes, sockets, databases, and files
+            that are named from the working folder. Where that folder is compared before and after these need not, and
+            an event does not tell when a path is meant from another folder.
+
+    Returns:
+        A context manager. It yields a list to which a text is added for each thing, such as "wrote /etc/motd".
+    """
     global _is_installed
     if not _is_installed:
         sys.addaudithook(_hook)  # there is no way to take one back; without a watcher it returns at once
         _is_installed = True
-    _watching.append(deeds)
+    watcher = _Watcher(allowed, everything=everything)
+    _watchers.append(watcher)
     try:
-        yield deeds
+        yield watcher.found
     finally:
-        _watching.remove(deeds)
-
-
-def state() -> dict[str, object]:
-    """Return what a process shares among all its code, and what no plugin may change for the others."""
-    return {
-        "the working folder": _working_folder(),
-        "the environment": dict(os.environ),
-        "the mask for new files": _umask(),
-        "the locale": locale.setlocale(locale.LC_ALL),
-        "the builtins": dict(vars(builtins)),
-        "the limit of recursion": sys.getrecursionlimit(),
-        "the garbage collector": gc.isenabled(),
-        "sys.meta_path": list(sys.meta_path),
-        "sys.path": list(sys.path),
-        "sys.stdin": sys.stdin,
-        "sys.stdout": sys.stdout,
-        "sys.stderr": sys.stderr,
-        "sys.excepthook": sys.excepthook,
-        "the handlers of the root logger": list(logging.root.handlers),
-        "the level of the root logger": logging.root.level,
-        "what logging is disabled for": logging.root.manager.disable,
-        "the handlers of signals": {
-            number: signal.getsignal(number) for number in signal.valid_signals() if number not in _UNTOUCHABLE
-        },
-        "the running threads": {thread for thread in threading.enumerate() if not thread.name.startswith(_OWN_THREADS)},
-    }
-
-
-#: Pitstop's own come and go by themselves, and a trial's is the caller's business.
-_OWN_THREADS = ("pitstop-", "trial-")
-
-
-@contextmanager
-def restoring() -> Iterator[None]:
-    """Give back, after the block, what code within it may have changed for the whole process.
-
-    So that what one test's job does for good is not there already when the next one looks.
-    """
-    environment, folder, mask, path = dict(os.environ), _working_folder(), _umask(), list(sys.path)
-    limit, language = sys.getrecursionlimit(), locale.setlocale(locale.LC_ALL)
-    handlers, level, disabled = list(logging.root.handlers), logging.root.level, logging.root.manager.disable
-    try:
-        yield
-    finally:
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
-        if _working_folder() != folder and os.path.isdir(folder):
-            os.chdir(folder)
-        os.umask(mask)
-        sys.path[:] = path
-        sys.setrecursionlimit(limit)
-        locale.setlocale(locale.LC_ALL, language)
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(level)
-        logging.disable(disabled)
-
-
-_UNTOUCHABLE = frozenset({signal.SIGKILL, signal.SIGSTOP})
+        _watchers.remove(watcher)
 
 
 def _umask() -> int:
@@ -249,6 +188,66 @@ def _working_folder() -> str:
         return os.getcwd()
     except FileNotFoundError:
         return "(it is not there any more)"
+
+
+def _change_folder(folder: str) -> None:
+    if os.path.isdir(folder):
+        os.chdir(folder)
+
+
+def _set_environment(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+
+
+_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+#: Pitstop's own come and go by themselves, and a trial's is the caller's business.
+_OWN_THREADS = ("pitstop-", "trial-")
+#: What a process shares among all its code, and no plugin may change for the others: how it is read, and how it is put
+#: back where a job of one test would otherwise be found out by the next one, or not at all.
+_SHARED: dict[str, tuple[Callable[[], object], Callable[[Any], object] | None]] = {
+    "the working folder": (_working_folder, _change_folder),
+    "the environment": (lambda: dict(os.environ), _set_environment),
+    "the mask for new files": (_umask, os.umask),
+    "the locale": (lambda: locale.setlocale(locale.LC_ALL), lambda name: locale.setlocale(locale.LC_ALL, name)),
+    "the builtins": (lambda: dict(vars(builtins)), None),
+    "the limit of recursion": (sys.getrecursionlimit, sys.setrecursionlimit),
+    "the garbage collector": (gc.isenabled, None),
+    "sys.meta_path": (lambda: list(sys.meta_path), None),
+    "sys.path": (lambda: list(sys.path), lambda path: operator.setitem(sys.path, slice(None), path)),
+    "sys.stdin": (lambda: sys.stdin, None),
+    "sys.stdout": (lambda: sys.stdout, None),
+    "sys.stderr": (lambda: sys.stderr, None),
+    "sys.excepthook": (lambda: sys.excepthook, None),
+    "the handlers of the root logger": (
+        lambda: list(logging.root.handlers),
+        lambda handlers: operator.setitem(logging.root.handlers, slice(None), handlers),
+    ),
+    "the level of the root logger": (lambda: logging.root.level, logging.root.setLevel),
+    "what logging is disabled for": (lambda: logging.root.manager.disable, logging.disable),
+    "the handlers of signals": (lambda: {number: signal.getsignal(number) for number in _SIGNALS}, None),
+    "the running threads": (
+        lambda: {thread for thread in threading.enumerate() if not thread.name.startswith(_OWN_THREADS)},
+        None,
+    ),
+}
+
+
+def state() -> dict[str, object]:
+    """Return what a process shares among all its code."""
+    return {name: read() for name, (read, _) in _SHARED.items()}
+
+
+@contextmanager
+def restore_state() -> Iterator[None]:
+    """Give back, after the block, what code within it may have changed for the whole process."""
+    before = state()
+    try:
+        yield
+    finally:
+        for name, (read, restore) in _SHARED.items():
+            if restore is not None and read() != before[name]:
+                restore(before[name])
 
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:

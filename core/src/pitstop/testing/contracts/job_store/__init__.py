@@ -1,22 +1,13 @@
 """`JobStoreContract`: everything that a job store promises, as tests that an author of one subclasses."""
 
-from pkgutil import iter_modules
-
-import pytest
-
-# before they are imported, so that a failed assertion shows its values, also where no plugin of ours is loaded
-pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
-
-from pitstop.testing.contracts.base import Contract  # noqa: E402
-from pitstop.testing.contracts.job_store.concurrency import Concurrency  # noqa: E402
-from pitstop.testing.contracts.job_store.leases import Leases  # noqa: E402
-from pitstop.testing.contracts.job_store.lifecycle import Lifecycle  # noqa: E402
-from pitstop.testing.contracts.job_store.logs import Logs  # noqa: E402
-from pitstop.testing.contracts.job_store.purging import Purging  # noqa: E402
-from pitstop.testing.contracts.job_store.records import Records  # noqa: E402
-from pitstop.testing.contracts.job_store.trees import Trees  # noqa: E402
-
-__all__ = ["JobStoreContract"]
+from pitstop.testing.contracts.base import Contract
+from pitstop.testing.contracts.job_store.concurrency import Concurrency
+from pitstop.testing.contracts.job_store.leases import Leases
+from pitstop.testing.contracts.job_store.lifecycle import Lifecycle
+from pitstop.testing.contracts.job_store.logs import Logs
+from pitstop.testing.contracts.job_store.purging import Purging
+from pitstop.testing.contracts.job_store.records import Records
+from pitstop.testing.contracts.job_store.trees import Trees
 
 
 class JobStoreContract(Contract, Records, Lifecycle, Trees, Logs, Leases, Purging, Concurrency):

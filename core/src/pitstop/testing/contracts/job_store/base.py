@@ -11,7 +11,7 @@ from pitstop.contracts import JobStore
 from pitstop.jobs import new_id
 from pitstop.orchestration.run import open_store
 from pitstop.testing.contracts.base import Promises
-from pitstop.testing.contracts.job_store.builders import everything
+from pitstop.testing.contracts.job_store.builders import list_records
 
 Reopen = Callable[[JobStore], JobStore]
 
@@ -51,7 +51,9 @@ class StoreTests(Promises):
         folder = tmp_path / f"store-{new_id()}"
         folder.mkdir()
         opened = self.open_store(folder)
-        assert everything(opened) == [], f"open_store({folder}) returned a store with records; each test needs its own"
+        assert list_records(opened) == [], (
+            f"open_store({folder}) returned a store with records; each test needs its own"
+        )
         yield opened
         opened.close()
 

@@ -105,13 +105,13 @@ def statuses(store: JobStore, *ids: str) -> list[str]:
     return [store.get(job_id).status.value for job_id in ids]
 
 
-def error_of(store: JobStore, job_id: str) -> ErrorRecord:
+def get_error(store: JobStore, job_id: str) -> ErrorRecord:
     """Return the error of a job that has one."""
     error = store.get(job_id).error
     assert error is not None, f"the record of {job_id!r} has no error"
     return error
 
 
-def everything(store: JobStore) -> list[JobRecord]:
+def list_records(store: JobStore) -> list[JobRecord]:
     """Return all records, the oldest first."""
     return store.select(JobQuery(oldest_first=True, limit=None))

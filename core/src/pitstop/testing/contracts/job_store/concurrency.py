@@ -22,26 +22,26 @@ from pitstop.testing.contracts.job_store.builders import (
     claim,
     conclude,
     end,
-    everything,
     family,
     leaf,
     line,
+    list_records,
     parent,
     run,
     statuses,
     take,
 )
-from pitstop.testing.fakes.waiting import together
-from pitstop.testing.observe.pickling import lost_by_pickling
+from pitstop.testing.fakes.waiting import run_together
+from pitstop.testing.observe.pickling import find_pickling_loss
 
 #: Threads of a test, and jobs that they do things to.
 THREADS, MANY = 4, 40
 IDS = [f"j{number:02}" for number in range(MANY)]
 
 
-def in_threads(call: Callable[[int], object]) -> None:
+def run_in_threads(call: Callable[[int], object]) -> None:
     """Make a call in `THREADS` threads at once, each with its number."""
-    together(*(partial(call, number) for number in range(THREADS)))
+    run_together(*(partial(call, number) for number in range(THREADS)))
 
 
 def tally(records: list[JobRecord]) -> Counts:
@@ -57,10 +57,10 @@ class Concurrency(StoreTests):
     def test_create_that_fails_leaves_nothing(self, store: JobStore) -> None:
         """Of a call that is refused no record, no count, no history and no claim on a resource is left."""
         store.create([leaf("taken")])
-        before = everything(store)
+        before = list_records(store)
         with pytest.raises(StoreError, match="taken"):
             store.create([*family("a", "b", resource="db"), leaf("taken")], then=claim("a"))
-        assert everything(store) == before
+        assert list_records(store) == before
         assert store.count(JobQuery()) == Counts(pending=1)
         assert list(store.history("p", tree=True)) == list(store.history("a")) == []
         assert (store.ready("p", now=99.0), store.waiting("db")) == ([], [])
@@ -71,10 +71,10 @@ class Concurrency(StoreTests):
         """An end that is illegal stores no line, changes no count and claims nothing."""
         store.create([*family("a"), leaf("b")])
         take(store, "a")
-        before = everything(store)
+        before = list_records(store)
         with pytest.raises(TransitionError, match="cannot become"):
             store.finish(end("a", "running", lines=(line("a", "x"),)), then=claim("b"))
-        assert everything(store) == before
+        assert list_records(store) == before
         assert list(store.lines("a")) == []
         assert [change.new for change in store.history("a")] == [P, R]
 
@@ -83,10 +83,10 @@ class Concurrency(StoreTests):
         store.create([*family("a", "b"), leaf("c")])
         run(store, "a", "pending")
         take(store, "a", owner="you")
-        before = everything(store)
+        before = list_records(store)
         late = end("a", "failed", attempt=1, lines=(line("a", "late", root="p"),))
         assert store.finish(late, then=claim("c")) is None
-        assert everything(store) == before
+        assert list_records(store) == before
         assert list(store.lines("p", tree=True)) == []
         assert [change.new for change in store.history("a")] == [P, R, P, R]
 
@@ -95,7 +95,7 @@ class Concurrency(StoreTests):
         """No claim, end, cancel, progress, adoption or heartbeat reaches a job, or a parent, that has ended."""
         store.create(family("a", owner="me", resource="db"))
         run(store, "a", status, lines=(line("a", "x", root="p"),))
-        before, lines = everything(store), list(store.lines("p", tree=True))
+        before, lines = list_records(store), list(store.lines("p", tree=True))
         history = list(store.history("p", tree=True))
         assert store.claim(claim("a", now=99.0)) is None
         for again in JobStatus:
@@ -110,7 +110,7 @@ class Concurrency(StoreTests):
         assert store.ready("p", now=99.0) == store.ready("a", now=99.0) == []
         with pytest.raises(StoreError, match="taken"):
             store.create([leaf("a")])
-        assert everything(store) == before
+        assert list_records(store) == before
         assert (list(store.lines("p", tree=True)), list(store.history("p", tree=True))) == (lines, history)
 
     def test_record_is_as_it_was_when_it_was_read(self, store: JobStore) -> None:
@@ -132,7 +132,7 @@ class Concurrency(StoreTests):
         with pytest.raises(UnknownJobError, match="nobody") as uncancelled:
             store.cancel("nobody", now=1.0, reason="x")
         for error in (taken.value, unknown.value, uncancelled.value):
-            lost = lost_by_pickling(error)
+            lost = find_pickling_loss(error)
             assert not lost, f"{type(error).__qualname__} cannot be pickled and read back: {lost}"
 
     def test_hints_of_a_caller_change_nothing(self, store: JobStore) -> None:
@@ -158,7 +158,7 @@ class Concurrency(StoreTests):
             owner = f"thread {number}"
             got.extend(job_id for job_id in IDS if store.claim(claim(job_id, owner=owner)) is not None)
 
-        in_threads(claim_all)
+        run_in_threads(claim_all)
         twice = sorted(job_id for job_id, times in Counter(got).items() if times > 1)
         assert twice == [], f"claim() gave these jobs to more than one thread: {twice}"
         assert sorted(got) == IDS
@@ -187,7 +187,7 @@ class Concurrency(StoreTests):
                 closed.extend(receipt.closed)
 
         for _ in range(MANY):
-            in_threads(work)
+            run_in_threads(work)
             if store.get("p").status is C:
                 break
         assert overlaps == [], f"these jobs were given out while another one had their resource: {overlaps}"
@@ -197,7 +197,7 @@ class Concurrency(StoreTests):
     def test_threads_that_claim_one_resource_get_one_job(self, store: JobStore) -> None:
         """Two running jobs never share a resource, however many ask at once."""
         store.create(family(*IDS, resource="db"))
-        in_threads(lambda number: [store.claim(claim(job_id)) for job_id in IDS[number::THREADS]])
+        run_in_threads(lambda number: [store.claim(claim(job_id)) for job_id in IDS[number::THREADS]])
         running = [record.id for record in store.select(JobQuery(statuses=(R,), leaves=True))]
         assert len(running) == 1, f"these run at once, and need the same resource: {running}"
         assert store.get("p").counts == Counts(pending=MANY - 1, running=1)
@@ -215,7 +215,7 @@ class Concurrency(StoreTests):
                 receipt = store.finish(end(ids[number]))
                 closed.extend(record.id for record in (receipt.closed if receipt else ()))
 
-            in_threads(finish)
+            run_in_threads(finish)
             assert closed == [f"p{turn}"], f"finish() named as closed: {closed}; it was p{turn}, once"
             assert store.get(f"p{turn}").counts == Counts(completed=THREADS)
 
@@ -226,8 +226,8 @@ class Concurrency(StoreTests):
             for job_id in IDS:
                 store.create([leaf(f"{number}{job_id}")])
 
-        in_threads(create)
-        records = everything(store)
+        run_in_threads(create)
+        records = list_records(store)
         assert len({record.seq for record in records}) == len(records) == THREADS * MANY
         for number in range(THREADS):
             mine = [record.id for record in records if record.id.startswith(f"{number}j")]
@@ -240,7 +240,7 @@ class Concurrency(StoreTests):
             for count in range(MANY):
                 store.add_lines([line("a", f"{number}-{count:03}")])
 
-        in_threads(write)
+        run_in_threads(write)
         messages = [entry.message for entry in store.lines("a")]
         assert sorted(messages) == [f"{number}-{count:03}" for number in range(THREADS) for count in range(MANY)]
         for number in range(THREADS):
@@ -260,7 +260,7 @@ class Concurrency(StoreTests):
                 for job_id in IDS[number - 1 : MANY // 2 : THREADS - 1]:
                     store.finish(end(job_id))
 
-        in_threads(act)
+        run_in_threads(act)
         children = store.select(JobQuery(parent_id="p", limit=None))
         assert store.get("p").counts == tally(children) == Counts(completed=MANY // 2, cancelled=MANY // 2)
         assert store.get("p").status is X
@@ -286,7 +286,7 @@ class Concurrency(StoreTests):
             finally:
                 done.set()
 
-        together(read, partial(write, IDS[::2]), partial(write, IDS[1::2]))
+        run_together(read, partial(write, IDS[::2]), partial(write, IDS[1::2]))
         assert torn == [], f"select() returned a parent of another moment than its children: {torn[0]}"
 
     def test_purge_takes_nothing_from_those_who_work_beside_it(self, store: JobStore) -> None:
@@ -312,9 +312,9 @@ class Concurrency(StoreTests):
             while not done.is_set():
                 removed += store.purge(before=99.0, statuses=[C])
 
-        together(work, purge)
+        run_together(work, purge)
         removed += store.purge(before=99.0, statuses=[C])
-        assert everything(store) == []
+        assert list_records(store) == []
         assert removed == 2 * MANY, f"purge() says that it removed {removed} of {2 * MANY} jobs"
         left = [entry for turn in range(MANY) for entry in store.lines(f"p{turn}", tree=True)]
         assert left == [], "purge() has left log lines of trees that are gone"
@@ -331,11 +331,11 @@ class Concurrency(StoreTests):
         run(store, "b", "pending", not_before=50.0)
         take(store, "c")
         store.cancel("c", now=12.0, reason="enough")
-        records, lines = everything(store), list(store.lines("p", tree=True))
+        records, lines = list_records(store), list(store.lines("p", tree=True))
         history = list(store.history("p", tree=True))
         store.close()
         again = reopen(store)
-        assert everything(again) == records, "what is read after the store was reopened is not what was stored"
+        assert list_records(again) == records, "what is read after the store was reopened is not what was stored"
         assert list(again.lines("p", tree=True)) == lines != []
         assert list(again.history("p", tree=True)) == history != []
         assert [(running.job_id, running.stop) for running in again.running("me")] == [("c", "enough")]
@@ -358,9 +358,9 @@ class Concurrency(StoreTests):
     def test_other_handle_sees_what_was_written(self, store: JobStore, reopen: Reopen) -> None:
         """What a call has stored is there for every other handle when the call returns, also after it has looked."""
         other = reopen(store)
-        assert everything(other) == []
+        assert list_records(other) == []
         store.create(family("a"))
-        assert [record.id for record in everything(other)] == ["p", "a"]
+        assert [record.id for record in list_records(other)] == ["p", "a"]
         assert [other.get(job_id) for job_id in "pa"] == [store.get(job_id) for job_id in "pa"]
         take(other, "a")
         assert store.get("p").counts == Counts(running=1)
@@ -384,7 +384,7 @@ class Concurrency(StoreTests):
             change()
             assert other.version() != seen, f"version() is {seen} as before, although another handle did a {what}"
             seen = other.version()
-        everything(store)
+        list_records(store)
         assert other.version() == seen, "version() has changed, although the other handle has only read"
 
     def test_handles_exclude_each_other(self, store: JobStore, reopen: Reopen) -> None:
@@ -419,7 +419,7 @@ class Concurrency(StoreTests):
             got.extend(job_id for job_id in IDS if handle.claim(claim(job_id, owner=owner)) is not None)
 
         other = reopen(store)
-        together(lambda: claim_all(store, "one"), lambda: claim_all(other, "two"))
+        run_together(lambda: claim_all(store, "one"), lambda: claim_all(other, "two"))
         twice = sorted(job_id for job_id, times in Counter(got).items() if times > 1)
         assert twice == [], f"claim() gave these jobs to both handles: {twice}"
         assert sorted(got) == IDS
@@ -429,7 +429,7 @@ class Concurrency(StoreTests):
         """Of many jobs that need one resource, two handles together run one."""
         store.create(family(*IDS, resource="db"))
         other = reopen(store)
-        together(
+        run_together(
             lambda: [store.claim(claim(job_id)) for job_id in IDS],
             lambda: [other.claim(claim(job_id)) for job_id in reversed(IDS)],
         )

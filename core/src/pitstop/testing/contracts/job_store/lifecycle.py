@@ -18,8 +18,8 @@ from pitstop.testing.contracts.job_store.builders import (
     claim,
     conclude,
     end,
-    error_of,
     family,
+    get_error,
     leaf,
     line,
     parent,
@@ -125,7 +125,7 @@ class Lifecycle(StoreTests):
         error = ErrorRecord(type="OSError", message="no file caf\udce9")
         receipt = run(store, "a", "failed", error=error, lines=(line("a", "caf\udce9", path=object()),))
         assert receipt.record.status is F
-        assert "caf" in error_of(store, "a").message
+        assert "caf" in get_error(store, "a").message
         assert len(list(store.lines("a"))) == 1
 
     @pytest.mark.parametrize("attempt", [0, 2])

@@ -20,10 +20,10 @@ from pitstop.testing.contracts.job_store.builders import (
     claim,
     conclude,
     end,
-    everything,
     family,
     leaf,
     line,
+    list_records,
     parent,
     run,
     take,
@@ -297,7 +297,7 @@ class Records(StoreTests):
         try:
             store.create([leaf("before"), made])
         except StoreError:
-            assert everything(store) == [], "create() has failed, and left a part of what it was given"
+            assert list_records(store) == [], "create() has failed, and left a part of what it was given"
         else:
             read = store.get(made.id)
             assert (read.job, read.owner) == (made.job, made.owner)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from typing import ClassVar
 
 import pytest
@@ -11,10 +11,10 @@ import pytest
 from pitstop.contracts import RunJob, Runner
 from pitstop.testing.contracts.base import Promises
 from pitstop.testing.contracts.runner.recording_orchestrator import Gate, RecordingOrchestrator
-from pitstop.testing.fakes.waiting import PATIENCE, together
+from pitstop.testing.fakes.waiting import PATIENCE, run_together, start_call
 
 Begin = Callable[[RunJob], Runner]
-InBackground = Callable[[Callable[[], object]], None]
+RunInBackground = Callable[[Callable[[], object]], None]
 
 
 class RunnerTests(Promises):
@@ -47,7 +47,7 @@ class RunnerTests(Promises):
 
         yield begin
         for runner in made:
-            together(runner.stop, patience=self.patience)
+            run_together(runner.stop, patience=self.patience)
 
     @pytest.fixture
     def jobs(self) -> RecordingOrchestrator:
@@ -67,24 +67,11 @@ class RunnerTests(Promises):
         gate.open()
 
     @pytest.fixture
-    def in_background(self) -> Iterator[InBackground]:
+    def run_in_background(self) -> Iterator[RunInBackground]:
         """What makes a call in a thread of its own: a runner may run a job before `submit` returns."""
-        threads: list[threading.Thread] = []
-        errors: list[BaseException] = []
-
-        def make(call: Callable[[], object]) -> None:
-            try:
-                call()
-            except BaseException as error:
-                errors.append(error)
-
-        def start(call: Callable[[], object]) -> None:
-            threads.append(threading.Thread(target=make, args=(call,), daemon=True))
-            threads[-1].start()
-
-        yield start
-        for thread in threads:
-            thread.join(self.patience)
-            assert not thread.is_alive(), f"submit() or stop() has not returned after {self.patience:g} s"
-        if errors:
-            raise errors[0]
+        calls: list[Future[object]] = []
+        yield lambda call: calls.append(start_call(call))
+        late = wait(calls, self.patience).not_done
+        assert not late, f"submit() or stop() has not returned after {self.patience:g} s"
+        for each in calls:
+            each.result()

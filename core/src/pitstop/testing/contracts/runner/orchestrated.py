@@ -17,7 +17,7 @@ from pitstop.orchestration.orchestrator import Orchestrator
 from pitstop.orchestration.submission import flatten_request
 from pitstop.registry.registry import Registry
 from pitstop.stores.sqlite.store import SQLiteStore
-from pitstop.testing.contracts.runner.base import InBackground, RunnerTests
+from pitstop.testing.contracts.runner.base import RunInBackground, RunnerTests
 from pitstop.testing.contracts.runner.scripted_worker import ScriptedWorker, read_journal
 from pitstop.testing.fakes.waiting import eventually
 
@@ -100,7 +100,7 @@ class Orchestrated(RunnerTests):
         """Return a new, durable store that keeps what it has in an empty folder."""
         return SQLiteStore(folder / "jobs.db", durability="process")
 
-    def working(self, store: JobStore) -> AbstractContextManager[object]:
+    def run_workers(self, store: JobStore) -> AbstractContextManager[object]:
         """Return what runs an engine's workers on a store while it is entered; nothing for a runner that needs none.
 
         Args:
@@ -117,18 +117,21 @@ class Orchestrated(RunnerTests):
         registry.add_worker(ScriptedWorker, replace=True)
         store = self.make_store(folder)
         manager = JobManager(store, jitter=lambda: JITTER)
-        with self.working(store), Orchestrator(manager, registry=registry, runner=self.make_runner()) as orchestrator:
+        with (
+            self.run_workers(store),
+            Orchestrator(manager, registry=registry, runner=self.make_runner()) as orchestrator,
+        ):
             control = WorkerControl(orchestrator, tmp_path, patience=self.patience)
             yield control
             control.release()
 
     @pytest.fixture
-    def submit(self, control: WorkerControl, in_background: InBackground) -> Callable[[Job | Plan], str]:
+    def submit(self, control: WorkerControl, run_in_background: RunInBackground) -> Callable[[Job | Plan], str]:
         """What submits in a thread of its own, as a runner may run jobs before `submit` returns; returns the id."""
 
         def submit(what: Job | Plan) -> str:
             root = what.parent if isinstance(what, Plan) else what
-            in_background(partial(control.orchestrator.submit, what))
+            run_in_background(partial(control.orchestrator.submit, what))
             eventually(lambda: control.store.ids(root.id), "what was submitted is stored", patience=self.patience)
             return root.id
 

@@ -6,10 +6,10 @@ import threading
 from functools import partial
 
 from pitstop.contracts import Runner
-from pitstop.testing.contracts.runner.base import InBackground, RunnerTests
+from pitstop.testing.contracts.runner.base import RunInBackground, RunnerTests
 from pitstop.testing.contracts.runner.recording_orchestrator import Gate, RecordingOrchestrator
 from pitstop.testing.contracts.runner.submitting import NEVER
-from pitstop.testing.fakes.waiting import together
+from pitstop.testing.fakes.waiting import run_together
 
 #: Seconds in which a `stop` that does not wait would have returned.
 MOMENT = 0.05
@@ -19,11 +19,11 @@ class Stopping(RunnerTests):
     """`stop`."""
 
     def test_runner_stop_waits_for_the_running_job(
-        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, in_background: InBackground
+        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, run_in_background: RunInBackground
     ) -> None:
         """After `stop` nothing runs, and nothing starts, here or from another thread."""
         jobs.acts["slow"] = gate
-        in_background(partial(runner.submit, "slow"))
+        run_in_background(partial(runner.submit, "slow"))
         gate.wait()
         for n in range(5):
             runner.submit(f"queued{n}", not_before=NEVER)
@@ -33,7 +33,7 @@ class Stopping(RunnerTests):
             runner.stop()
             stopped.set()
 
-        in_background(stop)
+        run_in_background(stop)
         assert not stopped.wait(MOMENT), "stop() returned while a job was running"
         assert jobs.ran == []
         gate.open()
@@ -46,7 +46,7 @@ class Stopping(RunnerTests):
         """What comes too late is not run and does no harm: the store remembers it."""
         runner.submit("a")
         jobs.until("a")
-        together(runner.stop, patience=self.patience)
+        run_together(runner.stop, patience=self.patience)
         for number in range(20):
             runner.submit(f"late{number}")
         threading.Event().wait(MOMENT)
@@ -59,19 +59,19 @@ class Stopping(RunnerTests):
         jobs.until("last")
 
     def test_runner_stop_without_waiting_returns(
-        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, in_background: InBackground
+        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, run_in_background: RunInBackground
     ) -> None:
         """The second Ctrl-C leaves now."""
         jobs.acts["slow"] = gate
-        in_background(partial(runner.submit, "slow"))
+        run_in_background(partial(runner.submit, "slow"))
         gate.wait()
-        together(partial(runner.stop, wait=False), patience=self.patience)
+        run_together(partial(runner.stop, wait=False), patience=self.patience)
         assert jobs.ran == []
         gate.open()
         jobs.until("slow")
 
     def test_runner_may_be_stopped_without_a_job(self, runner: Runner, jobs: RecordingOrchestrator) -> None:
         """One that was never used stops as well, and stopping it again is harmless."""
-        together(runner.stop, patience=self.patience)
-        together(runner.stop, patience=self.patience)
+        run_together(runner.stop, patience=self.patience)
+        run_together(runner.stop, patience=self.patience)
         assert jobs.ran == []

@@ -10,9 +10,9 @@ from functools import partial
 
 from pitstop.contracts import BaseRunner, Runner
 from pitstop.contracts.members import misspelt_members
-from pitstop.testing.contracts.runner.base import Begin, InBackground, RunnerTests
+from pitstop.testing.contracts.runner.base import Begin, RunInBackground, RunnerTests
 from pitstop.testing.contracts.runner.recording_orchestrator import Gate, RecordingOrchestrator
-from pitstop.testing.fakes.waiting import together
+from pitstop.testing.fakes.waiting import run_together
 
 #: A time that does not come.
 NEVER = 4e9
@@ -84,7 +84,7 @@ class Submitting(RunnerTests):
             for job_id in mine:
                 runner.submit(job_id)
 
-        together(*(partial(submit, mine) for mine in ids), patience=self.patience)
+        run_together(*(partial(submit, mine) for mine in ids), patience=self.patience)
         assert len(jobs.until(*(job_id for mine in ids for job_id in mine))) == 200
 
     def test_runner_wakes_for_each_job(self, runner: Runner, jobs: RecordingOrchestrator) -> None:
@@ -113,7 +113,7 @@ class Submitting(RunnerTests):
         submit.append(runner.submit)
         runner.submit("first")
         assert done.wait(self.patience), f"submitted from within a job, and never run: 'second'; ran {taken}"
-        together(runner.stop, patience=self.patience)
+        run_together(runner.stop, patience=self.patience)
         assert sorted(taken) == ["first", "second"], f"of two jobs, these were run or given by following(): {taken}"
 
     def test_runner_drops_a_cancelled_job(self, runner: Runner, jobs: RecordingOrchestrator) -> None:
@@ -131,13 +131,13 @@ class Submitting(RunnerTests):
         assert "late" not in jobs.until("outer", "a", "b", "c")
 
     def test_runner_cancel_leaves_a_running_job_alone(
-        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, in_background: InBackground
+        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, run_in_background: RunInBackground
     ) -> None:
         """A running job is told by other means: it is neither waited for nor ended, and others are run after it."""
         jobs.acts["slow"] = gate
-        in_background(partial(runner.submit, "slow"))
+        run_in_background(partial(runner.submit, "slow"))
         gate.wait()
-        together(partial(runner.cancel, "slow"), patience=self.patience)
+        run_together(partial(runner.cancel, "slow"), patience=self.patience)
         assert jobs.ran == []
         gate.open()
         jobs.until("slow")
@@ -145,7 +145,7 @@ class Submitting(RunnerTests):
         jobs.until("next")
 
     def test_runner_starts_no_job_before_its_time(
-        self, runner: Runner, jobs: RecordingOrchestrator, in_background: InBackground
+        self, runner: Runner, jobs: RecordingOrchestrator, run_in_background: RunInBackground
     ) -> None:
         """A job is run, but not before the time that was given, in seconds since 1970."""
         started: dict[str, float] = {}
@@ -159,13 +159,13 @@ class Submitting(RunnerTests):
             started[job_id] = time.time()
 
         jobs.acts = {"outer": act, "later": partial(note, "later"), "soon": partial(note, "soon")}
-        in_background(partial(runner.submit, "outer"))
+        run_in_background(partial(runner.submit, "outer"))
         jobs.until("outer", "soon", "later")
         early = due - started["later"]
         assert early <= 0, f"a job with not_before was run {early:.3f} s before its time"
 
     def test_runner_lets_others_pass_a_job_that_waits(
-        self, runner: Runner, jobs: RecordingOrchestrator, in_background: InBackground
+        self, runner: Runner, jobs: RecordingOrchestrator, run_in_background: RunInBackground
     ) -> None:
         """A job whose time does not come for long holds up nobody, and is not offered as the following one."""
 
@@ -175,10 +175,10 @@ class Submitting(RunnerTests):
             runner.submit("b")
 
         jobs.acts["outer"] = act
-        in_background(partial(runner.submit, "outer"))
+        run_in_background(partial(runner.submit, "outer"))
         jobs.until("outer", "a", "b")
         runner.cancel("waits")
-        together(runner.stop, patience=self.patience)
+        run_together(runner.stop, patience=self.patience)
         assert sorted(jobs.ran) == ["a", "b", "outer"]
 
     def test_runner_goes_on_after_an_interrupted_job(self, runner: Runner, jobs: RecordingOrchestrator) -> None:
@@ -195,12 +195,12 @@ class Submitting(RunnerTests):
         jobs.until("good")
 
     def test_runner_may_run_a_job_while_another_is_submitted(
-        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, in_background: InBackground
+        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, run_in_background: RunInBackground
     ) -> None:
         """Submitting to a runner that is busy neither fails nor waits for what runs: who submits may hold it up."""
         jobs.acts["slow"] = gate
-        in_background(partial(runner.submit, "slow"))
+        run_in_background(partial(runner.submit, "slow"))
         gate.wait()
-        together(partial(runner.submit, "next"), patience=self.patience)
+        run_together(partial(runner.submit, "next"), patience=self.patience)
         gate.open()
         assert sorted(jobs.until("slow", "next")) == ["next", "slow"]

@@ -13,7 +13,7 @@ from pitstop.contracts import Worker
 from pitstop.jobs import Job
 from pitstop.testing.contracts.base import Contract, Promises
 from pitstop.testing.contracts.worker.trial import Trial
-from pitstop.testing.observe.side_effects import restoring
+from pitstop.testing.observe.side_effects import restore_state
 
 
 class JobContract(Promises, Contract):
@@ -63,7 +63,7 @@ class JobContract(Promises, Contract):
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Iterator[Path]:
         """An empty folder for what a job works on. The working folder is another empty one, where nothing belongs."""
-        with restoring():
+        with restore_state():
             os.chdir(self.fresh_folder(tmp_path, "elsewhere"))
             yield self.fresh_folder(tmp_path, "resource")
 

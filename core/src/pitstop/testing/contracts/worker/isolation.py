@@ -16,7 +16,7 @@ from pitstop.jobs import Result
 from pitstop.testing.contracts.worker.base import JobContract
 from pitstop.testing.contracts.worker.trial import Trial
 from pitstop.testing.fakes.waiting import PATIENCE
-from pitstop.testing.observe.side_effects import Deeds, changes, contents, differences, open_files, state, watching
+from pitstop.testing.observe.side_effects import changes, contents, differences, open_files, state, watch
 
 #: What the first job may change for good, because it is the first to import something; a second one may not.
 _OF_IMPORTS = ("sys.path", "sys.meta_path", "the builtins", "the running threads")
@@ -40,10 +40,9 @@ class IsolationPromises(JobContract):
             allowed = (str(folder), str(temporary), *(str(path) for path in self.may_write(folder)))
             here = os.getcwd()  # the job may change it
             before = contents(here)
-            own = threading.get_ident()
-            with watching(Deeds(allowed, concerns=lambda thread: thread != own)) as deeds:
+            with watch(*allowed) as deeds:
                 trial.run()
-            written = [*deeds.told, *differences(before, contents(here))]
+            written = [*deeds, *differences(before, contents(here))]
         assert not written, f"beside its resource it changed: {', '.join(written)}"
 
     def test_execute_leaves_the_process_as_it_was(self, folder: Path) -> None:
@@ -61,7 +60,7 @@ class IsolationPromises(JobContract):
         """No file of the resource is still open when the job has ended."""
         trial = self.trial(folder).run()
         still_open = open_files(folder)
-        assert not still_open, f"{trial.told}, and left open: {', '.join(still_open)}"
+        assert not still_open, f"{trial.ending}, and left open: {', '.join(still_open)}"
 
     def test_jobs_run_side_by_side(self, folder: Path) -> None:
         """One worker carries out jobs in several threads at once, and none of them meddles with another one's.
@@ -80,9 +79,9 @@ class IsolationPromises(JobContract):
         for trial in trials:
             trial.start()
         for trial in trials:
-            assert trial.ends_within(PATIENCE), f"side by side with others, a job did not end in {PATIENCE:g} s"
-            assert trial.completed, f"side by side with others, {trial.told}"
-        _check_apart(trials)
+            assert trial.wait_for_end(PATIENCE), f"side by side with others, a job did not end in {PATIENCE:g} s"
+            assert trial.completed, f"side by side with others, {trial.ending}"
+        _check_separation(trials)
         for trial, each, files in zip(trials, folders, before, strict=True):
             _check_files(alone, differences(files, contents(each)))
             _check_figures(alone, trial.returned, self.varying)
@@ -179,7 +178,7 @@ def _meet(meeting: threading.Barrier) -> None:
         return  # jobs that exclude each other never meet, which is their good right
 
 
-def _check_apart(trials: list[Trial]) -> None:
+def _check_separation(trials: list[Trial]) -> None:
     # what came from other threads, such as helpers of its own, is nobody else's
     threads = {trial.thread for trial in trials}
     for trial in trials:

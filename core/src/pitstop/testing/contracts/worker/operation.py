@@ -68,15 +68,15 @@ class OperationContract(
 
     # -- how it is run -------------------------------------------------------------------------------------------------
 
-    def described(self) -> Operation:
+    def describe_operation(self) -> Operation:
         """Return the operation with its parameters."""
-        function = self.given("operation")
+        function = self.get_attribute("operation")
         return operation_of(self.name or getattr(function, "__name__", "operation"), function)
 
     def registry(self) -> Registry:
         """Return a registry that has nothing but the operation."""
         registry = Registry(path=[])
-        registry.add_operation(_WORKER_TYPE, self.described().name, self.given("operation"))
+        registry.add_operation(_WORKER_TYPE, self.describe_operation().name, self.get_attribute("operation"))
         return registry
 
     def make_worker(self) -> Any:
@@ -87,46 +87,48 @@ class OperationContract(
 
     def make_config(self, folder: Path) -> Mapping[str, Any]:
         """Return the config of a job that is right."""
-        return self.config_with(folder, self.make_parameters(folder))
+        return self.make_job_config(folder, self.make_parameters(folder))
 
-    def config_with(self, folder: Path, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    def make_job_config(self, folder: Path, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config of a job with these parameters."""
-        return {"operation": self.described().name, "parameters": dict(parameters), "folder": str(folder)}
+        return {"operation": self.describe_operation().name, "parameters": dict(parameters), "folder": str(folder)}
 
     def wrong_configs(self, config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return configs with a parameter too many or too few, with values of wrong types, and `wrong`."""
         given = config["parameters"]
-        wrong = [{**given, "no_such_parameter": 1}] if not self.described().open_ended else []
-        wrong += _without_each(self.described(), given)
-        wrong += [{**given, name: value} for name, value in _of_wrong_types(self.described())]
+        wrong = [{**given, "no_such_parameter": 1}] if not self.describe_operation().open_ended else []
+        wrong += _drop_each_required(self.describe_operation(), given)
+        wrong += [{**given, name: value} for name, value in _make_wrong_values(self.describe_operation())]
         with_parameters = [{**config, "parameters": parameters} for parameters in (*wrong, *self.wrong)]
         return [{**config, "no_such_key": 1}, *with_parameters]
 
     def subjects(self) -> Sequence[Any]:
         """Return the function."""
-        return (self.given("operation"),)
+        return (self.get_attribute("operation"),)
 
     # -- what is promised of operations only ---------------------------------------------------------------------------
 
     def test_operation_is_one(self) -> None:
         """Its first argument is what the worker hands it, and its keyword-only arguments are its parameters."""
         try:
-            self.described()
+            self.describe_operation()
         except TypeError as error:
             raise AssertionError(f"it can be no operation: {error}") from error
 
     def test_operation_says_what_it_does(self) -> None:
         """The first line of its docstring is what `pitstop operations` shows."""
-        assert self.described().summary, "it has no docstring; its first line is what 'pitstop operations' shows"
+        assert self.describe_operation().summary, (
+            "it has no docstring; its first line is what 'pitstop operations' shows"
+        )
 
     def test_parameters_say_what_they_mean(self) -> None:
         """The docstring's `Args:` has a meaning for each; 'pitstop operations NAME' shows it."""
-        silent = [parameter.name for parameter in self.described().parameters if not parameter.description]
+        silent = [parameter.name for parameter in self.describe_operation().parameters if not parameter.description]
         assert not silent, f"its docstring does not say what these parameters mean: {', '.join(silent)}"
 
     def test_parameters_have_types(self) -> None:
         """Each parameter has a type that a job's JSON can be checked against, before anything runs."""
-        operation = self.described()
+        operation = self.describe_operation()
         properties = operation.json_schema()["properties"]
         for parameter in operation.parameters:
             schema = {key: value for key, value in properties[parameter.name].items() if key != "default"}
@@ -137,7 +139,7 @@ class OperationContract(
 
     def test_defaults_are_of_their_types(self) -> None:
         """A default is a value that could have been given: of the parameter's own type, within its bounds."""
-        operation = self.described()
+        operation = self.describe_operation()
         for parameter in operation.parameters:
             if parameter.default is REQUIRED:
                 continue
@@ -174,12 +176,12 @@ class _Worker(OperationWorker):
             yield target
 
 
-def _without_each(operation: Operation, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _drop_each_required(operation: Operation, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     required = [parameter.name for parameter in operation.parameters if parameter.required]
     return [{name: value for name, value in given.items() if name != missing} for missing in required]
 
 
-def _of_wrong_types(operation: Operation) -> Iterator[tuple[str, Any]]:
+def _make_wrong_values(operation: Operation) -> Iterator[tuple[str, Any]]:
     """Yield a value for each parameter that its type does not take, where there is one."""
     for name, schema in operation.json_schema()["properties"].items():
         taken = _types(schema)

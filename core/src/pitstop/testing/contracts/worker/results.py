@@ -13,9 +13,9 @@ from pitstop.contracts import Worker
 from pitstop.jobs import Job, Progress, Result, json_object
 from pitstop.registry.registry import Registry
 from pitstop.testing.contracts.worker.base import JobContract
-from pitstop.testing.contracts.worker.trial import Trial, apart, described
+from pitstop.testing.contracts.worker.trial import Trial, call_isolated, describe_error
 from pitstop.testing.job_run import JobRun, run_job
-from pitstop.testing.observe.pickling import lost_by_pickling
+from pitstop.testing.observe.pickling import find_pickling_loss
 
 
 class ResultPromises(JobContract):
@@ -32,7 +32,7 @@ class ResultPromises(JobContract):
     def test_execute_returns_what_can_be_stored(self, folder: Path) -> None:
         """It returns a `Result`, a mapping or None, with data that JSON can hold and texts of one line."""
         trial = self.trial(folder).run()
-        assert trial.completed, f"a right job failed: {trial.told}"
+        assert trial.completed, f"a right job failed: {trial.ending}"
         _check_returned(trial.returned)
 
     def test_progress_is_a_way_forward(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class ResultPromises(JobContract):
             assert run.ok, f"the {turn} time the job {run.status}: {run.record.error}"
 
     def _run(self, worker: Worker, config: Mapping[str, Any]) -> JobRun:
-        run: JobRun = apart(partial(run_job, registry=self.registry()), worker, config)
+        run: JobRun = call_isolated(partial(run_job, registry=self.registry()), worker, config)
         return run
 
     def registry(self) -> Registry:
@@ -108,9 +108,9 @@ class FailurePromises(JobContract):
         worker = self.make_worker()
         for config in self.failing_configs(self.make_config(folder)):
             job = Job(type=worker.worker_type, config=dict(config))
-            apart(worker.validate, job)  # one that is refused never comes to fail
+            call_isolated(worker.validate, job)  # one that is refused never comes to fail
             trial = Trial(worker, job).run()
-            assert trial.error is not None, f"{dict(config)!r} is said to fail, but {trial.told}"
+            assert trial.error is not None, f"{dict(config)!r} is said to fail, but {trial.ending}"
             assert str(trial.error).strip(), f"{type(trial.error).__name__} was raised without a text"
-            lost = lost_by_pickling(trial.error)
-            assert not lost, f"{described(trial.error)} cannot be sent to another process: {lost}"
+            lost = find_pickling_loss(trial.error)
+            assert not lost, f"{describe_error(trial.error)} cannot be sent to another process: {lost}"

@@ -6,20 +6,18 @@ first, one in the middle and the last; beside them the moment before it begins, 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pitstop.jobs import Result
 from pitstop.testing.contracts.worker.base import JobContract
-from pitstop.testing.contracts.worker.trial import Trial, described
-from pitstop.testing.fakes.context import FakeContext
-from pitstop.testing.fakes.signals import Signal
+from pitstop.testing.contracts.worker.trial import Trial, describe_error
 from pitstop.testing.fakes.waiting import PATIENCE
-from pitstop.testing.observe.pickling import lost_by_pickling
+from pitstop.testing.observe.pickling import find_pickling_loss
 from pitstop.testing.observe.side_effects import open_files
 
 #: At how many signs a job is told to stop, one after the other, and for how many seconds at most.
@@ -40,17 +38,7 @@ class StoppingPromises(JobContract):
         signs = before.context.signs
         number = {"before it begins": 0, "at its first sign": 1, "in the middle": (signs + 1) // 2}.get(moment, signs)
         trial = self.trial(self.fresh_folder(folder.parent, "again"))
-        told = Signal("the job was told to stop")
-
-        def tell(sign: int) -> None:
-            if sign == number:
-                _tell(trial, why)
-                told.give()
-
-        trial.context.at_sign = tell
-        tell(0)
-        trial.start()
-        _wait_for(told, trial)
+        _stop_at_sign(trial, number, trial.context.cancel if why == "cancelled" else trial.context.expire)
         self._check_end(trial, before, f"told {moment} that it must stop ({why})")
 
     def test_execute_stops_in_its_longest_silence(self, folder: Path) -> None:
@@ -59,13 +47,9 @@ class StoppingPromises(JobContract):
         silences = before.silences()
         longest = max(range(len(silences)), key=lambda number: silences[number][0])
         trial = self.trial(self.fresh_folder(folder.parent, "again"))
-        silent = Signal("the job came to its longest silence")
-        trial.context.at_sign = lambda _sign: silent.give() if len(trial.context.moments) >= longest else None
-        if longest == 0:
-            silent.give()
         trial.start()
-        _wait_for(silent, trial)
-        trial.ends_within(silences[longest][0] / 2)
+        _wait_until(lambda: len(trial.context.moments) >= longest, trial)
+        trial.wait_for_end(silences[longest][0] / 2)
         trial.context.cancel()
         self._check_end(trial, before, "told in its longest silence that it must stop")
 
@@ -79,9 +63,7 @@ class StoppingPromises(JobContract):
                 break  # the others are like these, and somebody waits for the answer
             own = self.fresh_folder(folder.parent, f"sign{number}")
             trial = self.trial(own)
-            trial.context.at_sign = partial(_cancel_at, trial, number)
-            trial.start()
-            _wait_until_told(trial)
+            _stop_at_sign(trial, number, trial.context.cancel)
             self._check_end(trial, before, f"told at sign {number} of {signs} that it must stop")
             still_open = open_files(own)
             assert not still_open, f"told at sign {number} of {signs} to stop, it left open: {', '.join(still_open)}"
@@ -95,19 +77,21 @@ class StoppingPromises(JobContract):
         )
 
     def _check_end(self, trial: Trial, before: Trial, told: str) -> None:
-        in_time = trial.ends_within(self.stops_within)
-        assert not trial.context.failures, f"{told}: its on_cancel callback: {described(trial.context.failures[0])}"
+        in_time = trial.wait_for_end(self.stops_within)
+        assert not trial.context.failures, (
+            f"{told}: its on_cancel callback: {describe_error(trial.context.failures[0])}"
+        )
         assert in_time, (
             f"{told}, it went on for more than {self.stops_within:g} s; "
             "call context.check_cancelled() between its steps, and let pass what that raises"
         )
         swallowed = trial.completed and trial.context.refusals > 0 and not _warnings(trial) - _warnings(before)
         assert not swallowed, (
-            f"{told}, it caught what check_cancelled() raised and {trial.told}, as if it had completed; let that pass, "
-            "or if it was too late to stop, say so in the result's warnings"
+            f"{told}, it caught what check_cancelled() raised and {trial.ending}, as if it had completed; let that "
+            "pass, or if it was too late to stop, say so in the result's warnings"
         )
-        lost = "" if trial.error is None else lost_by_pickling(trial.error)
-        assert not lost, f"{told}, {trial.told}, which cannot be sent to another process: {lost}"
+        lost = "" if trial.error is None else find_pickling_loss(trial.error)
+        assert not lost, f"{told}, {trial.ending}, which cannot be sent to another process: {lost}"
 
 
 def _warnings(trial: Trial) -> set[str]:
@@ -115,27 +99,23 @@ def _warnings(trial: Trial) -> set[str]:
     return set(trial.returned.warnings) if isinstance(trial.returned, Result) else set()
 
 
-def _wait_for(signal: Signal, trial: Trial) -> None:
-    """Wait for a signal; a job that ends sooner than the same one before it may never give it."""
-    _wait_until(lambda: signal.given, trial)
+def _stop_at_sign(trial: Trial, number: int, stop: Callable[[], None]) -> None:
+    """Begin, and return when the job has been told to stop at one of its signs; 0: before it begins."""
+    told = threading.Event()
 
+    def tell(sign: int) -> None:
+        if sign == number:
+            stop()
+            told.set()
 
-def _wait_until_told(trial: Trial) -> None:
-    """Wait for the sign at which it is told to stop; from then on its time runs."""
-    _wait_until(lambda: trial.context.stopped is not None, trial)
+    trial.context.at_sign = tell
+    tell(0)
+    trial.start()
+    _wait_until(told.is_set, trial)
 
 
 def _wait_until(condition: Callable[[], bool], trial: Trial) -> None:
+    """Wait for something that a job does; one that ends sooner than the same one before it may never do it."""
     began = time.monotonic()
-    while not condition() and not trial.ends_within(0.01) and time.monotonic() - began < PATIENCE:
+    while not condition() and not trial.wait_for_end(0.01) and time.monotonic() - began < PATIENCE:
         pass
-
-
-def _cancel_at(trial: Trial, number: int, sign: int) -> None:
-    if sign == number:
-        trial.context.cancel()
-
-
-def _tell(trial: Trial, why: str) -> None:
-    tell = FakeContext.cancel if why == "cancelled" else FakeContext.expire
-    tell(trial.context)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import wait
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,8 @@ from attrs import evolve
 from pitstop.contracts import Worker
 from pitstop.jobs import Job
 from pitstop.testing.fakes.context import FakeContext
-from pitstop.testing.fakes.waiting import PATIENCE
+from pitstop.testing.fakes.waiting import PATIENCE, start_call
+from pitstop.testing.observe import seconds_in_queue
 
 
 class Trial:
@@ -33,7 +35,7 @@ class Trial:
 
     def __init__(self, worker: Worker, job: Job, *, meet: Callable[[], object] = lambda: None) -> None:
         self.worker = worker
-        self.config = Watched(_own_texts(job.config))
+        self.config = WatchedConfig(_copy_texts(job.config))
         job = evolve(job)
         object.__setattr__(job, "config", self.config)  # a job copies its config, and this one is to stay what it is
         self.job = job
@@ -56,12 +58,16 @@ class Trial:
             AssertionError: it does not end.
         """
         self.start()
-        assert self.ends_within(PATIENCE), f"the job had not ended after {PATIENCE:g} s"
+        assert self.wait_for_end(PATIENCE), f"the job had not ended after {PATIENCE:g} s"
         return self
 
-    def ends_within(self, seconds: float) -> bool:
-        """Wait for the end. Returns whether it came in time."""
+    def wait_for_end(self, seconds: float) -> bool:
+        """Wait for the end. Returns whether it came in time; while no processor was free for it no time passes."""
+        queued = seconds_in_queue(self.thread)
         self.thread.join(seconds)
+        while self.thread.is_alive() and (more := seconds_in_queue(self.thread) - queued) > 0:
+            queued += more
+            self.thread.join(more)
         return not self.thread.is_alive()
 
     @property
@@ -70,11 +76,11 @@ class Trial:
         return not self.thread.is_alive() and self.error is None
 
     @property
-    def told(self) -> str:
+    def ending(self) -> str:
         """How it ended, for a message."""
         if self.thread.is_alive():
             return "it has not ended"
-        return f"it returned {self.returned!r}" if self.error is None else f"it raised {described(self.error)}"
+        return f"it returned {self.returned!r}" if self.error is None else f"it raised {describe_error(self.error)}"
 
     def silences(self) -> list[tuple[float, bool]]:
         """Return how many seconds passed between two signs, from beginning to end, each with whether it could be
@@ -106,16 +112,16 @@ class Trial:
             self.context.close()
 
 
-def _own_texts(value: Any) -> Any:
+def _copy_texts(value: Any) -> Any:
     """Return a config whose texts are objects of their own, so that what keeps one is told from what is equal to it."""
     if isinstance(value, str):
         return value[:1] + value[1:]  # which Python makes anew
     if isinstance(value, Mapping):
-        return {key: _own_texts(entry) for key, entry in value.items()}
-    return [_own_texts(entry) for entry in value] if isinstance(value, list) else value
+        return {key: _copy_texts(entry) for key, entry in value.items()}
+    return [_copy_texts(entry) for entry in value] if isinstance(value, list) else value
 
 
-class Watched(dict[str, Any]):
+class WatchedConfig(dict[str, Any]):
     """A job's config that notes which threads read it.
 
     Attributes:
@@ -126,40 +132,20 @@ class Watched(dict[str, Any]):
         super().__init__(config)
         self.readers: set[threading.Thread] = set()
 
-    def __getitem__(self, key: str) -> Any:
+
+def _note_reader(read: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: WatchedConfig, *arguments: Any) -> Any:
         self.readers.add(threading.current_thread())
-        return super().__getitem__(key)
+        return read(self, *arguments)
 
-    def __contains__(self, key: object) -> bool:
-        self.readers.add(threading.current_thread())
-        return super().__contains__(key)
-
-    def __iter__(self) -> Iterator[str]:
-        self.readers.add(threading.current_thread())
-        return super().__iter__()
-
-    def keys(self) -> Any:
-        """Return the keys, and note who asked."""
-        self.readers.add(threading.current_thread())
-        return super().keys()
-
-    def values(self) -> Any:
-        """Return the values, and note who asked."""
-        self.readers.add(threading.current_thread())
-        return super().values()
-
-    def items(self) -> Any:
-        """Return keys and values, and note who asked."""
-        self.readers.add(threading.current_thread())
-        return super().items()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return an entry, and note who asked."""
-        self.readers.add(threading.current_thread())
-        return super().get(key, default)
+    return call
 
 
-def apart(function: Callable[..., Any], *arguments: Any) -> Any:
+for _name in ("__getitem__", "__contains__", "__iter__", "keys", "values", "items", "get"):
+    setattr(WatchedConfig, _name, _note_reader(getattr(dict, _name)))
+
+
+def call_isolated(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a plugin's function in a thread of its own, and return what it returns.
 
     There a KeyboardInterrupt can only be the plugin's, which in this thread would end the whole run of tests; and one
@@ -169,28 +155,15 @@ def apart(function: Callable[..., Any], *arguments: Any) -> Any:
         AssertionError: it does not return.
         BaseException: what it raises.
     """
-    answer: list[Any] = []
-    errors: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            answer.append(function(*arguments))
-        except BaseException as error:  # handed on to whoever called
-            errors.append(error)
-
-    thread = threading.Thread(target=call, name="trial-apart", daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    name = getattr(function, "__name__", "it")
-    assert answer or errors, f"{name} had not returned after {PATIENCE:g} s"
-    if isinstance(errors[0] if errors else None, KeyboardInterrupt):
-        raise AssertionError(f"{name} raised KeyboardInterrupt, which ends whatever runs it")
-    if errors:
-        raise errors[0]
-    return answer[0]
+    call, name = start_call(function, *arguments), getattr(function, "__name__", "it")
+    assert wait([call], PATIENCE).done, f"{name} had not returned after {PATIENCE:g} s"
+    try:
+        return call.result()
+    except KeyboardInterrupt:
+        raise AssertionError(f"{name} raised KeyboardInterrupt, which ends whatever runs it") from None
 
 
-def described(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an exception's type and text, for a message."""
     try:
         text = str(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -12,9 +11,9 @@ from pitstop.contracts import Worker
 from pitstop.errors import InputError
 from pitstop.jobs import Job
 from pitstop.testing.contracts.worker.base import JobContract
-from pitstop.testing.contracts.worker.trial import apart, described
-from pitstop.testing.observe.pickling import lost_by_pickling
-from pitstop.testing.observe.side_effects import Deeds, changes, contents, differences, state, watching
+from pitstop.testing.contracts.worker.trial import call_isolated, describe_error
+from pitstop.testing.observe.pickling import find_pickling_loss
+from pitstop.testing.observe.side_effects import changes, contents, differences, state, watch
 
 #: What a value of a config is replaced by, to see whether the refusal is still in words.
 _ODD_VALUES: tuple[Any, ...] = (
@@ -46,7 +45,7 @@ class ValidationPromises(JobContract):
         before = deepcopy(job.config)
         for _ in range(2):
             refusal = _refusal(worker, job)
-            assert refusal is None, f"validate refuses what is said to be right: {described(refusal)}"
+            assert refusal is None, f"validate refuses what is said to be right: {describe_error(refusal)}"
         assert job.config == before, "validate changes the job's config"
 
     def test_validate_refuses_what_is_wrong_in_words(self, folder: Path) -> None:
@@ -76,14 +75,13 @@ class ValidationPromises(JobContract):
         worker = self.make_worker()
         right = self.make_config(folder)
         configs = (right, *self.wrong_configs(right))
-        own = threading.current_thread().ident
         for config in configs:
             job = Job(type=worker.worker_type, config=dict(config))
             files, process = contents(folder.parent), state()
             # below it what is really different counts: a database that is opened to be looked at is not
-            with watching(Deeds((str(folder.parent),), concerns=lambda thread: thread != own)) as deeds:
+            with watch(str(folder.parent)) as deeds:
                 _refusal(worker, job)
-            done = [*deeds.told, *differences(files, contents(folder.parent)), *changes(process, state())]
+            done = [*deeds, *differences(files, contents(folder.parent)), *changes(process, state())]
             assert not done, f"validate of {dict(config)!r} changes something: {', '.join(done)}"
 
     def test_resource_is_a_text_or_none(self, folder: Path) -> None:
@@ -102,7 +100,7 @@ class ValidationPromises(JobContract):
 
 def _refusal(worker: Worker, job: Job) -> BaseException | None:
     try:
-        apart(worker.validate, job)
+        call_isolated(worker.validate, job)
     except AssertionError:
         raise
     except BaseException as error:
@@ -113,10 +111,10 @@ def _refusal(worker: Worker, job: Job) -> BaseException | None:
 def _check_refusal(refusal: BaseException, config: Mapping[str, Any]) -> None:
     given = dict(config)
     assert isinstance(refusal, InputError), (
-        f"validate of {given!r} raised {described(refusal)}; raise an InvalidJobError that says what is wrong"
+        f"validate of {given!r} raised {describe_error(refusal)}; raise an InvalidJobError that says what is wrong"
     )
     assert str(refusal).strip(), f"validate of {given!r} raised {type(refusal).__name__} without a text"
-    lost = lost_by_pickling(refusal)
+    lost = find_pickling_loss(refusal)
     assert not lost, f"the refusal of {given!r} cannot be sent to another process: {lost}"
 
 

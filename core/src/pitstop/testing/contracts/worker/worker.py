@@ -43,7 +43,7 @@ class WorkerContract(
     def make_worker(self) -> Worker:
         """Return a new worker, as the registry makes it: without arguments."""
         try:
-            made: Worker = self.given("worker")()
+            made: Worker = self.get_attribute("worker")()
         except TypeError as error:
             raise AssertionError(f"it cannot be made without arguments, as the registry makes it: {error}") from error
         return made
@@ -58,7 +58,7 @@ class WorkerContract(
 
     def subjects(self) -> Sequence[Any]:
         """Return the worker."""
-        return (self.given("worker"), type(self.make_worker()))
+        return (self.get_attribute("worker"), type(self.make_worker()))
 
     def test_worker_is_one(self) -> None:
         """It has the type of its jobs and the two methods, and misspells no other member that Pitstop would read."""

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from pitstop.errors import OperationError, TransientError
 from pitstop.testing import FakeContext
 from pitstop.testing.contracts.worker.base import JobContract
-from pitstop.testing.contracts.worker.trial import described
-from pitstop.testing.observe.pickling import lost_by_pickling
+from pitstop.testing.contracts.worker.trial import describe_error
+from pitstop.testing.observe.pickling import find_pickling_loss
 from pitstop_database_maintenance.databases.database import Database
 from pitstop_database_maintenance.databases.urls import without_credentials
 from pitstop_database_maintenance.testing.history import OwnHistory
@@ -76,7 +76,7 @@ class KindContract(OwnHistory, JobContract):
 
     def kind(self) -> type[Database]:
         """Return the class."""
-        kind: type[Database] = self.given("database")
+        kind: type[Database] = self.get_attribute("database")
         return kind
 
     def subjects(self) -> Sequence[Any]:
@@ -113,7 +113,7 @@ def check_failure(error: BaseException | None, what: str, *kinds: type[BaseExcep
     kinds = kinds or (OperationError, TransientError)
     names = " or ".join(kind.__name__ for kind in kinds)
     assert error is not None, f"{what} raised nothing; it must raise {names}"
-    assert isinstance(error, kinds), f"{what} raised {described(error)}; it must raise {names}"
+    assert isinstance(error, kinds), f"{what} raised {describe_error(error)}; it must raise {names}"
     assert str(error).strip(), f"{what} raised {type(error).__name__} without a text"
-    lost = lost_by_pickling(error)
-    assert not lost, f"what {what} raised cannot be sent to another process, {described(error)}: {lost}"
+    lost = find_pickling_loss(error)
+    assert not lost, f"what {what} raised cannot be sent to another process, {describe_error(error)}: {lost}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pitstop.errors import InputError, JobCancelledError, OperationError, TransientError
 from pitstop.testing import PATIENCE, FakeContext, Signal
-from pitstop.testing.contracts.worker.trial import described
+from pitstop.testing.contracts.worker.trial import describe_error
 from pitstop.testing.observe.side_effects import changes, contents, differences, open_descriptors, state
 from pitstop_database_maintenance.databases.database import Database
 from pitstop_database_maintenance.testing.database.base import PASSWORD, KindContract, catch_error, check_failure
@@ -45,7 +45,7 @@ class ConnectingPromises(KindContract):
         before = contents(folder.parent)
         for _ in range(2):
             refusal = catch_error(lambda: self.kind().check(url, **self.options))
-            assert refusal is None, f"check refuses what is said to be right: {described(refusal)}"
+            assert refusal is None, f"check refuses what is said to be right: {describe_error(refusal)}"
         done = differences(before, contents(folder.parent))
         assert not done, f"check changes files: {', '.join(done)}"
 
@@ -93,7 +93,7 @@ class ConnectingPromises(KindContract):
         """It is asked before a `${NAME}` in the URL is filled in."""
         url = self.make_url(folder) + "${NAME}"
         failure = catch_error(lambda: self.kind().resource(url))
-        assert failure is None, f"resource({url!r}) raised {described(failure)}"
+        assert failure is None, f"resource({url!r}) raised {describe_error(failure)}"
 
     def test_connect_closes_what_it_opened(self, folder: Path) -> None:
         """Nothing stays open or goes on afterwards, at the first connection and at the second."""
@@ -149,7 +149,7 @@ class ConnectingPromises(KindContract):
             own.wait()
         for thread in threads:
             thread.join(PATIENCE)
-        assert not failures, f"two connections in two threads: {described(failures[0])}"
+        assert not failures, f"two connections in two threads: {describe_error(failures[0])}"
         assert not any(thread.is_alive() for thread in threads), "two connections in two threads wait for each other"
 
     def test_options_with_odd_values_are_refused_in_words(self, folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from pitstop.errors import DeadlineExceededError, JobCancelledError, OperationError, TransientError
 from pitstop.testing import FakeContext, Signal
-from pitstop.testing.contracts.worker.trial import apart, described
+from pitstop.testing.contracts.worker.trial import call_isolated, describe_error
 from pitstop_database_maintenance.databases.database import Database, Measure
 from pitstop_database_maintenance.testing.database.base import KindContract, catch_error, check_failure
 
@@ -75,7 +75,7 @@ class ExecutingPromises(KindContract):
         context = FakeContext()
         statement = self._start_long_statement(folder, context)
         (FakeContext.cancel if why == "cancelled" else FakeContext.expire)(context)
-        in_time = statement.ends_within(self.stops_within)
+        in_time = statement.wait_for_end(self.stops_within)
         statement.end()
         wanted = JobCancelledError if why == "cancelled" else DeadlineExceededError
         assert in_time, f"told to stop ({why}), a statement went on for more than {self.stops_within:g} s"
@@ -88,7 +88,7 @@ class ExecutingPromises(KindContract):
         context = FakeContext()
         context.cancel()
         statement = _Running(partial(self.connect, self.make_url(folder), context), self.long_statement)
-        in_time = statement.ends_within(self.stops_within)
+        in_time = statement.wait_for_end(self.stops_within)
         statement.end()
         assert in_time, f"told to stop before, a statement went on for more than {self.stops_within:g} s"
         check_failure(statement.error, "a statement of a job that had been told to stop", JobCancelledError)
@@ -105,21 +105,21 @@ class ExecutingPromises(KindContract):
             statement.error, "a statement that was interrupted", OperationError, TransientError, JobCancelledError
         )
         failure = statement.error_afterwards
-        assert failure is None, f"the statement after an interrupted one raised {described(failure)}"
+        assert failure is None, f"the statement after an interrupted one raised {describe_error(failure)}"
 
     def test_interrupt_with_nothing_to_stop(self, folder: Path) -> None:
         """While no statement runs it does nothing, however often it is called, and the next statement runs."""
         with self.connect(self.make_url(folder)) as db:
             for _ in range(3):
-                failure = catch_error(partial(apart, db.interrupt))
-                assert failure is None, f"interrupt with nothing to stop raised {described(failure)}"
+                failure = catch_error(partial(call_isolated, db.interrupt))
+                assert failure is None, f"interrupt with nothing to stop raised {describe_error(failure)}"
             failure = catch_error(lambda: db.execute("SELECT 1"))
-            assert failure is None, f"the statement after an interruption raised {described(failure)}"
+            assert failure is None, f"the statement after an interruption raised {describe_error(failure)}"
 
     def _start_long_statement(self, folder: Path, context: FakeContext) -> _Running:
         """Return the long statement, which runs."""
         statement = _Running(partial(self.connect, self.make_url(folder), context), self.long_statement)
-        ended = statement.ends_within(0.03)
+        ended = statement.wait_for_end(0.03)
         assert not ended, f"long_statement is to run for half a minute, and ended at once: {statement.error!r}"
         return statement
 
@@ -173,7 +173,7 @@ class _Running:
         finally:
             self._begun.give()
 
-    def ends_within(self, seconds: float) -> bool:
+    def wait_for_end(self, seconds: float) -> bool:
         """Wait for the end. Returns whether it came in time."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -181,7 +181,7 @@ class _Running:
     def interrupt_within(self, seconds: float) -> bool:
         """Interrupt it until it ends. Returns whether it did in time."""
         ends = time.monotonic() + seconds
-        while not self._over and not self.ends_within(0.02) and time.monotonic() < ends:
+        while not self._over and not self.wait_for_end(0.02) and time.monotonic() < ends:
             self.interrupt()
         return self._over
 
@@ -193,7 +193,7 @@ class _Running:
     def end(self) -> None:
         """Do what can be done that no statement outlives its test."""
         for _ in range(10):
-            if self.ends_within(0.05):
+            if self.wait_for_end(0.05):
                 return
             self.interrupt()
 

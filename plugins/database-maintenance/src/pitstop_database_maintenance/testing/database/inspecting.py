@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from pitstop.errors import InvalidJobError
-from pitstop.testing.contracts.worker.trial import described
+from pitstop.testing.contracts.worker.trial import describe_error
 from pitstop.testing.observe.side_effects import contents, differences
 from pitstop_database_maintenance.databases.description import Description
 from pitstop_database_maintenance.testing.database.base import KindContract, catch_error
@@ -64,7 +64,7 @@ class LookingPromises(KindContract):
         for record in self._inspect(url) or ():
             state = self.kind().fingerprint(record)
             failure = catch_error(partial(json.dumps, state))
-            assert failure is None, f"the fingerprint {state!r} is not what JSON can hold: {described(failure)}"
+            assert failure is None, f"the fingerprint {state!r} is not what JSON can hold: {describe_error(failure)}"
             [again] = self._inspect(url) or [record]
             reason = self.kind().changed(json.loads(json.dumps(state)), again)
             assert reason == "", f"nothing has happened, and changed() says {reason!r}"
@@ -84,7 +84,9 @@ class LookingPromises(KindContract):
         except InvalidJobError:
             return None
         except Exception as error:
-            raise AssertionError(f"inspect({list(urls)}) raised {described(error)}; say it in the record") from error
+            raise AssertionError(
+                f"inspect({list(urls)}) raised {describe_error(error)}; say it in the record"
+            ) from error
 
 
 def _check_record(record: Any, url: str, *, is_missing: bool) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from pitstop.errors import InvalidValueError
-from pitstop.testing.contracts.worker.trial import described
+from pitstop.testing.contracts.worker.trial import describe_error
 from pitstop_database_maintenance.databases.database import Database
 from pitstop_database_maintenance.testing.database.base import KindContract, catch_error, check_failure
 from pitstop_database_maintenance.testing.operation.awkward_names import (
@@ -42,7 +42,7 @@ class QuotingPromises(KindContract):
                 query = f"WITH t AS (SELECT 2 AS {column}) SELECT {column} FROM t WHERE {column} = 2"  # noqa: S608
                 found = catch_error(partial(_read_two, db, query))
                 assert found is None, (
-                    f"a column called {quote_name(name)}, which is 2, cannot be read: {described(found)}"
+                    f"a column called {quote_name(name)}, which is 2, cannot be read: {describe_error(found)}"
                 )
 
     def _problem(self, db: Database, name: str) -> str:

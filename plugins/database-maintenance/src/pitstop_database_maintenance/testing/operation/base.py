@@ -13,8 +13,8 @@ from pitstop import Registry
 from pitstop.jobs import Job
 from pitstop.operations import Operation
 from pitstop.testing import OperationContract
-from pitstop.testing.contracts.worker.trial import Trial, described
-from pitstop.testing.observe.pickling import lost_by_pickling
+from pitstop.testing.contracts.worker.trial import Trial, describe_error
+from pitstop.testing.observe.pickling import find_pickling_loss
 from pitstop_database_maintenance.testing.history import OwnHistory
 from pitstop_database_maintenance.worker.worker import DatabaseMaintenanceWorker
 
@@ -82,16 +82,18 @@ class DatabaseJobContract(OwnHistory, OperationContract):
 
     # -- how it is run -------------------------------------------------------------------------------------------------
 
-    def described(self) -> Operation:
+    def describe_operation(self) -> Operation:
         """Return the operation with its parameters, under the name that it is registered by."""
-        operation = super().described()
+        operation = super().describe_operation()
         return operation if "." in operation.name else evolve(operation, name=f"{self.scheme}.{operation.name}")
 
     def registry(self) -> Registry:
         """Return a registry of what is installed, and the operation under its name, whoever else offers that."""
         registry = Registry()
-        name = self.described().name
-        registry.add_operation(DatabaseMaintenanceWorker.worker_type, name, self.given("operation"), replace=True)
+        name = self.describe_operation().name
+        registry.add_operation(
+            DatabaseMaintenanceWorker.worker_type, name, self.get_attribute("operation"), replace=True
+        )
         return registry
 
     def make_worker(self) -> DatabaseMaintenanceWorker:
@@ -107,7 +109,7 @@ class DatabaseJobContract(OwnHistory, OperationContract):
 
     def config_on(self, url: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config of a job on this database with these parameters."""
-        short = self.described().name.partition(".")[2]
+        short = self.describe_operation().name.partition(".")[2]
         config = {"operation": short, "database": url, "parameters": dict(parameters)}
         return {**config, "options": dict(self.options)} if self.options else config
 
@@ -121,7 +123,7 @@ class DatabaseJobContract(OwnHistory, OperationContract):
     def name_parameters(self) -> dict[str, str]:
         """Return the parameters that take names, each with what it names."""
         given = _NAMES_OF if self.names_of is None else self.names_of
-        there_are = {parameter.name for parameter in self.described().parameters}
+        there_are = {parameter.name for parameter in self.describe_operation().parameters}
         assert self.names_of is None or there_are >= set(given), (
             f"names_of: it has no parameter {', '.join(sorted(set(given) - there_are))}"
         )
@@ -135,7 +137,7 @@ class DatabaseJobContract(OwnHistory, OperationContract):
         return {table: found for table, found in rows.items() if table not in named}
 
     def _value(self, name: str, parameters: Mapping[str, Any]) -> Any:
-        defaults = {parameter.name: parameter.default for parameter in self.described().parameters}
+        defaults = {parameter.name: parameter.default for parameter in self.describe_operation().parameters}
         return parameters.get(name, defaults[name])
 
     def check_rows(self, before: Rows, url: str, parameters: Mapping[str, Any], when: str) -> None:
@@ -158,10 +160,12 @@ def check_refusal(trial: Trial, when: str, *kinds: type[BaseException]) -> None:
     error = trial.error
     names = " or ".join(kind.__name__ for kind in kinds)
     assert error is not None
-    assert isinstance(error, kinds), f"{when}, {trial.told}; expected that it succeeds, or a {names} that says why not"
+    assert isinstance(error, kinds), (
+        f"{when}, {trial.ending}; expected that it succeeds, or a {names} that says why not"
+    )
     assert str(error).strip(), f"{when}, it raised {type(error).__name__} without a text"
-    lost = lost_by_pickling(error)
-    assert not lost, f"{when}, it raised what cannot be sent to another process, {described(error)}: {lost}"
+    lost = find_pickling_loss(error)
+    assert not lost, f"{when}, it raised what cannot be sent to another process, {describe_error(error)}: {lost}"
 
 
 def _as_list(value: Any) -> list[Any]:

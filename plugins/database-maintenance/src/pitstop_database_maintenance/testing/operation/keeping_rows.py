@@ -33,7 +33,7 @@ class KeepingPromises(DatabaseJobContract):
             with self.hold_lock(config["database"]):
                 pass
         except Exception as error:
-            raise AssertionError(f"{trial.told}, and the database is still locked: {error}") from error
+            raise AssertionError(f"{trial.ending}, and the database is still locked: {error}") from error
 
     def _run_and_check(self, folder: Path, variant: str, *, told_at: str) -> None:
         number = 0

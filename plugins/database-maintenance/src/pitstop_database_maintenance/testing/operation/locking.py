@@ -38,10 +38,10 @@ class LockingPromises(DatabaseJobContract):
 
             trial.context.at_sign = tell
             trial.start()
-            while not told.given and not trial.ends_within(0.01):
+            while not told.given and not trial.wait_for_end(0.01):
                 pass
-            in_time = trial.ends_within(self.stops_within)
-        trial.ends_within(self.waits_within)  # leave no thread behind, whatever is told of it
+            in_time = trial.wait_for_end(self.stops_within)
+        trial.wait_for_end(self.waits_within)  # leave no thread behind, whatever is told of it
         assert in_time, f"told to stop while another connection holds a lock, it went on for {self.stops_within:g} s"
 
     def _run_beside(self, folder: Path, beside: Callable[[str], AbstractContextManager[Any]], when: str) -> None:
@@ -50,8 +50,8 @@ class LockingPromises(DatabaseJobContract):
         trial = self.trial_on(config)
         with beside(config["database"]):
             trial.start()
-            in_time = trial.ends_within(self.waits_within)
-        trial.ends_within(self.waits_within)
+            in_time = trial.wait_for_end(self.waits_within)
+        trial.wait_for_end(self.waits_within)
         assert in_time, f"{when}, it had not ended after {self.waits_within:g} s"
         if trial.completed:
             self.check_rows(before, config["database"], config["parameters"], when)
@@ -60,4 +60,4 @@ class LockingPromises(DatabaseJobContract):
         self.check_rows(before, config["database"], config["parameters"], when)
         self.check_sound(config["database"], when)
         again = self.trial_on(config).run()
-        assert again.completed, f"{when}, {trial.told}; and when that was over, {again.told}"
+        assert again.completed, f"{when}, {trial.ending}; and when that was over, {again.ending}"

@@ -34,7 +34,7 @@ class NamePromises(DatabaseJobContract):
             for which, given in self._vary(name, kind, parameters, AWKWARD_NAMES):
                 trial = self._try(url, given, f"given {which} as {name!r}", InputError)
                 unknown = usual.completed and isinstance(trial.error, UnknownNameError)
-                assert not unknown, f"given {which} as {name!r}, of which none is unknown, {trial.told}"
+                assert not unknown, f"given {which} as {name!r}, of which none is unknown, {trial.ending}"
                 _check_warnings(usual, trial, f"given {which} as {name!r}")
 
     def test_names_that_cannot_be_are_refused(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class NamePromises(DatabaseJobContract):
         url, parameters = self._awkward_database(folder, "any")
         before = self.rows(url)
         trial = self.trial_on(self.config_on(url, parameters)).run()
-        assert trial.completed, f"in a database full of awkward names, {trial.told}"
+        assert trial.completed, f"in a database full of awkward names, {trial.ending}"
         _check_warnings(usual, trial, "in a database full of awkward names")
         self.check_rows(before, url, parameters, "after it ran in a database full of awkward names")
         self.check_sound(url, "after it ran in a database full of awkward names")
@@ -79,7 +79,7 @@ class NamePromises(DatabaseJobContract):
         return self.index_name(name) if kind == "index" else name
 
     def _takes_list(self, name: str) -> bool:
-        schema = self.described().json_schema()["properties"][name]
+        schema = self.describe_operation().json_schema()["properties"][name]
         return any(inner.get("type") == "array" for inner in (schema, *schema.get("anyOf", ())))
 
     def _try(self, url: str, parameters: Mapping[str, Any], when: str, refusal: type[BaseException]) -> Trial:
