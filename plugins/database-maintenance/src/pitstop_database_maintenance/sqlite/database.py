@@ -64,7 +64,7 @@ class SQLiteDatabase(SQLiteConnection):
             InputError: what is wrong with it or with an option, and the next step.
         """
         path = database_path(url)
-        check_file(path, force=Options.of(options).force)
+        check_file(path, force=Options.parse(options).force)
         find_database(path)
 
     @classmethod
@@ -97,10 +97,10 @@ class SQLiteDatabase(SQLiteConnection):
             OperationError: it cannot be opened, or the application's `on_connect` failed.
         """
         path = database_path(url)
-        setup = Setup.of(Options.of(options).on_connect)
+        setup = Setup.load(Options.parse(options).on_connect)
         found = find_database(path)
         require_files_in_place(path, real=found.path)
-        journal = 0 if Options.of(options).force else require_own_files(path, real=found.path)
+        journal = 0 if Options.parse(options).force else require_own_files(path, real=found.path)
         mode_taken = was_in_wal_mode(found.path)
         if not mode_taken:
             sweep(found.path, fresh=False)
@@ -155,7 +155,7 @@ class SQLiteDatabase(SQLiteConnection):
         from pitstop_database_maintenance.sqlite.connection.on_connect import require_importable
         from pitstop_database_maintenance.sqlite.connection.options import Options
 
-        spec = Options.of(options).on_connect
+        spec = Options.parse(options).on_connect
         if spec:
             require_importable(spec)
 

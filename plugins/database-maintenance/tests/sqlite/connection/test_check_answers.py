@@ -106,4 +106,4 @@ def test_what_is_said_again_and_again_is_counted() -> None:
     )
     assert str(one) == "NULL value in t.x (3 times)"
     assert [str(each) for each in others] == ["CHECK constraint failed in t"]
-    assert Problem.of(one.document()) == one
+    assert Problem.from_document(one.document()) == one

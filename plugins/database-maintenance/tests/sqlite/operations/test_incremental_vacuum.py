@@ -450,7 +450,7 @@ def test_free_pages_and_the_map_must_agree(freed: Any, opened: Open, seen: Any, 
     size, trunk, named = pages_of(path)
     at = (trunk - 1) * size
     in_use = seen.query(path, "PRAGMA page_count")[0][0] - 1
-    [first_map, second_map, *_] = [*Header(path.read_bytes()[:100]).pointer_map_pages(in_use + 1), 0]
+    [first_map, second_map, *_] = [*Header(path.read_bytes()[:100]).list_pointer_maps(in_use + 1), 0]
     of_use = second_map if 0 < second_map < in_use else first_map
     place = (of_use - 1) * size + 5 * (in_use - of_use - 1)
     change = {
@@ -528,6 +528,6 @@ def test_map_pages_are_where_sqlite_has_them(size: int) -> None:
     step = max(1, count // 200_000)
     expected = {of(page) for page in range(2, count + 1, step)} | {of(count)}
     header = Header(MAGIC + (1 if size == 65536 else size).to_bytes(2) + b"\1\1\0\x40\x20\x20".ljust(82, b"\0"))
-    found = header.pointer_map_pages(count)
+    found = header.list_pointer_maps(count)
     assert expected <= set(found)
     assert all(of(page) == page for page in found[::7])

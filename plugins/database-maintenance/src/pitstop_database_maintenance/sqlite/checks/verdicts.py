@@ -149,7 +149,7 @@ def parse_findings(checked: CheckRecord) -> list[Problem]:
     found = []
     for document in checked.findings:
         with suppress(ValueError, TypeError, KeyError):
-            found.append(Problem.of(document))
+            found.append(Problem.from_document(document))
     return found
 
 

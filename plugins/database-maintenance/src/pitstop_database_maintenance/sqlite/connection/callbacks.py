@@ -12,45 +12,29 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, SupportsIndex
 
-from attrs import frozen
-
 from pitstop.errors import OperationError
 
 
-@frozen
-class CallbackFailure:
-    """What a collation or a function of the application raised.
-
-    Args:
-        kind: "collation" or "function".
-        name: what it is called in SQL.
-        error: the exception.
-    """
-
-    kind: str
-    name: str
-    error: BaseException
-
-    def explain(self, path: str) -> BaseException:
-        """Return what to raise for a statement on a file; an exception that ends the process is passed on."""
-        if not isinstance(self.error, Exception):
-            return self.error
-        raised = f"{type(self.error).__name__}: {self.error}" if str(self.error) else type(self.error).__name__
-        return OperationError(
-            reason=f"{path}: the {self.kind} {self.name!r} that on_connect registers raised {raised}",
-            hint="the statement was undone; the application has to mend it, or to register another one",
-        )
-
-
 class CallbackConnection(sqlite3.Connection):
-    """A connection that remembers, in `failure`, the first exception of a collation or function since it was taken."""
+    """A connection that remembers the first exception of a collation or function since `raise_failure`."""
 
-    failure: CallbackFailure | None = None
+    _failure: tuple[str, str, BaseException] | None = None
 
-    def take_failure(self) -> CallbackFailure | None:
-        """Return the failure, and forget it."""
-        failure, self.failure = self.failure, None
-        return failure
+    def raise_failure(self, path: str) -> None:
+        """Raise what a collation or a function of the application has raised in a statement on a file, once.
+
+        An exception that ends the process is passed on.
+        """
+        if self._failure is None:
+            return
+        (kind, name, error), self._failure = self._failure, None
+        if not isinstance(error, Exception):
+            raise error
+        raised = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise OperationError(
+            reason=f"{path}: the {kind} {name!r} that on_connect registers raised {raised}",
+            hint="the statement was undone; the application has to mend it, or to register another one",
+        ) from error
 
     def create_collation(self, name: str, callback: Callable[[str, str], SupportsIndex] | None, /) -> None:
         """As of `sqlite3.Connection`; what it returns must be a whole number."""
@@ -87,5 +71,5 @@ class CallbackConnection(sqlite3.Connection):
         super().create_function(name, narg, call, deterministic=deterministic)
 
     def _note(self, kind: str, name: str, error: BaseException) -> None:
-        if self.failure is None:
-            self.failure = CallbackFailure(kind, name, error)
+        if self._failure is None:
+            self._failure = kind, name, error

@@ -91,7 +91,7 @@ class Problem:
         return {"flaw": self.flaw.value, "text": self.text, "object": self.object, "times": self.times}
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Problem:
+    def from_document(cls, document: Mapping[str, Any]) -> Problem:
         """Return what a document of the history says.
 
         Raises:

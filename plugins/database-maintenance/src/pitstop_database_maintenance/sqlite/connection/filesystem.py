@@ -52,12 +52,11 @@ def describe_folder(path: str) -> Folder:
     folder = real if os.path.isdir(real) else os.path.dirname(real)
     try:
         room = os.statvfs(folder)
-        device = os.stat(folder).st_dev
+        free, device = room.f_bavail * room.f_frsize, os.stat(folder).st_dev
     except OSError:
-        kind = _kind(folder, 0)
-        return Folder(path=folder, kind=kind, hazard=find_hazard(kind))
+        free = device = 0
     kind = _kind(folder, device)
-    return Folder(path=folder, device=device, free=room.f_bavail * room.f_frsize, kind=kind, hazard=find_hazard(kind))
+    return Folder(path=folder, device=device, free=free, kind=kind, hazard=find_hazard(kind))
 
 
 def find_hazard(kind: str) -> str:

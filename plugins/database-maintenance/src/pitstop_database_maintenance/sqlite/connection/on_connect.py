@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import os
 import re
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +23,7 @@ from typing import Any, Final, cast
 
 from attrs import frozen
 
+from pitstop.children import DROP, Channel, ChildProcess, call
 from pitstop.errors import InvalidJobError, InvalidValueError, OperationError
 from pitstop_database_maintenance.sqlite.connection.opening import decode_any_text
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import is_unsafe
@@ -51,23 +50,10 @@ def check_spec(spec: object) -> str:
     )
 
 
-#: What a child is given to run: it answers on the pipe whose number it gets, for a module may print anything.
-_TRIAL: Final = """
-import json, os, sys
-spec, path, answer = json.loads(sys.stdin.read())
-sys.path[:] = path
-from pitstop.errors import PitstopError
-from pitstop_database_maintenance.sqlite.connection.on_connect import Setup
-try:
-    Setup.of(spec)
-    told = ""
-except PitstopError as error:
-    told = str(error)
-os.write(answer, b"=" + told.encode("utf-8", "backslashreplace"))
-os._exit(0)  # what the module has started is none of ours
-"""
 #: How long a module may take to be imported, in seconds.
 _PATIENCE: Final = 60.0
+#: What a child is given to run.
+_TRIAL: Final = f"{__name__}:answer_trial"
 
 
 @lru_cache(maxsize=8)
@@ -82,14 +68,15 @@ def require_importable(spec: str) -> None:
     """
     module = spec.partition(":")[0]
     # what has been imported here already may exist nowhere else
-    told = _why_not(spec) if module in sys.modules else _ask_child(spec)
-    if told:
-        raise InvalidJobError(reason=told)
+    problem = _try_import(spec) if module in sys.modules else _ask_child(spec)
+    if problem:
+        raise InvalidJobError(reason=problem)
 
 
-def _why_not(spec: str) -> str:
+def _try_import(spec: str) -> str:
+    """Return why a job could not import what an option names; "" if it can."""
     try:
-        Setup.of(spec)
+        Setup.load(spec)
     except OperationError as error:
         return str(error)
     return ""
@@ -97,27 +84,21 @@ def _why_not(spec: str) -> str:
 
 def _ask_child(spec: str) -> str:
     """Return why a child process cannot import what an option names; "" if it can."""
-    answer, theirs = os.pipe()
-    with open(answer, "rb") as told:
-        try:
-            request = json.dumps([spec, sys.path, theirs])
-            command = [sys.executable or "python3", "-c", _TRIAL]
-            done = subprocess.run(  # noqa: S603 - this Python, and a text of this module
-                command,
-                input=request,
-                text=True,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs,),
-                timeout=_PATIENCE,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+    with ChildProcess(call(_TRIAL, spec), stderr=DROP) as child:
+        answer = child.receive(timeout=_PATIENCE)
+        if answer is not None:
+            return str(answer["problem"])
+        if not child.is_gone:
             return f"on_connect {spec!r}: importing it has not ended after {_PATIENCE:g} s"
-        finally:
-            os.close(theirs)
-        text = told.read().decode("utf-8", "replace")
-    return text[1:] if text else f"on_connect {spec!r}: importing it ended the process ({done.returncode})"
+        return f"on_connect {spec!r}: importing it ended the process ({child.ending})"
+
+
+def answer_trial(spec: str) -> None:
+    """Be the child: tell the parent why a job could not import what an option names."""
+    # a module may print anything, and read what it finds
+    channel = Channel.to_parent()
+    channel.send({"problem": _try_import(spec)})
+    os._exit(0)  # what the module has started is none of ours
 
 
 @frozen
@@ -133,7 +114,7 @@ class Setup:
     register: Register | None = None
 
     @classmethod
-    def of(cls, spec: str) -> Setup:
+    def load(cls, spec: str) -> Setup:
         """Import the function that an option names.
 
         Args:

@@ -30,7 +30,7 @@ class Options:
     force: bool = False
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
+    def parse(cls, given: Mapping[str, Any]) -> Self:
         """Return what a job's config says.
 
         Raises:

@@ -261,9 +261,8 @@ class StatementRunner(Database):
 
     def _raise_callback_failure(self) -> None:
         """Raise what a collation or a function of the application has raised while the statement ran."""
-        failure = self._connection.take_failure() if isinstance(self._connection, CallbackConnection) else None
-        if failure is not None:
-            raise failure.explain(self.path) from failure.error
+        if isinstance(self._connection, CallbackConnection):
+            self._connection.raise_failure(self.path)
 
     def _explain(self, error: sqlite3.Error) -> Exception:
         stop = self._take_stop()

@@ -60,7 +60,7 @@ class FreePages:
             self.header = Header(first)
             self.count = self.header.pages or log.pages or os.fstat(file).st_size // header.page_size
             source = Source(file, self.header, self.count, log=log_file, in_log=log.in_log)
-            self.maps = {number: source.read(number) for number in self.header.pointer_map_pages(self.count)}
+            self.maps = {number: source.read(number) for number in self.header.list_pointer_maps(self.count)}
             self.trunks = self._read_trunks(source)
         except ValueError as error:
             raise DamageError(str(error)) from error

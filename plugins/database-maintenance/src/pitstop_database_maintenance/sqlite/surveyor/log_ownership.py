@@ -49,7 +49,7 @@ def doubt(file: int, size: int, own: Header, log: Log, log_file: int) -> str:
     if log.page_size != own.page_size:
         return "page_size"
     in_file = size // own.page_size
-    if not isinstance(log.in_log, dict) or _missing(log.in_log, in_file, log.pages, own.lock_page):
+    if not isinstance(log.in_log, dict) or _lacks_pages(log.in_log, in_file, log.pages, own.lock_page):
         return "pages"
     if log.counters:
         first, newest = log.counters
@@ -58,29 +58,25 @@ def doubt(file: int, size: int, own: Header, log: Log, log_file: int) -> str:
         if own.change_counter < first - 1:
             return "newer"
     together = Source(file, own, log.pages, log=log_file, in_log=log.in_log)
-    if _wrong(together, log.in_log) and not _wrong(Source(file, own, own.pages or in_file), log.in_log):
+    alone = Source(file, own, own.pages or in_file)
+    if has_broken_trees(together, log.in_log) and not has_broken_trees(alone, log.in_log):
         return "structure"
     return ""
 
 
-def is_wrong_where_they_meet(source: Source) -> bool:
-    """Return whether a b-tree is wrong where a page of the file and one of what lies beside it meet."""
-    return _wrong(source, source.in_log)
-
-
-def _missing(in_log: dict[int, int], in_file: int, pages: int, lock_page: int) -> bool:
+def _lacks_pages(in_log: dict[int, int], in_file: int, pages: int, lock_page: int) -> bool:
     """Return whether there are pages that the log counts and that are nowhere."""
     there = sum(in_file < number <= pages and number != lock_page for number in in_log)
     return there < max(pages - in_file, 0) - (in_file < lock_page <= pages)
 
 
-def _wrong(source: Source, in_log: Mapping[int, int]) -> bool:
-    """Return whether a b-tree is wrong where a page of the log and one of the file meet."""
+def has_broken_trees(source: Source, in_log: Mapping[int, int]) -> bool:
+    """Return whether a b-tree is wrong where a page of the file meets one of what lies beside it, which has these."""
     seen: set[int] = set()
-    return any(_is_wrong(source, tree, in_log, seen) for tree in trees(source)[0])
+    return any(_is_broken(source, tree, in_log, seen) for tree in trees(source)[0])
 
 
-def _is_wrong(source: Source, tree: Tree, in_log: Mapping[int, int], seen: set[int]) -> bool:
+def _is_broken(source: Source, tree: Tree, in_log: Mapping[int, int], seen: set[int]) -> bool:
     height = _height(source, tree.root)
     kinds: frozenset[int] | None = None
     waiting: list[_Place] = [(tree.root, 0, _LOWEST, _HIGHEST, 0)]
@@ -105,7 +101,7 @@ def _is_wrong(source: Source, tree: Tree, in_log: Mapping[int, int], seen: set[i
         if meet and keys and not low <= keys[0] <= keys[-1] <= high:
             return True
         if kind in p.INTERIOR:
-            waiting.extend(_below(page, begin, number, keys, (low, high), depth))
+            waiting.extend(_list_children(page, begin, number, keys, (low, high), depth))
     return False
 
 
@@ -125,7 +121,9 @@ _TABLE, _INDEX = frozenset((p.TABLE_INTERIOR, p.TABLE_LEAF)), frozenset((p.INDEX
 _Place = tuple[int, int, int, int, int]
 
 
-def _below(page: bytes, begin: int, number: int, keys: list[int], bounds: tuple[int, int], depth: int) -> list[_Place]:
+def _list_children(
+    page: bytes, begin: int, number: int, keys: list[int], bounds: tuple[int, int], depth: int
+) -> list[_Place]:
     """Return the pages below one, with the rows that each may have: a key is the highest of the page before it."""
     children = p.children(page, begin)
     if len(keys) != len(children) - 1:

@@ -156,7 +156,8 @@ class _Survey:
             at = log.in_log.get(1)
             if at is None:
                 raise
-            self._own = Header(_read_at(f"{self.path}-wal", at))
+            with _open(f"{self.path}-wal") as beside:
+                self._own = Header(os.pread(beside, LENGTH, at))
         self._header = self._own
         self.log = read_log(self.path, self._own.page_size)
         self.journal = hot_journal(self.path, file)
@@ -177,7 +178,7 @@ class _Survey:
             if not found["journal_doubt"]:
                 with _open(f"{self.path}-journal") as beside:
                     source = self._through(file, beside, journal.pages, journal.before)
-                    if log_ownership.is_wrong_where_they_meet(source):
+                    if log_ownership.has_broken_trees(source, journal.before):
                         found["journal_doubt"] = "structure"
                     yield source
                 return
@@ -331,7 +332,7 @@ def _scan(source: Source, trees: list[all_trees.Tree]) -> tuple[dict[str, Any], 
         if tree.root != 1:
             sizes = {"pages": found.pages, "unused": found.unused}
             objects.append({"name": tree.name, "table": tree.table, "kind": tree.kind, **sizes})
-    rebuilt += source.header.pointer_maps(rebuilt)
+    rebuilt += source.header.count_pointer_maps(rebuilt)
     rebuilt += rebuilt >= source.header.lock_page
     share = max(0.0, 1 - rebuilt / source.pages)
     objects.sort(key=lambda one: -one["unused"])
@@ -348,7 +349,7 @@ def _scan(source: Source, trees: list[all_trees.Tree]) -> tuple[dict[str, Any], 
 def _count_unowned(source: Source, walked: int) -> int:
     """Return how many pages neither a b-tree nor the list of free pages has, of a file whose b-trees were walked."""
     header = source.header
-    others = header.free_pages + header.pointer_maps(source.pages) + (source.pages >= header.lock_page)
+    others = header.free_pages + header.count_pointer_maps(source.pages) + (source.pages >= header.lock_page)
     unowned: int = source.pages - walked - others
     return max(unowned, 0)
 
@@ -406,11 +407,6 @@ def _open(path: str) -> Iterator[int]:
         yield file
     finally:
         os.close(file)
-
-
-def _read_at(path: str, at: int) -> bytes:
-    with _open(path) as file:
-        return os.pread(file, LENGTH, at)
 
 
 def _state(file: int) -> tuple[int, int, bytes]:

@@ -18,12 +18,12 @@ _TRUNK = Struct(">II").unpack_from
 _FREE = 2
 
 
-def free_among(source: Source, pages: Iterable[int]) -> tuple[set[int], bool]:
+def find_free(source: Source, pages: Iterable[int]) -> tuple[set[int], bool]:
     """Return which of these pages are free, and whether all of them are known: the list could be too long to read."""
     if not source.header.free_pages:
         return set(), True
     if source.header.auto_vacuum != "none":
-        return {page for page in pages if mapped_kind(source, page) == _FREE}, True
+        return {page for page in pages if _read_map(source, page) == _FREE}, True
     return _find_listed(source, set(pages))
 
 
@@ -46,9 +46,9 @@ def _find_listed(source: Source, wanted: set[int]) -> tuple[set[int], bool]:
     return found, not trunk
 
 
-def mapped_kind(source: Source, page: int) -> int:
+def _read_map(source: Source, page: int) -> int:
     """Return what the pointer map says a page is: 1 a root, 2 free, 3 and 4 overflow, 5 below a b-tree's root; or 0."""
-    at = source.header.pointer_map_of(page)
+    at = source.header.find_pointer_map(page)
     if at in (0, page) or page <= at:
         return 0
     try:

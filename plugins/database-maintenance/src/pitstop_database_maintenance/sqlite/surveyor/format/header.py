@@ -63,11 +63,7 @@ class Header:
         """The page at 1 GiB, which holds locks and never content."""
         return _PENDING_BYTE // self.page_size + 1
 
-    def is_pointer_map(self, number: int) -> bool:
-        """Return whether a page says of those after it what they are: only in a file with auto_vacuum."""
-        return self.auto_vacuum != "none" and number == self.pointer_map_of(number)
-
-    def pointer_map_of(self, number: int) -> int:
+    def find_pointer_map(self, number: int) -> int:
         """Return the pointer-map page that covers a page (btree.c, `ptrmapPageno`)."""
         if number < 2:
             return 0
@@ -75,11 +71,11 @@ class Header:
         page = (number - 2) // covered * covered + 2
         return page + 1 if page == self.lock_page else page
 
-    def pointer_map_pages(self, pages: int) -> list[int]:
+    def list_pointer_maps(self, pages: int) -> list[int]:
         """Return the numbers of the pointer-map pages of a file of so many pages, which has auto_vacuum."""
-        numbers = map(self.pointer_map_of, range(2, pages + 1, self.usable // 5 + 1))
+        numbers = map(self.find_pointer_map, range(2, pages + 1, self.usable // 5 + 1))
         return [number for number in numbers if number <= pages]
 
-    def pointer_maps(self, pages: int) -> int:
+    def count_pointer_maps(self, pages: int) -> int:
         """Return how many pointer-map pages a file of so many pages has."""
         return 0 if self.auto_vacuum == "none" or pages < 2 else -(-(pages - 1) // (self.usable // 5 + 1))

@@ -117,7 +117,7 @@ def smallest_local(usable: int) -> int:
     return (usable - 12) * 32 // 255 - 23
 
 
-def overflowing(page: bytes, at: int, kind: int, usable: int) -> tuple[int, int]:
+def measure_overflow(page: bytes, at: int, kind: int, usable: int) -> tuple[int, int]:
     """Return how many overflow pages the cell at an offset has, and how many bytes of the last one hold nothing.
 
     Args:
@@ -139,9 +139,9 @@ def locate_overflow(page: bytes, at: int, kind: int, usable: int) -> tuple[int, 
     """Return how many overflow pages the cell at an offset has, and where on the page the number of the first stands.
 
     Args:
-        page, at, kind, usable: as for `overflowing`.
+        page, at, kind, usable: as for `measure_overflow`.
     """
-    chain, _ = overflowing(page, at, kind, usable)
+    chain, _ = measure_overflow(page, at, kind, usable)
     if not chain:
         return 0, 0
     payload, begin = varint(page, at + 4 if kind == INDEX_INTERIOR else at)

@@ -26,31 +26,19 @@ _BESIDE = {"-wal": "a write-ahead log", "-journal": "a journal"}
 
 
 class OtherName:
-    """Another name of a database that matters.
+    """Another name of a database that matters; as a text, what speaks against working on it under this one."""
 
-    Attributes:
-        name: its path; as the process sees it, if there is one.
-        pid: who has the file open by it; 0 if nobody is known to.
-        suffix: what lies beside it: "-wal" or "-journal"; "" if that is not the reason.
-    """
+    __slots__ = ("_text",)
 
-    __slots__ = ("name", "pid", "suffix")
+    advice = (
+        "SQLite finds a log or a journal only by the name under which the file was opened: maintain it under that name"
+    )
 
-    def __init__(self, name: str, *, pid: int = 0, suffix: str = "") -> None:
-        self.name, self.pid, self.suffix = name, pid, suffix
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def __str__(self) -> str:
-        if self.pid:
-            return f"{process_text(self.pid)} has the file open under another of its names, {self.name}"
-        return f"{_BESIDE[self.suffix]} lies beside another name of the file, {self.name}"
-
-    @property
-    def advice(self) -> str:
-        """What the operator can do."""
-        return (
-            "SQLite finds a log or a journal only by the name under which the file was opened: maintain it under that "
-            "name"
-        )
+        return self._text
 
 
 def find_interferences(path: str, files: OpenFiles) -> list[DisplacedFile | OtherName]:
@@ -84,12 +72,12 @@ def find_other_names(path: str, files: OpenFiles) -> list[OtherName]:
 def _find_users_elsewhere(name: str, found: os.stat_result, place: os.stat_result, files: Listed) -> list[OtherName]:
     lists = files.values() if found.st_nlink > 1 else [files.get(name, ())]
     named = {
-        (file.pid, file.name): OtherName(file.name, pid=file.pid)
+        (file.pid, file.name): f"{process_text(file.pid)} has the file open under another of its names, {file.name}"
         for opened in lists
         for file in opened
         if file.is_same(found) and file.writable and _is_elsewhere(file, name, place)
     }
-    return list(named.values())
+    return list(map(OtherName, named.values()))
 
 
 def _is_elsewhere(file: OpenFile, name: str, place: os.stat_result) -> bool:
@@ -112,7 +100,7 @@ def _find_contents(folder: str, name: str, found: os.stat_result) -> Iterator[Ot
         same = stat_if_there(other_path)
         if other == name or same is None or not os.path.samestat(same, found):
             continue
-        for suffix in _BESIDE:
+        for suffix, what in _BESIDE.items():
             beside = stat_if_there(other_path + suffix)
             if beside is not None and beside.st_size:
-                yield OtherName(other_path, suffix=suffix)
+                yield OtherName(f"{what} lies beside another name of the file, {other_path}")

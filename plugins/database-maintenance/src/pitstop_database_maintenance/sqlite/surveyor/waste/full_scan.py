@@ -65,7 +65,7 @@ def scan_tree(source: Source, tree: Tree) -> Walked:
             lengths = p.sizes(page, usable, begin)
             if max(lengths) >= smallest:
                 for at in p.pointers(page, begin + p.HEADER[kind], cells):
-                    chain, rest = p.overflowing(page, at, kind, usable)
+                    chain, rest = p.measure_overflow(page, at, kind, usable)
                     overflow += min(chain, source.pages)
                     found.unused += rest
         except IndexError:

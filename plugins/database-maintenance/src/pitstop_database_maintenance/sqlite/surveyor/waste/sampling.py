@@ -68,10 +68,9 @@ class Sampled:
 def sample(source: Source, roots: set[int], seed: int, count: int) -> tuple[list[Sampled], bool]:
     """Look at so many pages, or all if there are no more; return them and whether all free ones are known as such."""
     chosen = strata(Chance(seed), source.pages, min(count, source.pages))
-    free, complete = freelist.free_among(source, chosen)
+    free, complete = freelist.find_free(source, chosen)
     header, usable = source.header, source.usable
-    special = {number for number in chosen if header.is_pointer_map(number)} if header.auto_vacuum != "none" else set()
-    special.add(header.lock_page)
+    special = {header.lock_page, *(header.list_pointer_maps(source.pages) if header.auto_vacuum != "none" else ())}
     # this is the loop in which a survey of thousands of files spends its time
     taken: list[Sampled] = []
     read, parsed, large, add, due = source.read, p.parse_page, _large(usable), taken.append, _DUE
@@ -117,7 +116,7 @@ def rebuilt(source: Source, taken: list[Sampled]) -> tuple[float, float]:
     """Return about how many pages the file will have after VACUUM, and the half width of the 95 % interval of that."""
     _weigh(taken, source.usable)
     header, total = source.header, source.pages
-    maps, lock = header.pointer_maps(total), int(total >= header.lock_page)
+    maps, lock = header.count_pointer_maps(total), int(total >= header.lock_page)
     used = [one.weight for one in taken if one.kind not in (FREE, OTHER)]
     in_use = total - header.free_pages - maps - lock
     if not used or in_use <= 0:
@@ -125,7 +124,7 @@ def rebuilt(source: Source, taken: list[Sampled]) -> tuple[float, float]:
     mean = sum(used) / len(used)
     pages = mean * in_use
     margin = 1.96 * _standard_error(used, in_use) * in_use
-    pages += header.pointer_maps(round(pages))
+    pages += header.count_pointer_maps(round(pages))
     # of small trees it matters where the last leaf ends, which half a page stands for
     small = sum(one.root and one.kind in p.INTERIOR for one in taken) / len(taken) * total
     margin += MODEL * total + 0.25 * small
