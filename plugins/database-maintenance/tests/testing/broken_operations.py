@@ -1,4 +1,4 @@
-"""Operations on SQLite that break their promises, each with the tests that must tell.
+"""Operations on SQLite that break what is promised of rows, leftovers, stopping, locks and the schema.
 
 No file of tests by its name: `test_contracts_tell_operations.py` runs it, and compares what fails with `breaks`.
 """
@@ -8,195 +8,28 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing, suppress
-from typing import Any, ClassVar
+from typing import Any
 
-import pytest
+from broken_operation import (
+    BLOCKED,
+    CLOSES,
+    FREE,
+    KEPT,
+    KEPT_STOPPED,
+    LOCKED,
+    LOG_IS_LEFT,
+    NAMES,
+    READ,
+    SCHEMA,
+    SILENT,
+    STOPS,
+    STOPS_LOCKED,
+    Contract,
+    kept,
+)
 
 import pitstop
-from pitstop_database_maintenance.sqlite.testing import SQLiteOperationContract
 from pitstop_database_maintenance.sqlite.testing.databases import quoted
-
-MOMENTS = ("at its first sign", "in the middle", "at its last sign")
-MODES = ("delete", "wal")
-KEPT = {f"test_rows_are_kept[{mode}]" for mode in MODES}
-KEPT_STOPPED = {f"test_rows_are_kept_when_it_is_stopped[{mode}-{moment}]" for mode in MODES for moment in MOMENTS}
-LOG_IS_LEFT = {test for test in KEPT | KEPT_STOPPED if "[wal" in test}
-LOCKED = {f"test_a_lock_of_somebody_else_makes_it_fail_in_words[{mode}]" for mode in MODES}
-STOPS_LOCKED = {f"test_it_stops_while_it_waits_for_a_lock[{mode}]" for mode in MODES}
-BLOCKED = "test_a_reader_beside_it_does_no_harm[delete]"  # a reader keeps it from writing
-READ = "test_a_reader_beside_it_does_no_harm[wal]"  # and here it does not
-STOPS = {f"test_execute_stops_when_it_is_told[cancelled-{moment}]" for moment in ("before it begins", *MOMENTS)}
-FREE = {f"test_nothing_is_locked_afterwards[{mode}]" for mode in MODES}
-NAMES = "test_names_are_quoted"
-SCHEMA = "test_names_in_the_schema_do_no_harm"
-SILENT = "test_execute_stops_in_its_longest_silence"
-CLOSES = "test_execute_closes_what_it_opened"
-
-
-_kept: list[sqlite3.Connection] = []
-
-
-class Contract(SQLiteOperationContract):
-    __test__ = False
-    breaks: ClassVar[set[str]] = set()
-    #: Those that fail or not, depending on what it was just about to do when it was told to stop.
-    may_break: ClassVar[set[str]] = set()
-    database = {"rows": 50}
-    busy_seconds = 0.05
-
-    @pytest.fixture(autouse=True)
-    def _closed_afterwards(self):
-        """Close what an operation has left open, so that it is told of this one only."""
-        yield
-        while _kept:
-            _kept.pop().close()
-
-
-def good(db: Any, *, table: str = "event") -> pitstop.Result:
-    """Write a table's rows anew, one at a time, in one transaction."""
-    name = db.quote(table)
-    ids = [number for (number,) in db.execute(f"SELECT id FROM {name}")]
-    with db.transaction():
-        for done, number in enumerate(ids):
-            db.check_stop()
-            db.execute(f"UPDATE {name} SET id = id WHERE id = ?", (number,))
-            db.context.progress(done + 1, len(ids), "rows")
-    return pitstop.Result.changed("done")
-
-
-class TestGood(Contract):
-    operation = good
-
-
-# -- names -----------------------------------------------------------------------------------------------------------
-
-
-def unquoted(db: Any, *, table: str = "event") -> None:
-    """Forget to quote."""
-    db.execute(f"SELECT count(*) FROM {table}")
-
-
-class TestUnquoted(Contract):
-    operation = unquoted
-    breaks = {NAMES}
-
-
-def quotes_without_doubling(db: Any, *, table: str = "event") -> None:
-    """Quote by hand."""
-    db.execute(f'SELECT count(*) FROM "{table}"')
-
-
-class TestQuotesWithoutDoubling(Contract):
-    operation = quotes_without_doubling
-    breaks = {NAMES}
-
-
-def apostrophes(db: Any, *, table: str = "event") -> None:
-    """Take the name for a text."""
-    db.execute(f"SELECT count(*) FROM '{table}'")
-
-
-class TestApostrophes(Contract):
-    operation = apostrophes
-    breaks = {NAMES}
-
-
-def several_statements(db: Any, *, table: str = "event") -> None:
-    """Run what looks like several statements one by one, whatever fails."""
-    for statement in f'SELECT count(*) FROM "{table}"'.split(";"):
-        try:
-            db.execute(statement.strip().removesuffix('"'))
-        except pitstop.OperationError:
-            db.context.logger.debug("skipped")
-
-
-class TestSeveralStatements(Contract):
-    """The injection works: the table x is gone, and the operation says that it has succeeded."""
-
-    operation = several_statements
-    breaks = {NAMES}
-
-
-def unquoted_indexes(db: Any, *, indexes: list[str] | None = None) -> None:
-    """Quote tables, but not indexes."""
-    for index in indexes or ["event_by_kind"]:
-        db.execute(f"REINDEX {index}")
-
-
-class TestUnquotedIndexes(Contract):
-    operation = unquoted_indexes
-    breaks = {NAMES}
-
-
-def unquoted_column(db: Any, *, table: str = "event", column: str = "kind") -> None:
-    """Quote tables, but not columns."""
-    db.execute(f"SELECT max({column}) FROM {db.quote(table)}")
-
-
-class TestUnquotedColumn(Contract):
-    """With the table of the same name all is well but the column."""
-
-    operation = unquoted_column
-    breaks = {NAMES}
-
-    def make_parameters(self, folder):
-        return {"column": "id"}
-
-
-def unquoted_by_another_name(db: Any, *, what: str = "event") -> None:
-    """Take a table under a name of its own."""
-    db.execute(f"SELECT count(*) FROM {what}")
-
-
-class TestUnquotedByAnotherName(Contract):
-    operation = unquoted_by_another_name
-    names_of = {"what": "table"}
-    breaks = {NAMES}
-
-
-def every_table_unquoted(db: Any) -> None:
-    """Take names from the schema for granted."""
-    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
-        db.execute(f"SELECT count(*) FROM {name}")
-
-
-class TestEveryTableUnquoted(Contract):
-    operation = every_table_unquoted
-    breaks = {SCHEMA}
-
-
-def warns_of_some(db: Any, *, tables: list[str] | None = None) -> pitstop.Result:
-    """Go on with the others when one fails, and fail with all that need more than quotes."""
-    there_are = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    warnings = []
-    for name in tables or [name for (name,) in there_are]:
-        try:
-            db.execute(f'SELECT count(*) FROM "{name}"')
-        except pitstop.OperationError as error:
-            warnings.append(str(error))
-    return pitstop.Result.unchanged("looked", warnings=tuple(warnings))
-
-
-class TestWarnsOfSome(Contract):
-    """It completes, and only its warnings tell what it did not do."""
-
-    operation = warns_of_some
-    breaks = {NAMES, SCHEMA}
-
-
-def knows_words_only(db: Any, *, table: str = "event") -> None:
-    """Look for the name among those that are words."""
-    known = [name for (name,) in db.execute("SELECT name FROM sqlite_master") if name.isidentifier()]
-    if table not in known:
-        raise pitstop.UnknownNameError(kind="table", name=table, known=tuple(known))
-
-
-class TestKnowsWordsOnly(Contract):
-    """It says that there is no such table, and there is."""
-
-    operation = knows_words_only
-    breaks = {NAMES}
-
 
 # -- rows ------------------------------------------------------------------------------------------------------------
 
@@ -286,7 +119,7 @@ def keeps_a_connection(db: Any) -> None:
     connection = sqlite3.connect(db.path, check_same_thread=False, timeout=0)
     with suppress(sqlite3.OperationalError):
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-    _kept.append(connection)
+    kept.append(connection)
 
 
 class TestKeepsAConnection(Contract):
@@ -302,7 +135,7 @@ def keeps_a_lock(db: Any) -> None:
     except sqlite3.OperationalError as error:
         connection.close()
         raise pitstop.TransientError("locked") from error
-    _kept.append(connection)
+    kept.append(connection)
 
 
 class TestKeepsALock(Contract):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,26 @@ class Outcomes:
             self.failed[name][test] = str(report.longrepr)
 
 
-def run(module: str | Path, *arguments: str, classes: Iterable[str] = ()) -> Outcomes:
-    """Run the suites of a module, or some classes of it: one that stands beside this one, or any file."""
-    file = module if isinstance(module, Path) else HERE / f"{module}.py"
-    names = [f"{file}::{name}" for name in classes] or [str(file)]
+def run(module: str | Path, *arguments: str) -> Outcomes:
+    """Run the suites of a module: one that stands beside this one, or any file."""
+    return _run([str(module if isinstance(module, Path) else HERE / f"{module}.py")], *arguments)
+
+
+def run_suites(suites: Iterable[type], *arguments: str) -> Outcomes:
+    """Run suites of modules that stand beside this one."""
+    return _run([f"{HERE / suite.__module__}.py::{suite.__name__}" for suite in suites], *arguments)
+
+
+def _run(names: Sequence[str], *arguments: str) -> Outcomes:
     outcomes = Outcomes()
+    folder = os.path.dirname(names[0])
     options = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", "/dev/null", "--import-mode=importlib"]
-    options += ["--noconftest", "--rootdir", str(file.parent)]
+    options += ["--noconftest", "--rootdir", folder]
     pytest.main([*names, *options, *arguments], plugins=[outcomes])
     return outcomes
 
 
-def broken(name: str) -> list[Any]:
+def load_broken(name: str) -> list[Any]:
     """Return the suites of a module that say what they break."""
     spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
     assert spec is not None

@@ -9,6 +9,8 @@ from tests.sampling import chosen, some
 
 from . import suites
 
+SUITES = [*suites.load_broken("broken_names"), *suites.load_broken("broken_operations")]
+
 
 @pytest.fixture(scope="module")
 def broken(request: pytest.FixtureRequest) -> suites.Outcomes:
@@ -23,11 +25,10 @@ def broken(request: pytest.FixtureRequest) -> suites.Outcomes:
         "each_sign",
         "keeps_no_job",
     )
-    classes = [suite.__name__ for suite in chosen(request, "suite")]
-    return suites.run("broken_operations", "-k", " and ".join(f"not {each}" for each in theirs), classes=classes)
+    return suites.run_suites(chosen(request, "suite"), "-k", " and ".join(f"not {each}" for each in theirs))
 
 
-@pytest.mark.parametrize("suite", some(suites.broken("broken_operations"), each=10), ids=lambda suite: suite.__name__)
+@pytest.mark.parametrize("suite", some(SUITES, each=10), ids=lambda suite: suite.__name__)
 def test_contract_tells_what_is_broken(broken: suites.Outcomes, suite: Any) -> None:
     """Each broken promise fails its tests, and no other test fails."""
     assert set(broken.failed[suite.__name__]) - suite.may_break == suite.breaks - suite.may_break

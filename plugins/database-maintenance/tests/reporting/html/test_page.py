@@ -1,25 +1,20 @@
 """The report as a page: it tells what it should, holds no name unescaped, and can be read by everybody."""
 
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from report_pages import NASTY, NOW, Page, make_inspection, make_plan, make_report, make_step, plan_vacuum, read_page
 from tests.sampling import at_most
 
-from pitstop_database_maintenance.databases.assessment import Assessment, Prediction, Worth
-from pitstop_database_maintenance.databases.description import Cell
-from pitstop_database_maintenance.history import CheckRecord, History, PastStep, UnfinishedStep
-from pitstop_database_maintenance.planning.plan import DatabasePlan, PlannedStep
-from pitstop_database_maintenance.reporting.html import current_state, page_maps, past_runs
-from pitstop_database_maintenance.reporting.html.page import make_page, read_style
-from pitstop_database_maintenance.reporting.report_model import Past, Report, read_past
+from pitstop_database_maintenance.databases.assessment import Prediction, Worth
+from pitstop_database_maintenance.history import CheckRecord, History, UnfinishedStep
+from pitstop_database_maintenance.reporting.html import current_state, past_runs
+from pitstop_database_maintenance.reporting.html.page import make_page
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, state_at_inspection
 from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
-from pitstop_database_maintenance.sqlite.describe import description
 from pitstop_database_maintenance.sqlite.inspection.records import (
     IndexFacts,
     Inspection,
@@ -33,95 +28,6 @@ from pitstop_database_maintenance.sqlite.inspection.records import (
 )
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
 
-NOW = 1_793_000_000.0
-NASTY = '<script>alert("1")</script>'
-VOID = {"meta", "wbr"}
-
-
-class Page(HTMLParser):
-    """Reads a page strictly: every element must be closed in its place."""
-
-    def __init__(self, html):
-        super().__init__(convert_charrefs=True)
-        self.elements, self.attributes, self._open, self._texts = [], [], [], []
-        self.feed(html)
-        self.close()
-        assert self._open == [], f"never closed: {self._open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        self.attributes.extend(attrs)
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self._open, f"</{tag}> closes nothing"
-        assert self._open.pop() == tag, f"</{tag}> closes another element"
-
-    def handle_data(self, data):
-        if "style" not in self._open:
-            self._texts.append(data)
-
-    @property
-    def tags(self):
-        return {tag for tag, _ in self.elements}
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self._texts).split())
-
-    def all(self, tag):
-        return [attributes for found, attributes in self.elements if found == tag]
-
-
-def inspected(**changes):
-    """Return an inspection of a file of 1000 pages, a third of them waste."""
-    found = Inspection(
-        path="/srv/app.db",
-        at=NOW,
-        bytes=4_096_000,
-        page_size=4096,
-        pages=1000,
-        free_pages=79,
-        journal="wal",
-        library="3.40.1",
-        waste=Waste(share=Interval(value=0.324, low=0.311, high=0.33), bytes=1_327_104, sampled=500, seed=0),
-        schema=SchemaFacts(tables=(TableFacts(name="t"),), indexes=(IndexFacts(name="i", table="t"),)),
-        map=tuple(Cell(kind=kind, unused=0.3) for kind in ("table", "index", "overflow", "free", "other") * 20),
-    )
-    return evolve(found, **changes)
-
-
-def planned(*steps, **more):
-    return DatabasePlan(database="sqlite:////srv/app.db", resource="sqlite:/srv/app.db", steps=steps, **more)
-
-
-def vacuum(run=True, **changes):
-    cost = Prediction(seconds=1.13, writer_stall=1.08, disk={"/srv": 34_000_000}, learned=True)
-    assessed = Assessment(
-        worth=Worth.YES,
-        reason="",
-        rule="waste >= 30 %",
-        source="https://example.org/x",
-        gain=1_300_000,
-        prediction=cost,
-    )
-    return PlannedStep(operation="vacuum", run=run, why="32.4 % is waste", assessment=evolve(assessed, **changes))
-
-
-def step(at, operation="vacuum", before=6_000_000, after=4_000_000, **changes):
-    data = {"bytes_before": before, "bytes_after": after, "writer_stall": 0.9, "reader_stall": 0.0}
-    fields = {
-        "seconds": 1.5,
-        "bytes": before,
-        "run": f"run {at}",
-        "predicted": {"seconds": 1.0, "gain": 1_900_000, "writer_stall": 1.0, "reader_stall": 0.0},
-        **changes,
-    }
-    return PastStep(
-        database="d", operation=operation, at=NOW + at, **{**fields, "data": {**data, **fields.get("data", {})}}
-    )
-
 
 @pytest.fixture
 def history():
@@ -129,27 +35,9 @@ def history():
         yield found
 
 
-def report(history=None, inspection=None, *, plan=None, missing="", url="sqlite:////srv/app.db"):
-    own = None if history is None else history.of("d")
-    found = inspection or inspected()
-    return Report(
-        database=url,
-        made_at=NOW,
-        inspection=found,
-        description=description(found, own),
-        plan=plan or planned(),
-        past=Past(missing=missing) if own is None else read_past(own),
-        refused=found.refused,
-    )
-
-
-def read(*arguments, **named):
-    return Page(make_page(report(*arguments, **named)))
-
-
 def test_page_says_first_what_is_due_and_what_it_gains_and_costs():
     """The headline comes from the plan: how much, how long, who waits."""
-    text = read(plan=planned(vacuum())).text
+    text = read_page(plan=make_plan(plan_vacuum())).text
     assert "1 step is due and would give back 1.3 MB of 4.1 MB." in text
     assert "It takes about 1.1 s; writers wait up to 1.1 s at a stretch, readers do not wait." in text
     assert (
@@ -159,15 +47,17 @@ def test_page_says_first_what_is_due_and_what_it_gains_and_costs():
 
 def test_page_does_not_add_up_what_is_not_known():
     """A time that is not known of one step makes the sum the least that it takes."""
-    unknown = vacuum(gain=None, prediction=Prediction())
-    assert "It takes at least 1.1 s; writers wait" in read(plan=planned(vacuum(), unknown)).text
-    assert "How long it takes is not known; writers do not wait" in read(plan=planned(unknown)).text
+    unknown = plan_vacuum(gain=None, prediction=Prediction())
+    assert "It takes at least 1.1 s; writers wait" in read_page(plan=make_plan(plan_vacuum(), unknown)).text
+    assert "How long it takes is not known; writers do not wait" in read_page(plan=make_plan(unknown)).text
 
 
 def test_page_says_that_nothing_is_due():
     """Where no operation pays, little waste is no reason for alarm."""
     waste = Waste(share=Interval(value=0.09, low=0.08, high=0.1), bytes=368_640, sampled=500, seed=0)
-    text = read(inspection=inspected(waste=waste), plan=planned(vacuum(run=False, worth=Worth.NO))).text
+    text = read_page(
+        inspection=make_inspection(waste=waste), plan=make_plan(plan_vacuum(run=False, worth=Worth.NO))
+    ).text
     assert "Nothing is due." in text
     assert "fine 9.0 % of 4.1 MB is waste" in text
     assert "Looked at and left alone" in text
@@ -175,14 +65,14 @@ def test_page_says_that_nothing_is_due():
 
 def test_page_says_what_pays_and_is_left_out():
     """What pays but is beyond the limits is named, and stays due."""
-    text = read(plan=planned(vacuum(run=False))).text
+    text = read_page(plan=make_plan(plan_vacuum(run=False))).text
     assert "Nothing can be done within the limits. Vacuum would pay; see why not below." in text
     assert "due 32.4 % of 4.1 MB is waste" in text
 
 
 def test_page_gives_the_plan_with_rules_and_sources():
     """A step has its reason, its rule, and a link to where the rule comes from."""
-    found = read(plan=planned(vacuum(), notes=("compact would do it in half the time",)))
+    found = read_page(plan=make_plan(plan_vacuum(), notes=("compact would do it in half the time",)))
     assert "Rule: waste >= 30 %" in found.text
     assert "compact would do it in half the time" in found.text
     assert [link["href"] for link in found.all("a")] == ["https://example.org/x"]
@@ -190,14 +80,14 @@ def test_page_gives_the_plan_with_rules_and_sources():
 
 def test_page_links_to_nothing_but_https():
     """A source that is an address of another kind is a text: a plugin's source may be anything."""
-    found = read(plan=planned(vacuum(source="javascript:alert(1)")))
+    found = read_page(plan=make_plan(plan_vacuum(source="javascript:alert(1)")))
     assert found.all("a") == []
     assert "(javascript:alert(1))" in found.text.replace("( ", "(").replace(" )", ")")
 
 
 def test_page_without_history_says_so_and_shows_the_present_state():
     """Who has never run maintenance sees the pages as they are now, and why there is nothing else."""
-    found = read(missing="no run is recorded on this machine")
+    found = read_page(missing="no run is recorded on this machine")
     assert "No run is recorded on this machine. What you see is the present state." in found.text
     assert "No run has left a picture of the pages before and after it yet." in found.text
     assert [svg["class"] for svg in found.all("svg")].count("map") == 1 + 5  # and the legend's
@@ -206,7 +96,7 @@ def test_page_without_history_says_so_and_shows_the_present_state():
 def test_page_of_a_refused_file_says_why_and_guesses_nothing():
     """Of a file that could not be looked at no figure is shown."""
     refused = Inspection(path="/srv/app.db", refused="it is not a SQLite database, or it is encrypted")
-    found = read(inspection=refused)
+    found = read_page(inspection=refused)
     assert "Nothing can be done with this database. It is not a SQLite database, or it is encrypted." in found.text
     assert not re.search(r"[\d.]+ (%|MB|kB|pages)|\b0 bytes", found.text.partition("Sizes are decimal")[0])
     assert found.all("section") == []
@@ -218,7 +108,7 @@ def test_page_shows_the_pages_before_after_and_now(history):
     common = {"run": "r", "free_bytes": 0, "waste": 0.3}
     history.of("d").add_snapshot("map", {"when": "before", "at": NOW - 9, "bytes": 6_000_000, "cells": cells, **common})
     history.of("d").add_snapshot("map", {"when": "after", "at": NOW - 8, "bytes": 3_000_000, "cells": cells, **common})
-    made = make_page(report(history))
+    made = make_page(make_report(history))
     found = Page(made)
     # of 100 places 50 are left empty by 3.0 of 6.0 MB, and 32 by 4.1; then the one of the legend
     assert [path.count("M") for path in re.findall(r'class="page-gone" d="([^"]*)"', made)] == [50, 32, 1]
@@ -230,20 +120,20 @@ def test_page_shows_the_pages_before_after_and_now(history):
 
 def test_page_does_not_show_the_same_map_twice(history):
     """Right after a run the present map is the one after it."""
-    now = inspected()
+    now = make_inspection()
     cells = [[cell.kind, cell.unused] for cell in now.map]
     for when, size in (("before", 9_000_000), ("after", now.size)):
         document = {"when": when, "at": NOW, "run": "r", "bytes": size, "free_bytes": 0, "waste": 0.1, "cells": cells}
         history.of("d").add_snapshot("map", document)
-    text = read(history, now).text
+    text = read_page(history, now).text
     assert "After, and unchanged since" in text
     assert "Now 2" not in text
 
 
 def test_page_compares_what_was_predicted_with_what_was(history):
     """Each figure of a step stands beside its prediction, in words and as a picture with words."""
-    history.add_step(step(-100))
-    found = read(history)
+    history.add_step(make_step(-100))
+    found = read_page(history)
     assert "1.5 s predicted 1.0 s" in found.text
     assert "2.0 MB predicted 1.9 MB" in found.text
     assert "900 ms predicted 1.0 s" in found.text
@@ -252,23 +142,23 @@ def test_page_compares_what_was_predicted_with_what_was(history):
 
 def test_page_cuts_off_the_bar_of_what_was_far_more_than_predicted(history):
     """A bar never runs out of its place: what is more than it has room for has a mark."""
-    history.add_step(step(-100, seconds=900.0))
-    made = make_page(report(history))
+    history.add_step(make_step(-100, seconds=900.0))
+    made = make_page(make_report(history))
     assert made.count(">»</text>") == 1
     assert all(float(share) <= 100 for share in re.findall(r'class="actual" width="([\d.]+)%"', made))
 
 
 def test_page_shows_no_prediction_of_what_was_not_planned(history):
     """A step that ran without a plan has nothing to be compared with."""
-    history.add_step(step(-100, predicted={}))
-    assert "Predicted and actual" not in read(history).text
+    history.add_step(make_step(-100, predicted={}))
+    assert "Predicted and actual" not in read_page(history).text
 
 
 def test_page_caps_the_steps_that_are_compared(history):
     """More steps than can be taken in are left out, with a note."""
     for number in range(past_runs.STEPS_SHOWN + 5):
-        history.add_step(step(number - 100))
-    found = read(history)
+        history.add_step(make_step(number - 100))
+    found = read_page(history)
     assert f"The last {past_runs.STEPS_SHOWN} of {past_runs.STEPS_SHOWN + 5} steps." in found.text
     assert [svg["class"] for svg in found.all("svg")].count("against") == 3 * past_runs.STEPS_SHOWN
 
@@ -276,8 +166,8 @@ def test_page_caps_the_steps_that_are_compared(history):
 def test_page_lists_runs_newest_first_and_says_what_it_leaves_out(history):
     """The list of runs is capped, with a note; a chart needs two points in time."""
     for day in range(40):
-        history.add_step(step(-86_400 * (40 - day), before=5_000_000 + day * 100_000, after=4_000_000))
-    text = read(history).text
+        history.add_step(make_step(-86_400 * (40 - day), before=5_000_000 + day * 100_000, after=4_000_000))
+    text = read_page(history).text
     assert "The newest 30 runs; there are older ones." in text
     assert text.index("8.9 MB → 4.0 MB") < text.index("8.8 MB → 4.0 MB")
     assert "5.9 MB → 4.0 MB" not in text
@@ -286,9 +176,13 @@ def test_page_lists_runs_newest_first_and_says_what_it_leaves_out(history):
 
 def test_page_tells_how_steps_ended(history):
     """A step that was skipped says why, one that was stopped says by what."""
-    history.add_step(step(-9, "reindex", run="r", seconds=None, outcome="skipped", summary="it lacks collation german"))
-    history.add_step(step(-8, "incremental_vacuum", run="r", data={"stopped_by": "time limit", "left": {"pages": 3}}))
-    text = read(history).text
+    history.add_step(
+        make_step(-9, "reindex", run="r", seconds=None, outcome="skipped", summary="it lacks collation german")
+    )
+    history.add_step(
+        make_step(-8, "incremental_vacuum", run="r", data={"stopped_by": "time limit", "left": {"pages": 3}})
+    )
+    text = read_page(history).text
     assert "reindex skipped it lacks collation german" in text
     assert "stopped: time limit" in text
 
@@ -302,7 +196,7 @@ def test_page_shows_a_bar_for_each_object_and_caps_them():
     waste = Waste(
         share=Interval(value=0.3, low=0.3, high=0.3), bytes=1_228_800, sampled=1000, seed=0, exact=True, objects=objects
     )
-    found = read(inspection=inspected(waste=waste))
+    found = read_page(inspection=make_inspection(waste=waste))
     assert "t0 index of t0 100 409.6 kB 4.1 kB 1.0 %" in found.text
     assert "3 more with 12.3 kB unused are not shown." in found.text
     assert f"t{current_state.OBJECTS_SHOWN}:" not in found.text
@@ -311,7 +205,7 @@ def test_page_shows_a_bar_for_each_object_and_caps_them():
 
 def test_page_without_exact_figures_says_how_to_get_them():
     """A sample tells how much, not where."""
-    assert "is known after a look at every page: add --exact." in read().text
+    assert "is known after a look at every page: add --exact." in read_page().text
 
 
 def test_page_tells_all_that_is_wrong():
@@ -324,7 +218,7 @@ def test_page_tells_all_that_is_wrong():
         renumbered={"event log": "FTS5 table 'search'"},
         missing=(SchemaNeed(Feature.COLLATION, "german"),),
     )
-    wrong = inspected(
+    wrong = make_inspection(
         schema=schema,
         hot_journal=True,
         library_hazard="a checkpoint can corrupt it",
@@ -332,7 +226,7 @@ def test_page_tells_all_that_is_wrong():
         log=Log(bytes=9_000_000, frames=20, checkpointed=3, held_by=("process 4711 holds frame 3",)),
         leftovers=("app.db.pitstop-compact-1-x",),
     )
-    text = read(inspection=wrong).text
+    text = read_page(inspection=wrong).text
     for words in (
         "The query planner has no statistics of orders",
         "Those of 'customer' (statistics of 10 rows, now about 900).",
@@ -353,11 +247,11 @@ def test_page_tells_all_that_is_wrong():
 def test_page_tells_what_checks_found_and_what_was_left(history):
     """Damage that a check found is due, whatever else is; what a run left is said with its reason."""
     found = [CheckRecord(object="orders", kind="integrity_check", at=NOW, seconds=1, problems=2)]
-    Verdicts(history=history.of("d"), state=state_at_inspection(inspected())).keep(found)
+    Verdicts(history=history.of("d"), state=state_at_inspection(make_inspection())).keep(found)
     history.defer(
         UnfinishedStep(database="d", operation="backup", at=NOW, reason="the time limit was reached", parameters={})
     )
-    text = read(history).text
+    text = read_page(history).text
     assert "due 2 problems were found by integrity_check In orders, on " in text
     assert "An earlier run left backup The time limit was reached." in text
 
@@ -366,8 +260,10 @@ def test_page_shows_odd_history_as_far_as_it_goes(history):
     """What another version kept in another form costs only itself."""
     for odd in ([], {"when": "before"}, {"when": "after", "run": "r", "cells": 3, "at": "x"}, None):
         history.of("d").add_snapshot("map", odd)
-    history.add_step(step(-5, data={"bytes_before": "many", "bytes_after": None, "writer_stall": True}, bytes=None))
-    text = read(history).text
+    history.add_step(
+        make_step(-5, data={"bytes_before": "many", "bytes_after": None, "writer_stall": True}, bytes=None)
+    )
+    text = read_page(history).text
     assert "Runs on this database" in text
     assert "No run has left a picture" in text
 
@@ -396,7 +292,7 @@ def test_page_holds_no_name_unescaped(name, other, kind):
         missing=(SchemaNeed(Feature.COLLATION, name),),
         features=(other,),
     )
-    found = inspected(
+    found = make_inspection(
         path=f"/{name}",
         waste=waste,
         schema=schema,
@@ -408,9 +304,9 @@ def test_page_holds_no_name_unescaped(name, other, kind):
     )
     with History(":memory:") as history:
         text = {"summary": name.encode("utf-8", "replace").decode(), "run": "r", "outcome": "changed"}
-        history.add_step(step(-9, "vacuum", **text, data={"stopped_by": "time limit"}))
-        own = planned(vacuum(reason=name, rule=name, source=f"https://{other}"), notes=(other,))
-        made = make_page(report(history, found, plan=own, url="sqlite:////srv/app%80.db"))
+        history.add_step(make_step(-9, "vacuum", **text, data={"stopped_by": "time limit"}))
+        own = make_plan(plan_vacuum(reason=name, rule=name, source=f"https://{other}"), notes=(other,))
+        made = make_page(make_report(history, found, plan=own, url="sqlite:////srv/app%80.db"))
     made.encode("utf-8")
     read_back = Page(made)
     assert "script" not in read_back.tags
@@ -421,7 +317,7 @@ def test_page_holds_no_name_unescaped(name, other, kind):
 def full(history):
     """Return a page on which everything stands that can."""
     for day in range(3):
-        history.add_step(step(-86_400 * (3 - day)))
+        history.add_step(make_step(-86_400 * (3 - day)))
     waste = Waste(
         share=Interval(value=0.3, low=0.3, high=0.3),
         bytes=1_228_800,
@@ -431,7 +327,11 @@ def full(history):
         objects=(ObjectWaste(name="t", table="t", kind="table", pages=90, unused=9000),),
     )
     return make_page(
-        report(history, inspected(waste=waste, notes=("a note",)), plan=planned(vacuum(), vacuum(run=False)))
+        make_report(
+            history,
+            make_inspection(waste=waste, notes=("a note",)),
+            plan=make_plan(plan_vacuum(), plan_vacuum(run=False)),
+        )
     )
 
 
@@ -468,50 +368,3 @@ def test_page_can_be_read_by_those_who_do_not_see_it(history):
     assert len(ids) == len(set(ids))
     labels = {attributes["aria-labelledby"] for attributes in found.all("section")}
     assert labels <= set(ids)
-
-
-def colours(scheme):
-    """Return the colours of the style sheet for the light or the dark scheme."""
-    sheet = read_style()
-    light, dark = sheet.split("@media (prefers-color-scheme: dark)")[:2]
-    found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light.partition("}")[0]))
-    if scheme == "dark":
-        found |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", dark.partition("}")[0]))
-    return found
-
-
-def luminance(colour):
-    """Return the relative luminance by https://www.w3.org/TR/WCAG21/#dfn-relative-luminance."""
-    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one, other):
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_style_has_contrast_enough(scheme):
-    """Letters have 4.5 to 1 and pictures 3 to 1, as WCAG 2.1 AA asks (1.4.3 and 1.4.11)."""
-    of = colours(scheme)
-    for ink in ("text", "quiet", "accent"):
-        for ground in ("ground", "sheet"):
-            assert contrast(of[ink], of[ground]) >= 4.5, (ink, ground)
-    for kind in ("due", "look", "fine"):
-        assert contrast(of[kind], of[f"{kind}-ground"]) >= 4.5, kind
-    for fill in ("table", "index", "overflow", "other", "free"):
-        assert contrast(of[fill], of["sheet"]) >= 3, fill
-
-
-def test_style_has_dark_colours_for_all_light_ones():
-    """No colour of the light scheme is left over in the dark one."""
-    dark = read_style().split("@media (prefers-color-scheme: dark)")[1].partition("}")[0]
-    assert set(re.findall(r"--([\w-]+):", dark)) == set(colours("light")) | {"mild"}
-
-
-def test_style_names_every_kind_of_page():
-    """Each kind of page on a map has a colour of its own."""
-    for kind, _ in page_maps.KINDS:
-        assert f".page-{kind} " in read_style()
