@@ -20,6 +20,7 @@ from pitstop.jobs import Job
 from pitstop.operations import Operation, operation_of
 from pitstop.secrets.masking import mask_value
 from pitstop.secrets.places import secrets_of
+from pitstop_database_maintenance.sqlite.connection import file_holders
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.guards import own_files
 from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import OpenFiles
@@ -126,6 +127,12 @@ class FakeLookup:
 
     def operation_names(self, worker_type: str) -> list[str]:
         return self.names(f"pitstop.operations.{worker_type}")
+
+
+@pytest.fixture
+def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process can be looked into, also where the tests run as an ordinary user or in a container."""
+    monkeypatch.setattr(file_holders, "_unseen", lambda hidden: "")
 
 
 @pytest.fixture

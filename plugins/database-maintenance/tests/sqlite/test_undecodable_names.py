@@ -12,7 +12,6 @@ import pytest
 
 from pitstop.errors import InvalidValueError, OperationError
 from pitstop.jobs import Outcome, Result
-from pitstop_database_maintenance.sqlite.connection import file_holders
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.operations.analyze import analyze
 from pitstop_database_maintenance.sqlite.operations.backup import backup
@@ -22,14 +21,9 @@ from pitstop_database_maintenance.sqlite.operations.optimize import optimize
 from pitstop_database_maintenance.sqlite.operations.reindex import reindex
 from pitstop_database_maintenance.sqlite.operations.vacuum import vacuum
 
+pytestmark = pytest.mark.usefixtures("all_seen")
 #: "Größe" and "größen" as Latin-1 has them.
 TABLE, INDEX = b"Gr\xf6\xdfe", b"gr\xf6\xdfen"
-
-
-@pytest.fixture(autouse=True)
-def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every process can be looked into, also where the tests run as an ordinary user or in a container."""
-    monkeypatch.setattr(file_holders, "_unseen", lambda hidden: "")
 
 
 @pytest.fixture

@@ -1,103 +1,85 @@
-"""`quick_check` and `integrity_check`: every problem is found, nothing is written, nobody waits longer than allowed."""
+"""`quick_check` and `integrity_check`: every problem is found, and nothing is written."""
 
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from attrs import asdict
+from check_databases import INDEX_OFF, INDEX_ON, ROWS, damaged_page, wal
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sampling import at_most
 
 from pitstop.errors import (
-    DeadlineExceededError,
     InvalidValueError,
-    JobCancelledError,
     OperationError,
     PitstopError,
     UnknownNameError,
 )
 from pitstop.jobs import Outcome
-from pitstop_database_maintenance.databases.errors import LockedError
-from pitstop_database_maintenance.databases.limits import Limits, TimeLimitReachedError
+from pitstop_database_maintenance.databases.limits import Limits
 from pitstop_database_maintenance.history import History
-from pitstop_database_maintenance.sqlite.checks import full_check, on_copy, parts, workers
-from pitstop_database_maintenance.sqlite.checks.parts import STRUCTURE, CheckPart, PartResult
-from pitstop_database_maintenance.sqlite.checks.protocol import error_message
+from pitstop_database_maintenance.sqlite.checks import on_copy, parts
+from pitstop_database_maintenance.sqlite.checks.parts import STRUCTURE
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts
 from pitstop_database_maintenance.sqlite.connection.check_answers import damage
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-from pitstop_database_maintenance.sqlite.operations import quick_check as quick_check_module
 from pitstop_database_maintenance.sqlite.operations.integrity_check import integrity_check
 from pitstop_database_maintenance.sqlite.operations.quick_check import quick_check
 
 Open = Callable[..., SQLiteDatabase]
 TESTS = Path(__file__).parents[2]
 #: Leaves an index without the rows that came after it was taken out of the schema.
-INDEX_OFF = (
-    "CREATE TEMP TABLE kept AS SELECT * FROM sqlite_master WHERE type = 'index'",
-    "PRAGMA writable_schema = ON",
-    "DELETE FROM sqlite_master WHERE type = 'index'",
-    "PRAGMA writable_schema = RESET",
-)
-INDEX_ON = (
-    "PRAGMA writable_schema = ON",
-    "INSERT INTO sqlite_master SELECT * FROM kept",
-    "PRAGMA writable_schema = RESET",
-)
-ROWS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
 
 
-@pytest.fixture
-def history() -> Iterator[History]:
-    with History(":memory:") as kept:
-        yield kept
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The malformed databases that all operations are tried on."""
+    sys.path.insert(0, str(TESTS))
+    try:
+        from hostile import cases as malformed
+        from hostile.trial import write
+    finally:
+        sys.path.remove(str(TESTS))
+    folder = tmp_path_factory.mktemp("cases")
+    return SimpleNamespace(all=malformed.Cases(9, folder), module=malformed, write=write, path=folder / "case.db")
 
 
-@pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have files of any size looked at by child processes."""
-    monkeypatch.setattr(workers, "CHILDREN_FROM", 0)
+def said(path: Path, pragma: str) -> list[str]:
+    """Return the problems that SQLite's own check finds, in one statement for the whole file."""
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.text_factory = bytes
+            answers = [text for (text,) in connection.execute(f"PRAGMA {pragma}").fetchall()]
+    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
+        return [type(error).__name__]
+    return [repr(answer) for answer in answers if answer != b"ok"]
 
 
-@pytest.fixture
-def lacking(make: Any) -> Path:
-    """A database with two tables, of which one has an index that lacks two rows."""
-    made: Path = make(
-        "CREATE TABLE good (x)",
-        "CREATE TABLE t (x)",
-        "CREATE INDEX i ON t (x)",
-        f"{ROWS.format(50)} INSERT INTO t SELECT i FROM n",
-        *INDEX_OFF,
-        "INSERT INTO t VALUES (101), (102)",
-        *INDEX_ON,
-    )
-    return made
-
-
-def damaged_page(path: Path, page: int = 3) -> Path:
-    """Overwrite the header of a page."""
-    with path.open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\x00" * 12)
+def free_page_in_use(path: Path) -> Path:
+    """Put a page of a table on the list of free pages."""
+    content = bytearray(path.read_bytes())
+    trunk = int.from_bytes(content[32:36], "big")
+    at = (trunk - 1) * 4096 + 8
+    content[at : at + 4] = (2).to_bytes(4, "big")
+    path.write_bytes(content)
     return path
 
 
-def wal(path: Path) -> Path:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode = wal").fetchall()
-    return path
+def _with_collation(connection: sqlite3.Connection) -> None:
+    connection.create_collation("german", lambda a, b: (a < b) - (a > b))
+
+
+def _with_function(connection: sqlite3.Connection) -> None:
+    connection.create_function("fold", 1, lambda x: x.lower(), deterministic=True)
 
 
 # -- the verdict -------------------------------------------------------------------------------------------------------
@@ -186,30 +168,6 @@ def test_quick_check_stops_at_its_limit(make: Any, opened: Open) -> None:
 # -- the parts are the whole -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The malformed databases that all operations are tried on."""
-    sys.path.insert(0, str(TESTS))
-    try:
-        from hostile import cases as malformed
-        from hostile.trial import write
-    finally:
-        sys.path.remove(str(TESTS))
-    folder = tmp_path_factory.mktemp("cases")
-    return SimpleNamespace(all=malformed.Cases(9, folder), module=malformed, write=write, path=folder / "case.db")
-
-
-def said(path: Path, pragma: str) -> list[str]:
-    """Return the problems that SQLite's own check finds, in one statement for the whole file."""
-    try:
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            connection.text_factory = bytes
-            answers = [text for (text,) in connection.execute(f"PRAGMA {pragma}").fetchall()]
-    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
-        return [type(error).__name__]
-    return [repr(answer) for answer in answers if answer != b"ok"]
-
-
 @at_most(150)
 @given(number=st.integers(0, 20_000), check=st.sampled_from([quick_check, integrity_check]))
 def test_checks_find_a_problem_wherever_sqlite_finds_one(cases: Any, context: Any, number: int, check: Any) -> None:
@@ -227,16 +185,6 @@ def test_checks_find_a_problem_wherever_sqlite_finds_one(cases: Any, context: An
     except PitstopError as error:
         found = str(error)
     assert bool(found) or not expected, (image.told, expected)
-
-
-def free_page_in_use(path: Path) -> Path:
-    """Put a page of a table on the list of free pages."""
-    content = bytearray(path.read_bytes())
-    trunk = int.from_bytes(content[32:36], "big")
-    at = (trunk - 1) * 4096 + 8
-    content[at : at + 4] = (2).to_bytes(4, "big")
-    path.write_bytes(content)
-    return path
 
 
 def test_integrity_check_covers_what_a_check_of_tables_misses(bloated: Path, opened: Open) -> None:
@@ -365,14 +313,6 @@ def test_integrity_check_does_not_mind_a_table_that_is_dropped_meanwhile(
 # -- what only the application has -------------------------------------------------------------------------------------
 
 
-def _with_collation(connection: sqlite3.Connection) -> None:
-    connection.create_collation("german", lambda a, b: (a < b) - (a > b))
-
-
-def _with_function(connection: sqlite3.Connection) -> None:
-    connection.create_function("fold", 1, lambda x: x.lower(), deterministic=True)
-
-
 @pytest.mark.parametrize(
     ("setup", "table", "missing", "whole"),
     [
@@ -428,315 +368,7 @@ def test_checks_pass_over_a_module_that_is_not_there(make: Any, opened: Open) ->
         assert check(opened(path)).outcome is Outcome.UNCHANGED
 
 
-# -- children ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("children")
-def test_children_find_what_this_process_finds(lacking: Path, opened: Open, context: Any, history: History) -> None:
-    """Side by side, in processes of their own."""
-    db = opened(lacking)
-    db.history = history.of("it")
-    with pytest.raises(OperationError, match=r"found 3 problems in .*row 51 missing from index i;.*run reindex"):
-        integrity_check(db, workers=3)
-    assert set(Verdicts.read(db).latest("integrity_check")) == {"", STRUCTURE, "sqlite_master", "good", "t"}
-    assert context.logger.of("warning") == []
-
-
-@pytest.mark.usefixtures("children")
-def test_a_child_that_dies_is_replaced(
-    bloated: Path, opened: Open, context: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What ended it, such as a device that fails under a mapped file, is met again without the map, as an error."""
-    asked = workers._Child.ask
-
-    def die(child: Any, part: Any) -> None:
-        if child.mapped and part.name == "t":
-            os.kill(child.pid, signal.SIGBUS)
-            child._wait(60)
-        asked(child, part)
-
-    monkeypatch.setattr(workers._Child, "ask", die)
-    assert integrity_check(opened(bloated)).data["checked"] == 3
-    [warning] = context.logger.of("warning")
-    assert "'t'" in warning
-    assert "SIGBUS" in warning
-
-
-@pytest.mark.usefixtures("children")
-def test_children_that_die_again_are_an_error(bloated: Path, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends, and says what to look at."""
-    asked = workers._Child.ask
-
-    def die(child: Any, part: Any) -> None:
-        os.kill(child.pid, signal.SIGSTOP)  # or it might answer before it is killed
-        asked(child, part)
-        os.kill(child.pid, signal.SIGKILL)
-
-    monkeypatch.setattr(workers._Child, "ask", die)
-    with pytest.raises(
-        OperationError, match=r"looked at .* of .*app\.db was killed by signal 9 .SIGKILL.*system's log"
-    ):
-        quick_check(opened(bloated))
-
-
-def test_a_child_that_a_waiting_writer_keeps_out_tries_again(
-    bloated: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In rollback mode nobody may begin to read while a writer waits for a reader, who may be another child."""
-    asked: list[tuple[str, str]] = []
-
-    class Fake:
-        mapped = 0
-
-        def __init__(self, name: str, answers: list[Any]) -> None:
-            self.name, self.answers = name, answers
-            self.part: Any = None
-            self.messages: list[dict[str, Any]] = []
-
-        def ask(self, part: CheckPart) -> None:
-            self.part = part
-            asked.append((self.name, part.name))
-            if self.answers:
-                self.messages.append(error_message(self.answers.pop(0)))
-
-        def receive(self) -> Any:
-            return self.messages.pop(0)
-
-    def wait(busy: list[Fake], *, timeout: float) -> list[Fake]:
-        return [fake for fake in busy if fake.messages]
-
-    monkeypatch.setattr(workers, "wait", wait)
-    kept_out, done = Fake("kept out", [LockedError("busy"), LockedError("busy")]), Fake("reader", [])
-    kept_out.ask(CheckPart(name="a", check="quick_check"))
-    done.ask(CheckPart(name="b", check="quick_check"))
-    found = workers._results(opened(bloated), [kept_out, done], deque(), None)  # type: ignore[list-item]
-    done.messages.append({"result": asdict(PartResult(part="b"))})
-    assert next(found).part == "b"
-    assert asked[:3] == [("kept out", "a"), ("reader", "b"), ("kept out", "a")]
-    with pytest.raises(LockedError, match="busy"):
-        next(found)
-
-
-@pytest.mark.usefixtures("children")
-def test_one_child_is_enough(lacking: Path, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no second process can be started, one checks all."""
-    started: list[Any] = []
-    start = workers._Child.__init__
-
-    def only_one(child: Any, db: Any, *, mapped: int) -> None:
-        if started:
-            raise workers._NotStartedError("no more")
-        started.append(child)
-        start(child, db, mapped=mapped)
-
-    monkeypatch.setattr(workers._Child, "__init__", only_one)
-    with pytest.raises(OperationError, match="found 3 problems"):
-        integrity_check(opened(lacking))
-
-
-@pytest.mark.usefixtures("children")
-@pytest.mark.parametrize("executable", ["", "/nowhere/python", "/bin/false", "/bin/true"])
-def test_without_children_this_process_checks(
-    lacking: Path, opened: Open, context: Any, monkeypatch: pytest.MonkeyPatch, executable: str
-) -> None:
-    """Where Python is embedded there may be no interpreter to start; that is said, and the check done."""
-    monkeypatch.setattr(sys, "executable", executable)
-    with pytest.raises(OperationError, match="found 3 problems"):
-        integrity_check(opened(lacking))
-    [warning] = context.logger.of("warning")
-    assert "is checked by this process alone" in warning
-
-
-@pytest.mark.usefixtures("children")
-@pytest.mark.parametrize(("stop", "kind"), [("cancel", JobCancelledError), ("expire", DeadlineExceededError)])
-def test_children_are_ended_when_the_job_must_stop(
-    bloated: Path, opened: Open, context: Any, monkeypatch: pytest.MonkeyPatch, stop: str, kind: Any
-) -> None:
-    """Told while they work, it ends at once, and leaves no process."""
-    started: list[Any] = []
-    asked = workers._Child.ask
-
-    def ask(child: Any, part: Any) -> None:
-        started.append(child)
-        asked(child, part)
-        getattr(context, stop)()
-
-    monkeypatch.setattr(workers._Child, "ask", ask)
-    with pytest.raises(kind, match="test"):
-        integrity_check(opened(bloated))
-    assert started
-    assert all(child.exit_code is not None for child in started)
-
-
-@pytest.mark.usefixtures("children")
-def test_children_register_what_the_application_has(
-    make: Any, tmp_path: Path, context: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are given `on_connect` too, and so check what without it could not be."""
-    (tmp_path / "of_the_application.py").write_text(
-        "def register(connection):\n    connection.create_collation('german', lambda a, b: (a < b) - (a > b))\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    path = make(
-        "CREATE TABLE own (x COLLATE german UNIQUE)", "INSERT INTO own VALUES ('a'), ('b')", setup=_with_collation
-    )
-    with SQLiteDatabase.connect(str(path), context, on_connect="of_the_application:register") as db:
-        assert integrity_check(db).warnings == ()
-    assert context.logger.of("warning") == []
-
-
-# -- time --------------------------------------------------------------------------------------------------------------
-
-
-def test_a_check_in_this_process_is_stopped(
-    bloated: Path, opened: Open, context: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The statement ends in its middle."""
-    monkeypatch.setattr(SQLiteDatabase, "STEPS", 500)
-    db = opened(bloated)
-    context.at_check = lambda count: context.cancel() if count > 20 else None
-    with pytest.raises(JobCancelledError, match="test"):
-        integrity_check(db)
-
-
-def some(count: int, order: list[str]) -> Any:
-    """Return what looks at so many parts and then runs out of time."""
-
-    def check_parts(db: Any, parts: Any, **_: Any) -> Iterator[PartResult]:
-        for part in parts[:count]:
-            order.append(part.name)
-            yield PartResult(part=part.name, seconds=1.0)
-
-    return check_parts
-
-
-def test_integrity_check_goes_on_where_the_last_one_stopped(
-    make: Any, opened: Open, history: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever was checked longest ago comes first; after enough runs all was, and nothing is starved."""
-    path = make(*(f"CREATE TABLE t{number} (x)" for number in range(5)))
-    db = opened(path)
-    db.history = history.of("it")
-    order: list[str] = []
-    monkeypatch.setattr(full_check, "check_parts", some(3, order))
-    first = integrity_check(db, budget=10)
-    assert first.data["stopped_by"] == "budget"
-    assert len(first.data["left"]["tables"]) == 4
-    assert "3 of 7 parts were checked; 4 never were" in first.summary
-    # the first of those left is taken for one that was begun, and comes last next time
-    begun = first.data["left"]["tables"][0]
-    second = integrity_check(db, budget=10)
-    assert set(order[3:]) == {*first.data["left"]["tables"]} - {begun}
-    assert second.data["oldest"] is None
-    for _ in range(4):
-        last = integrity_check(db, budget=10)
-    assert set(order) == {STRUCTURE, "sqlite_master", "t0", "t1", "t2", "t3", "t4"}
-    assert last.data["oldest"] is not None
-    assert "the oldest check of a part is 0.0 days old" in last.summary
-    assert Verdicts.read(db).latest("integrity_check")[""].at == last.data["oldest"]
-
-
-def test_integrity_check_begins_with_the_largest(make: Any, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that no worker is left alone with it in the end; what is not known may be large, and is not asked for long."""
-    path = make(
-        "CREATE TABLE small (x)",
-        "CREATE TABLE large (x UNIQUE)",
-        "CREATE TABLE middle (x)",
-        "CREATE TABLE unknown (x PRIMARY KEY) WITHOUT ROWID",
-        "CREATE VIRTUAL TABLE search USING fts5(a)",
-        f"{ROWS.format(9)} INSERT INTO large SELECT i FROM n",
-        f"{ROWS.format(9)} INSERT INTO middle SELECT i FROM n",
-        f"{ROWS.format(9)} INSERT INTO search SELECT i FROM n",
-        "INSERT INTO small VALUES (1)",
-    )
-    order: list[str] = []
-    monkeypatch.setattr(full_check, "check_parts", some(99, order))
-    integrity_check(opened(path))
-    own = [part for part in order if not part.startswith("search")]
-    assert own == [STRUCTURE, "unknown", "large", "middle", "small", "sqlite_master"]
-    assert order.index("search") > order.index("small")
-
-
-def test_integrity_check_leaves_what_the_time_limit_does_not_allow(
-    bloated: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It ends normally, with what the next run continues with, though nothing remembers for it."""
-    db = opened(bloated)
-    monkeypatch.setattr(full_check, "check_parts", some(1, []))
-    db.limits = Limits(until=time.time() + 60)
-    result = integrity_check(db)
-    assert result.outcome is Outcome.UNCHANGED
-    assert result.data["stopped_by"] == "time limit"
-    assert len(result.data["left"]["tables"]) == 2
-
-
-@pytest.mark.parametrize("from_size", [0, 1 << 40])
-def test_integrity_check_of_no_time_at_all(
-    bloated: Path, opened: Open, monkeypatch: pytest.MonkeyPatch, from_size: int
-) -> None:
-    """Nothing is checked, and that is said."""
-    monkeypatch.setattr(workers, "CHILDREN_FROM", from_size)
-    result = integrity_check(opened(bloated), budget=1e-9)
-    assert result.outcome is Outcome.SKIPPED
-    assert result.data["left"]["tables"]
-
-
-def test_quick_check_is_undone_by_the_time_limit(bloated: Path, opened: Open) -> None:
-    """It is one statement: what is not finished is not begun."""
-    db = opened(bloated)
-    db.limits = Limits(until=time.time() - 1)
-    with pytest.raises(TimeLimitReachedError, match="time limit"):
-        quick_check(db)
-
-
 # -- stalls ------------------------------------------------------------------------------------------------------------
-
-
-def test_checks_count_whom_they_keep_waiting(bloated: Path, opened: Open) -> None:
-    """Without a write-ahead log a reader keeps writers waiting; with one it does not."""
-    for check in (quick_check, integrity_check):
-        db = opened(bloated)
-        data = check(db).data
-        assert data["writer_stall"] > 0
-        assert data["reader_stall"] > 0
-    wal(bloated)
-    for check in (quick_check, integrity_check):
-        data = check(opened(bloated)).data
-        assert (data["writer_stall"], data["reader_stall"]) == (0, 0)
-
-
-def test_checks_stand_aside_for_writers(
-    bloated: Path, opened: Open, seen: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where a check would keep writers waiting for too long, a copy is checked, and removed."""
-    monkeypatch.setattr(quick_check_module, "QUICK_CHECK_RATE", 1e3)
-    monkeypatch.setattr(full_check, "_RATE", 1e3)
-    for check in (quick_check, integrity_check):
-        db = opened(bloated)
-        db.limits = Limits(max_stall=1.0)
-        result = check(db)
-        assert result.data["copied"] is True
-        assert 0 < result.data["writer_stall"] < 1.0
-        assert db.stalls.count == 1  # for the copying, and not for the look at the copy
-    assert os.listdir(bloated.parent) == ["app.db"]
-    damaged_page(bloated)
-    db = opened(bloated)
-    db.limits = Limits(max_stall=1.0)
-    with pytest.raises(OperationError, match=r"in .*app\.db: Page 3"):
-        quick_check(db)
-    assert os.listdir(bloated.parent) == ["app.db"]
-
-
-def test_checks_learn_how_long_they_keep_writers_waiting(
-    bloated: Path, opened: Open, history: History, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the last check took says more than the file's size."""
-    monkeypatch.setattr(full_check, "_RATE", 1e3)
-    db = opened(bloated)
-    db.history = history.of("it")
-    integrity_check(db)
-    db.limits = Limits(max_stall=30.0)
-    assert integrity_check(db).data["copied"] is False
 
 
 def test_a_damaged_schema_names_what_it_can(bloated: Path, opened: Open) -> None:

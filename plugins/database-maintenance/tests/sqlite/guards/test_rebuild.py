@@ -21,13 +21,14 @@ from pitstop.errors import OperationError
 from pitstop.jobs import Outcome, Result
 from pitstop_database_maintenance.databases.assessment import Look
 from pitstop_database_maintenance.sqlite.assessments.preconditions import check_rebuild
-from pitstop_database_maintenance.sqlite.connection import durable_files, file_holders
+from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.operations.compact import compact
 from pitstop_database_maintenance.sqlite.operations.convert_auto_vacuum import convert_auto_vacuum
 from pitstop_database_maintenance.sqlite.operations.vacuum import vacuum
-from pitstop_database_maintenance.sqlite.surveyor.schema.vacuum_losses import Loss, normalize
+from pitstop_database_maintenance.sqlite.surveyor.schema.vacuum_losses import Loss
 
+pytestmark = pytest.mark.usefixtures("all_seen")
 Open = Callable[..., SQLiteDatabase]
 Run = Callable[[SQLiteDatabase], Result]
 
@@ -109,12 +110,6 @@ HARMLESS: dict[str, tuple[str, ...]] = {
     "a view in small letters": (edit(name="totals", sql="'create view totals as select sum(total) as x from bill'"),),
     "a text that is a blob": (edit(name="bill", sql="CAST(sql AS BLOB)"),),
 }
-
-
-@pytest.fixture(autouse=True)
-def all_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every process can be looked into, also where the tests run as an ordinary user or in a container."""
-    monkeypatch.setattr(file_holders, "_unseen", lambda hidden: "")
 
 
 @pytest.fixture
@@ -434,23 +429,3 @@ def test_compact_that_changes_the_mode_of_the_file_has_failed(
     monkeypatch.setattr(durable_files, "look_alike", lambda handle, model, attributes: os.fchmod(handle, 0o604))
     with pytest.raises(OperationError, match="does not look as it did: its mode is 0604 and was 0640"):
         run(path, "compact")
-
-
-# -- texts -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("CREATE TABLE t (a)", "create  table if not\texists t(a) ;", True),
-        ("CREATE TABLE t(a)", "CREATE TABLE t(b)", False),
-        ("CREATE TABLE t(a DEFAULT ';')", "CREATE TABLE t(a DEFAULT ';') -- it", True),
-        ("CREATE TABLE t(a DEFAULT 'x')", "CREATE TABLE t(a DEFAULT 'X')", False),
-        ("CREATE INDEX i ON t(a)", "CREATE UNIQUE INDEX i ON t(a)", False),
-        ('CREATE TABLE"t"(a)', 'CREATE TABLE "t"(a)', True),
-        ("CREATE TABLE t(a)", "CREATE TABLE t(a) WITHOUT ROWID", False),
-    ],
-)
-def test_meaning_of_a_text(one: str, other: str, same: bool) -> None:
-    """What VACUUM writes anew does not count, and everything else does."""
-    assert (normalize(one) == normalize(other)) is same
