@@ -159,7 +159,7 @@ def test_analyze_keeps_to_the_longest_stall(varied: Path, opened: Open, seen: An
     again.limits = Limits(max_stall=0.001)
     analyze(again)
     assert _rows(varied, seen)["by_two"] == before["by_two"] == "50000 25000"
-    with pytest.raises(OperationError, match=r"full statistics of .* may keep writers waiting.*leave out full"):
+    with pytest.raises(OperationError, match=r"full statistics of .* would keep writers waiting.*leave out full"):
         analyze(again, full=True)
 
 

@@ -52,6 +52,15 @@ class Place:
         if locked:
             self.original.stalls.add(locked)
 
+    @contextmanager
+    def measure(self) -> Iterator[None]:
+        """Count what the statement within keeps others waiting."""
+        began = self.db.clock()
+        try:
+            yield
+        finally:
+            self.count(self.db.clock() - began)
+
 
 @contextmanager
 def place_to_check(db: SQLiteConnection, check: str, seconds: float, *, locks: bool = False) -> Iterator[Place]:

@@ -27,6 +27,19 @@ _ACL: Final = "system.posix_acl_access"
 
 
 @contextmanager
+def refuse_os_errors(what: str, hint: str) -> Iterator[None]:
+    """Report an error of the system within as what could not be done because of it.
+
+    Raises:
+        OperationError: there was one.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OperationError(reason=f"{what}: {error.strerror}", hint=hint) from None
+
+
+@contextmanager
 def use_folder(folder: str) -> Iterator[int]:
     """Yield a handle on a folder (`pitstop.files.open_folder`).
 
@@ -34,13 +47,9 @@ def use_folder(folder: str) -> Iterator[int]:
         OperationError: it cannot be had.
     """
     with ExitStack() as stack:
-        try:
+        hint = "give the path of the folder itself, and check its rights; nothing was touched"
+        with refuse_os_errors(f"the folder {folder} cannot be used", hint):
             handle = stack.enter_context(open_folder(folder))
-        except OSError as error:
-            raise OperationError(
-                reason=f"the folder {folder} cannot be used: {error.strerror}",
-                hint="give the path of the folder itself, and check its rights; nothing was touched",
-            ) from None
         yield handle
 
 

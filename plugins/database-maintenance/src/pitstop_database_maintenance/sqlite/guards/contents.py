@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import Factory, frozen
 
-from pitstop.errors import InvalidValueError, OperationError
+from pitstop.errors import InvalidValueError
 from pitstop.text import count_noun
 from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
@@ -169,13 +169,9 @@ class FileFacts:
         Raises:
             OperationError: it cannot be looked at, or another one has got its name meanwhile.
         """
-        try:
+        with durable_files.refuse_os_errors(f"{path} cannot be looked at", "see who puts other files in its place"):
             path = resolve_link(path)
             found = os.stat(path)
-        except OSError as error:
-            raise OperationError(
-                reason=f"{path} cannot be looked at: {error.strerror}", hint="see who puts other files in its place"
-            ) from None
         return cls(found, durable_files.read_attributes(path, found))
 
     def compare(self, after: FileFacts, *, replaced: bool = False) -> list[str]:

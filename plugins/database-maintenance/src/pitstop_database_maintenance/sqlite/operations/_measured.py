@@ -45,6 +45,25 @@ class OperationRun:
                 reason=f"a transaction is open on the connection to {self.db.path}", hint="commit it first"
             )
 
+    def require_short_stall(self, seconds: float, what: str, *, hint: str) -> None:
+        """Refuse to keep writers waiting for longer than the job may.
+
+        Args:
+            seconds: for how long they would wait at a stretch.
+            what: what they would wait for.
+            hint: what to do instead.
+
+        Raises:
+            OperationError: that is too long; nothing was touched.
+        """
+        most = self.db.limits.max_stall
+        if most is not None and seconds > most:
+            raise OperationError(
+                reason=f"{what} of {self.db.path} would keep writers waiting for about {seconds:.2g} s, more than the "
+                f"{most:g} s that they may wait",
+                hint=f"{hint}; nothing was touched",
+            )
+
     def changed(
         self, summary: str, *, after: SQLiteMeasure | None = None, warnings: Iterable[str] = (), **counts: Any
     ) -> Result:

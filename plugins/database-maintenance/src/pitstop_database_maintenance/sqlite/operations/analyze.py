@@ -57,7 +57,9 @@ def analyze(
         raise InvalidValueError(where="analyze", name="limit", problem="does not go with full; give one of them")
     chosen = schema.choose({name: name for name in schema.tables(db)}, tables, kind="table", operation="analyze")
     if full:
-        _check_stall(db, run.before.bytes - run.before.free_bytes)
+        # one table may be as large as the file
+        seconds = (run.before.bytes - run.before.free_bytes) / _BYTES_PER_SECOND
+        run.require_short_stall(seconds, "full statistics", hint="leave out full, or allow more by max_stall")
     before = statistics(db)
     require_sound(db)
     _saved_statistics.keep(db)
@@ -141,17 +143,6 @@ def _analyze_table(db: SQLiteConnection, name: str, limit: int, done: Done) -> b
     done.in_full += in_full
     done.warnings += warnings
     return True
-
-
-def _check_stall(db: SQLiteConnection, used: int) -> None:
-    """Refuse to read tables as a whole where writers must not wait for that long; one may be as large as the file."""
-    expected, most = used / _BYTES_PER_SECOND, db.limits.max_stall
-    if most is not None and expected > most:
-        raise OperationError(
-            reason=f"full statistics of {db.path} may keep writers waiting for {expected:.2f} s at a stretch, "
-            f"more than the {most:g} s that they may wait",
-            hint="leave out full, or allow more by max_stall; nothing was touched",
-        )
 
 
 def counts(before: Statistics, after: Statistics) -> dict[str, int]:

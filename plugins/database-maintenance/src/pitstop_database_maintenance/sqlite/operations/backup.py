@@ -99,7 +99,10 @@ def backup(
     _check_target(db, target, overwrite=overwrite)
     needed = run.before.bytes
     durable_files.require_room(target.folder, needed, what=f"backup of {db.path}")
-    _check_stall(db, needed)
+    if not db.has_wal:
+        rate = db.history.throughput("backup") if db.history else None
+        hint = "allow it at a quiet time, or use WAL mode, in which nobody waits"
+        run.require_short_stall(needed / (rate or _COPIES), "without a write-ahead log, a copy", hint=hint)
     attributes = durable_files.read_attributes(db.real, db.found)
     with ExitStack() as stack:
         folder = stack.enter_context(durable_files.use_folder(target.folder))
@@ -168,19 +171,6 @@ def _check_target(db: SQLiteConnection, target: Target, *, overwrite: bool) -> N
     if used.others or used.own:
         who = str(used) or "this process"
         raise OperationError(reason=f"{who} has {target.path} open", hint="choose another name")
-
-
-def _check_stall(db: SQLiteConnection, size: int) -> None:
-    if db.limits.max_stall is None or db.has_wal:
-        return
-    rate = db.history.throughput("backup") if db.history else None
-    seconds = size / (rate or _COPIES)
-    if seconds > db.limits.max_stall:
-        raise OperationError(
-            reason=f"without a write-ahead log, writers to {db.path} would wait about {seconds:.1f} s, "
-            f"longer than {db.limits.max_stall:g} s",
-            hint="allow it at a quiet time, or use WAL mode, in which nobody waits",
-        )
 
 
 def _copy_pages(db: SQLiteConnection, copy: Temporary, size: int) -> Contents:

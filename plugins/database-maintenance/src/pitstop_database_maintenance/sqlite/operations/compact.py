@@ -89,12 +89,9 @@ def compact(db: SQLiteConnection, *, offline: bool = False, allow_renumbering: b
 
 
 def _identify(place: Place) -> str:
-    try:
+    hint = "see who puts other files in its place"
+    with durable_files.refuse_os_errors(f"{place.path} cannot be looked at", hint):
         return identify(place.path)
-    except OSError as error:
-        raise OperationError(
-            reason=f"{place.path} cannot be looked at: {error.strerror}", hint="see who puts other files in its place"
-        ) from None
 
 
 def _check_writable(db: SQLiteConnection) -> None:

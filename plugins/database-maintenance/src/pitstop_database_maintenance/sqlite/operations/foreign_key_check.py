@@ -62,14 +62,15 @@ def _list_referring_tables(db: SQLiteConnection) -> list[str]:
 
 def _find_broken_keys(place: Place, table: str) -> list[Problem]:
     """Return one problem for each foreign key of a table that is broken, or cannot be enforced."""
-    db, began = place.db, place.db.clock()
+    db = place.db
     try:
         # grouped by SQLite as it goes: a table may have millions of such rows
-        rows = db.execute(
+        query = (
             "SELECT fkid, parent, count(*), min(\"rowid\") FROM pragma_foreign_key_check(?, 'main')"
-            " GROUP BY fkid, parent ORDER BY fkid",
-            (table,),
+            " GROUP BY fkid, parent ORDER BY fkid"
         )
+        with place.measure():
+            rows = db.execute(query, (table,))
     except SQLiteFailure as failure:
         if failure.hopeless or failure.damaged:
             raise
@@ -77,8 +78,6 @@ def _find_broken_keys(place: Place, table: str) -> list[Problem]:
         if not wrong:
             raise UncheckedError(f"table {table!r} was not checked: {failure.briefly}") from None
         return wrong
-    finally:
-        place.count(db.clock() - began)
     columns = _columns(db, table)
     return [
         Problem(flaw=Flaw.REFERENCES, text=_describe(table, columns.get(fkid, ""), parent, count, rowid), object=table)

@@ -102,7 +102,8 @@ def _find_problems(place: Place, table: VirtualTable) -> list[Problem]:
     """Return what is wrong with a table, if anything is."""
     try:
         if table.module in BOXES:
-            said = _check_boxes(place, table)
+            with place.measure():
+                said = str(place.db.execute("SELECT rtreecheck('main', ?)", (table.name,))[0][0])
             lines = [] if said == GOOD else said.splitlines() or ["the check said nothing"]
             return [Problem(flaw=Flaw.BOXES, text=f"{table.title}: {line}", object=table.name) for line in lines]
         _compare(place, table)
@@ -114,14 +115,6 @@ def _find_problems(place: Place, table: VirtualTable) -> list[Problem]:
         text = f"{table.title} does not agree with the texts that it indexes, so that searches find wrong rows or none"
         return [Problem(flaw=Flaw.FULL_TEXT, text=text, object=table.name)]
     return []
-
-
-def _check_boxes(place: Place, table: VirtualTable) -> str:
-    began = place.db.clock()
-    try:
-        return str(place.db.execute("SELECT rtreecheck('main', ?)", (table.name,))[0][0])
-    finally:
-        place.count(place.db.clock() - began)
 
 
 def _compare(place: Place, table: VirtualTable) -> None:

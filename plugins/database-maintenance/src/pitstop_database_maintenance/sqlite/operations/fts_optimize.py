@@ -9,6 +9,7 @@ until one has nothing more to do, which changes less than two rows (sqlite.org/f
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from attrs import frozen
@@ -100,12 +101,17 @@ def fts_optimize(
         f"{table.title} was skipped: its module is not known to SQLite here" for table in wanted if table not in known
     ]
     if rebuild:
-        _check_stall(run)
+        seconds = as_waited(run.before.bytes / _REBUILD_RATE)
+        hint = "allow a longer stall, or do it while nobody writes"
+        run.require_short_stall(seconds, "building the full-text indexes", hint=hint)
     if known:
         require_sound(db)
     broken: list[Problem] = []
-    seconds = content_seconds if rebuild else None
-    done, names = _work_on_all(db, known, pages=pages, rebuild_seconds=seconds, warnings=warnings, broken=broken)
+
+    def work(table: VirtualTable) -> Optimized:
+        return _rebuild(db, table, content_seconds) if rebuild else _merge(db, table, pages)
+
+    done, names = _work_on_all(db, known, work, warnings=warnings, broken=broken)
     if broken:
         raise report_problems(db, "fts_optimize", broken)
     if known and not done and not names:
@@ -117,22 +123,11 @@ def fts_optimize(
     return _result(run, done, left, warnings, skipped=bool(wanted) and not known)
 
 
-def _check_stall(run: OperationRun) -> None:
-    limit, seconds = run.db.limits.max_stall, run.before.bytes / _REBUILD_RATE
-    if limit is not None and as_waited(seconds) > limit:
-        raise OperationError(
-            reason=f"to build the full-text indexes of {run.db.path} anew would keep writers waiting for up to "
-            f"{seconds:.2g} s, more than {limit:g} s",
-            hint="allow a longer stall, or do it while nobody writes; nothing was touched",
-        )
-
-
 def _work_on_all(
     db: SQLiteConnection,
     wanted: list[VirtualTable],
+    work: Callable[[VirtualTable], Optimized],
     *,
-    pages: int,
-    rebuild_seconds: float | None,
     warnings: list[str],
     broken: list[Problem],
 ) -> tuple[list[Optimized], list[str]]:
@@ -146,7 +141,7 @@ def _work_on_all(
         db.context.progress(number, len(wanted), "indexes", table.name)
         try:
             db.check_stop()
-            one = _merge(db, table, pages) if rebuild_seconds is None else _rebuild(db, table, rebuild_seconds)
+            one = work(table)
         except TimeLimitReachedError:
             return done, left
         except SQLiteFailure as failure:

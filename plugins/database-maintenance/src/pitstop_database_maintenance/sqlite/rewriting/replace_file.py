@@ -123,7 +123,8 @@ def take_place(db: SQLiteConnection, place: Place, copy: Temporary, folder: int,
         require_alone(place, offline=offline, own=None)
         _remove_leftovers(place, folder)
         modified = _finish(db, copy, place, folder)
-        with _hand_over(copy) as new:
+        what = f"{copy.path} cannot be put in the place of the database"
+        with durable_files.refuse_os_errors(what, "the database is as it was"), copy.hand_over() as new:
             swapped = _swap(place, copy, folder, new)
             if swapped:
                 copy.found = place.found  # the old file has that name now
@@ -132,18 +133,6 @@ def take_place(db: SQLiteConnection, place: Place, copy: Temporary, folder: int,
         db.become(new)
     durable_files.sync_folder(folder)
     return warnings
-
-
-@contextmanager
-def _hand_over(copy: Temporary) -> Iterator[os.stat_result]:
-    try:
-        with copy.hand_over() as found:
-            yield found
-    except OSError as error:
-        raise OperationError(
-            reason=f"{copy.path} cannot be put in the place of the database: {error.strerror}",
-            hint="the database is as it was",
-        ) from None
 
 
 def _swap(place: Place, copy: Temporary, folder: int, new: os.stat_result) -> bool:
@@ -155,14 +144,10 @@ def _swap(place: Place, copy: Temporary, folder: int, new: os.stat_result) -> bo
     name = os.path.basename(place.path)
     if not is_named(place.found, folder, name):
         raise _replacement_error(place, "nothing was touched")
-    try:
+    with durable_files.refuse_os_errors(f"{place.path} cannot be replaced", "it is as it was"):
         swapped = durable_files.exchange(copy.path, place.path, folders=(folder, folder))
         if not swapped:
             os.rename(copy.name, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError as error:
-        raise OperationError(
-            reason=f"{place.path} cannot be replaced: {error.strerror}", hint="it is as it was"
-        ) from None
     if is_named(new, folder, name) and (not swapped or is_named(place.found, folder, copy.name)):
         return swapped
     back = ""
@@ -307,15 +292,11 @@ def _require_leftover(place: Place, log: os.stat_result) -> None:
 
 def _finish(db: SQLiteConnection, copy: Temporary, place: Place, folder: int) -> int:
     """Make the copy look like the original, and all of it last; return when it was written to, in nanoseconds."""
-    try:
+    what = f"the copy of {place.path} cannot be made to look like it"
+    with durable_files.refuse_os_errors(what, "run as its owner or as root; nothing was touched"):
         copy.move(folder, os.path.dirname(place.path), check=db.check_stop)
         durable_files.own_alike(copy.handle, place.found)
         durable_files.look_alike(copy.handle, place.found, place.attributes)
-    except OSError as error:
-        raise OperationError(
-            reason=f"the copy of {place.path} cannot be made to look like it: {error.strerror}",
-            hint="run as its owner or as root; nothing was touched",
-        ) from None
     os.fsync(copy.handle)
     return os.fstat(copy.handle).st_mtime_ns
 
