@@ -37,7 +37,10 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: what follows the program's name; from the command line if not given.
     """
-    sys.exit(_exit_code(arguments))
+    code = _exit_code(arguments)
+    if not gc.isenabled():
+        gc.freeze()  # or the interpreter would look through all of a listing's objects before it ends
+    sys.exit(code)
 
 
 def _exit_code(arguments: list[str] | None) -> int:

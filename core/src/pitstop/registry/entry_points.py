@@ -70,6 +70,12 @@ class EntryPoint(_Record):
     version: str = ""
     location: str = ""
 
+    if not TYPE_CHECKING:  # there may be thousands of them, and this takes half the time
+
+        def __init__(self, group, name, target, distribution="", version="", location=""):
+            self.group, self.name, self.target = group, name, target
+            self.distribution, self.version, self.location = distribution, version, location
+
     __eq__ = _Record.__eq__
 
     def __hash__(self) -> int:
