@@ -29,7 +29,7 @@ from broken_operation import (
 )
 
 import pitstop
-from pitstop_database_maintenance.sqlite.testing.databases import quoted
+from pitstop_database_maintenance.sqlite.testing.databases import quote
 
 # -- rows ------------------------------------------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ def reads_past_the_quotes(db: Any, *, table: str = "event") -> None:
     [(found,)] = db.execute(f"SELECT count(*) FROM sqlite_master WHERE name = '{table}'")
     if not found:
         raise pitstop.InvalidValueError(where="reads", name="table", problem="there is none")
-    db.execute(f"SELECT count(*) FROM {quoted(table)}")
+    db.execute(f"SELECT count(*) FROM {quote(table)}")
 
 
 class TestReadsPastTheQuotes(Contract):

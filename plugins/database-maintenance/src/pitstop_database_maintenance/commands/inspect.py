@@ -13,8 +13,8 @@ from pitstop.cli import say
 from pitstop.cli.exit_codes import COMPLETED, FAILED
 from pitstop.cli.options import json_option
 from pitstop.cli.printing import print_json
-from pitstop_database_maintenance.commands.history_option import list_copies, open_existing_history
 from pitstop_database_maintenance.commands.options import databases_argument, exclude_option, inspection_options
+from pitstop_database_maintenance.commands.past_runs import list_copies, open_existing_history
 from pitstop_database_maintenance.commands.targets import expand
 from pitstop_database_maintenance.databases.database import Database
 from pitstop_database_maintenance.databases.urls import absolute, without_credentials

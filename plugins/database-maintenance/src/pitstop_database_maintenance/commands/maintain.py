@@ -16,8 +16,8 @@ from pitstop.cli.exit_codes import COMPLETED
 from pitstop.cli.options import run_options
 from pitstop.errors import InvalidValueError
 from pitstop_database_maintenance.commands.hints import OperationsCommand, find_databases
-from pitstop_database_maintenance.commands.history_option import open_history
 from pitstop_database_maintenance.commands.options import exclude_option, planning_options
+from pitstop_database_maintenance.commands.past_runs import open_history
 from pitstop_database_maintenance.fleet.summary import FleetSummary
 from pitstop_database_maintenance.fleet.unchanged import FLEET, UnchangedFiles, digest_rules
 from pitstop_database_maintenance.history import History

@@ -11,8 +11,8 @@ from pitstop.cli.exit_codes import COMPLETED, FAILED
 from pitstop.cli.options import json_option
 from pitstop.cli.printing import print_json
 from pitstop_database_maintenance.commands.hints import OperationsCommand, find_databases
-from pitstop_database_maintenance.commands.history_option import open_history
 from pitstop_database_maintenance.commands.options import databases_argument, exclude_option, planning_options
+from pitstop_database_maintenance.commands.past_runs import open_history
 from pitstop_database_maintenance.maintenance.engine import check_jobs, check_saved
 from pitstop_database_maintenance.maintenance.job_outcomes import PlannedDatabase
 from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest

@@ -35,7 +35,7 @@ def report(database: str, target: str, force: bool, request: MaintenanceRequest,
     from pitstop.cli.printing import print_json
     from pitstop.text import size_text
     from pitstop.text.escaping import one_line, printable
-    from pitstop_database_maintenance.commands.history_option import open_existing_history
+    from pitstop_database_maintenance.commands.past_runs import open_existing_history
     from pitstop_database_maintenance.databases.database import file_kind
     from pitstop_database_maintenance.databases.urls import parse
     from pitstop_database_maintenance.history import history_path

@@ -107,7 +107,7 @@ def _figures(inspection: Inspection) -> tuple[Figure, ...]:
 
 def _findings(inspection: Inspection) -> Iterator[Finding]:
     yield from _damage(inspection)
-    yield from _files_beside(inspection)
+    yield from _describe_companions(inspection)
     if inspection.folder.hazard:
         yield Finding(f"it is on a {inspection.folder.hazard}", "SQLite's locks cannot be relied on there")
     yield from _waste(inspection)
@@ -151,7 +151,7 @@ def _damage(inspection: Inspection) -> Iterator[Finding]:
         )
 
 
-def _files_beside(inspection: Inspection) -> Iterator[Finding]:
+def _describe_companions(inspection: Inspection) -> Iterator[Finding]:
     for taken in inspection.taken_away:
         yield Finding("a file was taken away from a program that works with it", taken, level=Level.DUE)
     for doubt in (journal_doubt(inspection), log_doubt(inspection)):

@@ -15,7 +15,7 @@ import pytest
 
 from pitstop.errors import OperationError
 from pitstop.jobs import Result
-from pitstop_database_maintenance.commands.history_option import list_copies
+from pitstop_database_maintenance.commands.past_runs import list_copies
 from pitstop_database_maintenance.history import VARIABLE, History
 from pitstop_database_maintenance.history.copy_records import COPY
 from pitstop_database_maintenance.sqlite.connection import temporary_files as module

@@ -28,7 +28,7 @@ from pitstop_database_maintenance.sqlite.operations.reindex import reindex
 from pitstop_database_maintenance.sqlite.operations.rollback_stats import rollback_stats
 from pitstop_database_maintenance.sqlite.operations.vacuum import vacuum
 from pitstop_database_maintenance.sqlite.testing import SQLiteOperationContract, make_database
-from pitstop_database_maintenance.sqlite.testing.databases import quoted
+from pitstop_database_maintenance.sqlite.testing.databases import quote
 from pitstop_database_maintenance.testing.history import OwnHistory
 from pitstop_database_maintenance.worker.worker import DatabaseMaintenanceWorker
 
@@ -103,7 +103,7 @@ class FullText(SQLiteOperationContract):
         with closing(sqlite3.connect(url, isolation_level=None)) as connection:
             connection.execute("BEGIN")
             for name in names:
-                table = quoted(name)
+                table = quote(name)
                 connection.execute(f"CREATE VIRTUAL TABLE {table} USING fts5(word)")
                 connection.execute(f"INSERT INTO {table} VALUES ('one'), ('two')")
             connection.execute("COMMIT")

@@ -53,15 +53,15 @@ def element(tag: str, *content: Content, **attributes: str | float | bool | None
         attributes: `class_` is written "class", `aria_label` "aria-label". One that is None or False is left out, one
             that is True stands without a value.
     """
-    return Markup(f"<{tag}{_written(attributes)}>{join(content)}</{tag}>")
+    return Markup(f"<{tag}{_format_attributes(attributes)}>{join(content)}</{tag}>")
 
 
 def alone(tag: str, **attributes: str | float | bool | None) -> Markup:
     """Return an element that can have no content, such as `meta`."""
-    return Markup(f"<{tag}{_written(attributes)}>")
+    return Markup(f"<{tag}{_format_attributes(attributes)}>")
 
 
-def _written(attributes: dict[str, str | float | bool | None]) -> str:
+def _format_attributes(attributes: dict[str, str | float | bool | None]) -> str:
     written = []
     for name, value in attributes.items():
         if value is None or value is False:

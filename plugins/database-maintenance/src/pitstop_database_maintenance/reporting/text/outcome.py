@@ -161,7 +161,7 @@ def _format_steps(steps: Sequence[StepOutcome], width: int) -> Iterator[str]:
             yield from wrap(text, width, first="    ", colour=colour)
     longer = [step for step in steps if (step.writer_stall or 0.0) > (step.seconds or 0.0) > 0.0]
     if longer:
-        text = "who waits for a lock looks again after a pause, up to 100 ms, and so may wait longer than a step took"
+        text = "a program that waits for a lock retries up to 100 ms later, and so may wait longer than the step took"
         yield from (click.style(line, dim=True) for line in wrap(text, width, first="  "))
 
 

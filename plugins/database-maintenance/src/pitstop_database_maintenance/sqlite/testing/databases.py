@@ -124,14 +124,14 @@ def open_sqlite(path: str | os.PathLike[str], context: JobContext | None = None)
         yield database
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
     """Return a name as SQLite reads it. Not `SQLiteDatabase.quote`: that is what is being tested."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def _add_tables(connection: sqlite3.Connection, names: Sequence[str]) -> None:
     for name in names:
-        table, index = quoted(name), quoted(index_name(name))
+        table, index = quote(name), quote(index_name(name))
         columns = f"id INTEGER PRIMARY KEY, {table} TEXT, parent INTEGER REFERENCES {table} (id)"
         connection.execute(f"CREATE TABLE {table} ({columns})")
         connection.execute(f"CREATE INDEX {index} ON {table} ({table})")

@@ -16,7 +16,7 @@ from pitstop_database_maintenance.sqlite.testing.databases import (
     add_awkward_tables,
     index_name,
     make_database,
-    quoted,
+    quote,
 )
 from pitstop_database_maintenance.testing.operation.base import Rows
 from pitstop_database_maintenance.testing.operation.operation import DatabaseOperationContract
@@ -115,7 +115,7 @@ def _open(url: str) -> sqlite3.Connection:
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> list[Any]:
-    return sorted(connection.execute(f"SELECT * FROM {quoted(table)}").fetchall(), key=repr)  # noqa: S608 - quoted
+    return sorted(connection.execute(f"SELECT * FROM {quote(table)}").fetchall(), key=repr)  # noqa: S608 - quoted
 
 
 def _schema(connection: sqlite3.Connection) -> dict[str, list[Any]]:

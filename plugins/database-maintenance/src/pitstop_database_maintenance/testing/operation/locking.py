@@ -19,11 +19,11 @@ class LockingPromises(DatabaseJobContract):
 
     def test_a_reader_beside_it_does_no_harm(self, folder: Path, variant: str) -> None:
         """While somebody reads it succeeds or fails in words, within `waits_within`; when they are gone it succeeds."""
-        self._run_beside(folder, self.hold_read_transaction, "while another connection reads")
+        self._run_during(folder, self.hold_read_transaction, "while another connection reads")
 
     def test_a_lock_of_somebody_else_makes_it_fail_in_words(self, folder: Path, variant: str) -> None:
         """It succeeds or fails in words, within `waits_within`; as soon as the lock is gone it succeeds."""
-        self._run_beside(folder, self.hold_lock, "while another connection holds a lock")
+        self._run_during(folder, self.hold_lock, "while another connection holds a lock")
 
     def test_it_stops_while_it_waits_for_a_lock(self, folder: Path, variant: str) -> None:
         """Told to stop while somebody else holds a lock, it ends within `stops_within`."""
@@ -44,7 +44,7 @@ class LockingPromises(DatabaseJobContract):
         trial.wait_for_end(self.waits_within)  # leave no thread behind, whatever is told of it
         assert in_time, f"told to stop while another connection holds a lock, it went on for {self.stops_within:g} s"
 
-    def _run_beside(self, folder: Path, beside: Callable[[str], AbstractContextManager[Any]], when: str) -> None:
+    def _run_during(self, folder: Path, beside: Callable[[str], AbstractContextManager[Any]], when: str) -> None:
         config = self.make_config(folder)
         before = self.rows(config["database"])
         trial = self.trial_on(config)
