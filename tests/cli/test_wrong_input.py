@@ -78,7 +78,11 @@ def test_on_connect_that_fails_when_it_is_imported_is_refused_once(pitstop, data
             "printing": "print('hello', flush=True)\ndef register(connection): pass",
         },
     )
-    said = {"raising": "RuntimeError: no settings", "leaving": "ended the process (exited with code 3)", "exiting": "SystemExit: 4"}
+    said = {
+        "raising": "RuntimeError: no settings",
+        "leaving": "ended the process (exited with code 3)",
+        "exiting": "SystemExit: 4",
+    }
     for module, text in said.items():
         for command in ("inspect", "plan", "maintain"):
             answer = pitstop(command, "app.db", "--on-connect", f"{module}:register")

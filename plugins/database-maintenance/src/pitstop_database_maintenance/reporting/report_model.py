@@ -75,12 +75,17 @@ class Run:
     @property
     def before(self) -> int | None:
         """How big the database was before its first step, in bytes; None if that is not known."""
-        return next((size for step in self.steps if (size := size_before(step)) is not None), None)
+        return next((size for step in self.steps if (size := measure_before(step)) is not None), None)
 
     @property
     def after(self) -> int | None:
         """How big it was after its last step; None if that is not known."""
-        return next((size for step in reversed(self.steps) if (size := size_after(step)) is not None), None)
+        return next((size for step in reversed(self.steps) if (size := measure_after(step)) is not None), None)
+
+    @property
+    def given_back(self) -> int | None:
+        """How much smaller it was afterwards; None if that is not known."""
+        return None if self.before is None or self.after is None else self.before - self.after
 
     def stall(self, who: str) -> float | None:
         """Return the longest time that it made others wait, in seconds; None if no step tells.
@@ -190,13 +195,13 @@ def find_last_maps(history: DatabaseHistory) -> tuple[PageMap | None, PageMap | 
     return None, None
 
 
-def size_before(step: PastStep) -> int | None:
+def measure_before(step: PastStep) -> int | None:
     """Return how many bytes the database had before a step; None if that is not known."""
     found = figure(step.data, "bytes_before")
     return step.bytes if found is None else int(found)
 
 
-def size_after(step: PastStep) -> int | None:
+def measure_after(step: PastStep) -> int | None:
     """Return how many bytes the database had after a step; None if that is not known."""
     found = figure(step.data, "bytes_after")
     return None if found is None else int(found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from attrs import asdict
+
 from pitstop.text import count_noun, join_names, moment_text, share_text, size_text
 from pitstop_database_maintenance.databases.description import (
     Description,
@@ -40,9 +42,9 @@ def description(inspection: Inspection, history: DatabaseHistory | None = None) 
     verdicts = Verdicts.from_inspection(inspection, history)
     checks = {check: known for check in _CHECKS if (known := verdicts.latest(check))}
     found = [*_findings(inspection), *_check_findings(checks)]
-    findings = sorted(found, key=lambda finding: finding.level is Level.FINE)
+    found.sort(key=lambda finding: finding.level is Level.FINE)
     return Description(
-        findings=findings,
+        findings=found,
         facts=_facts(inspection),
         limits=_limits(inspection),
         figures=_figures(inspection),
@@ -66,39 +68,27 @@ def _limits(inspection: Inspection) -> str:
 
 def _space(inspection: Inspection) -> Space:
     waste = inspection.waste
-    objects = waste.objects if waste else ()
+    objects = tuple(
+        ObjectSpace(bytes=found.pages * inspection.page_size, **asdict(found))
+        for found in (waste.objects if waste else ())
+    )
     return Space(
         at=inspection.at,
         bytes=inspection.size,
         free_bytes=inspection.free_bytes,
         waste=None if waste is None else waste.share.value,
-        objects=tuple(
-            ObjectSpace(
-                name=found.name,
-                kind=found.kind,
-                table=found.table,
-                pages=found.pages,
-                bytes=found.pages * inspection.page_size,
-                unused=found.unused,
-            )
-            for found in objects
-        ),
+        objects=objects,
         cells=inspection.map,
     )
 
 
 def _figures(inspection: Inspection) -> tuple[Figure, ...]:
     waste = inspection.waste
+    log = size_text(inspection.log.bytes) if inspection.journal == "wal" else "none"
     return (
         Figure("Size", size_text(inspection.size), count_noun(inspection.pages, "page")),
-        Figure("Waste", share_text(waste.share.value), size_text(waste.bytes))
-        if waste
-        else Figure("Waste", "not known"),
-        Figure(
-            "Log",
-            size_text(inspection.log.bytes) if inspection.journal == "wal" else "none",
-            f"{inspection.journal} mode",
-        ),
+        Figure("Waste", *((share_text(waste.share.value), size_text(waste.bytes)) if waste else ("not known",))),
+        Figure("Log", log, f"{inspection.journal} mode"),
     )
 
 
@@ -131,8 +121,7 @@ def _damage(inspection: Inspection) -> Iterator[Finding]:
     if inspection.schema_error:
         yield Finding(inspection.schema_error, level=Level.DUE)
     if inspection.damaged_pages:
-        one = inspection.damaged_pages == 1
-        be, it = ("is", "it") if one else ("are", "they")
+        be, it = ("is", "it") if inspection.damaged_pages == 1 else ("are", "they")
         yield Finding(
             f"{count_noun(inspection.damaged_pages, 'page')} {be} not what {it} should be",
             f"run quick_check; what writes will be refused if {it} {be} damaged",
@@ -143,10 +132,9 @@ def _damage(inspection: Inspection) -> Iterator[Finding]:
         problems = count_noun(len(inspection.problems), "problem was", "problems were")
         yield Finding(f"{more}{problems} found by quick_check", join_names(inspection.problems), level=Level.DUE)
     if inspection.unowned_pages:
-        one = inspection.unowned_pages == 1
-        it = "it" if one else "them"
+        it = "it" if inspection.unowned_pages == 1 else "them"
         yield Finding(
-            f"{count_noun(inspection.unowned_pages, 'page')} {'belongs' if one else 'belong'} to nothing",
+            f"{count_noun(inspection.unowned_pages, 'page belongs', 'pages belong')} to nothing",
             f"neither a table or index nor the list of free pages has {it}; a rebuild by VACUUM leaves {it} out",
         )
 

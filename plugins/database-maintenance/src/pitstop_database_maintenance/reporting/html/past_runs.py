@@ -20,7 +20,7 @@ from pitstop_database_maintenance.reporting.html.components import (
     wait,
 )
 from pitstop_database_maintenance.reporting.html.elements import Content, element
-from pitstop_database_maintenance.reporting.report_model import Report, Run, size_after, size_before
+from pitstop_database_maintenance.reporting.report_model import Report, Run
 
 #: How many steps have what was predicted of them shown.
 STEPS_SHOWN: Final = 20
@@ -55,8 +55,7 @@ def _is_comparable(step: PastStep) -> bool:
 
 def _prediction_row(step: PastStep) -> list[Content]:
     told, was = step.predicted, step.data
-    before, after = size_before(step), size_after(step)
-    back = None if before is None or after is None else before - after
+    back = Run(steps=(step,)).given_back
     return [
         [operation(step.operation), element("small", moment(step.at))],
         _compare("time", figure(told, "seconds"), step.seconds, time_text),
@@ -129,13 +128,12 @@ def _show_sizes(report: Report) -> Content:
 
 
 def _run_row(run: Run) -> list[Content]:
-    before, after = run.before, run.after
-    back = None if before is None or after is None else before - after
+    back = run.given_back
     stall = run.stall("writer_stall")
     return [
         moment(run.at),
         element("ul", [element("li", _show_step(step)) for step in run.steps], class_="steps"),
-        _show_size(before, after, run.steps[-1]),
+        _show_size(run),
         None if not back else _format_bytes(back),
         time_text(run.seconds),
         None if stall is None else wait(stall),
@@ -154,7 +152,8 @@ def _show_step(step: PastStep) -> Content:
     ]
 
 
-def _show_size(before: int | None, after: int | None, last: PastStep) -> Content:
+def _show_size(run: Run) -> Content:
+    before, after, last = run.before, run.after, run.steps[-1]
     if after is None:
         return None if before is None else size_text(before)
     sizes = size_text(after) if before in (None, after) else f"{size_text(before or 0)} → {size_text(after)}"
