@@ -41,9 +41,9 @@ def inspect(databases: tuple[str, ...], exclude: tuple[str, ...], request: Maint
     pitstop inspect app.db --exact
     pitstop inspect 'data/**/*.db' --json
 
-    How much of a file is waste is told from a random sample of its pages, with the interval in which the true value is
-    19 times of 20. Exit code 1: of a database nothing could be learned, its schema cannot be read, or it
-    is known to be damaged.
+    How much of a file is waste is estimated from a random sample of its pages, with the interval that holds the true
+    value 19 times out of 20. Exit code 1: a database could not be inspected, its schema cannot be read, or it is known
+    to be damaged.
     """
     registry = pitstop.Registry()
     urls = expand(databases, lookup=registry, exclude=exclude, copies=list_copies, warn=say)

@@ -1,7 +1,7 @@
 """`pitstop maintain`: does what pays, and says what came of it. Thin: the work is `commands.working`'s.
 
-That is imported only when there is some: a nightly run over thousands of files that have not changed should cost no
-more than a look at their times.
+That is imported only when there is some: a nightly run over thousands of unchanged files should cost no more than
+reading their times.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The history of past runs for a command: opened if it can be, and missed aloud if not."""
+"""Opens the history of past runs for a command, or warns that it cannot be opened."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pitstop_database_maintenance.history.copy_records import COPY, Copy
 
 @contextmanager
 def open_history() -> Iterator[History | None]:
-    """Yield the history; None if it cannot be opened: then everything is looked at, and nothing was learned."""
+    """Yield the history; None if it cannot be opened: then everything is inspected, and nothing was learned."""
     history = usable_history(partial(History, tell=warn), warn)
     if history is None:
-        # nor do the processes that do the work have one: each of them would tell of it again
+        # the processes that do the work go without it too, or each of them would warn again
         os.environ[VARIABLE] = IN_MEMORY
         yield None
         return
@@ -27,7 +27,7 @@ def open_history() -> Iterator[History | None]:
 
 @contextmanager
 def open_existing_history() -> Iterator[History | None]:
-    """Yield the history for who only reads from it; None if there is none, and none is made."""
+    """Yield the history for reading; None if there is none: it is not created."""
     history = usable_history(partial(History, tell=warn), warn) if history_path().exists() else None
     with history or nullcontext():
         yield history
@@ -41,5 +41,5 @@ def list_copies() -> list[Copy]:
 
 
 def warn(text: str) -> None:
-    """Tell what is wrong with the history."""
+    """Print what is wrong with the history."""
     say(f"warning: {text}")

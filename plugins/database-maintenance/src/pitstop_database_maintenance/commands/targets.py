@@ -1,9 +1,8 @@
 """Which databases the words of a command line mean. Owns globs; opens no database.
 
 A word that names a file, or a URL, stays as it is. Any other word with `*`, `?` or `[` is a pattern, in which `**` goes
-through folders. What a pattern finds is left out if it is no database: a folder, another kind of file, or what is put
-beside a database, or made as a copy of one. One whose beginning is damaged is not left out:
-whoever looks at it says so.
+through folders. Of what a pattern finds, only databases count: no folders, other files, companion files of a database,
+or copies that `backup` made. A database whose beginning is damaged counts: its inspection says so.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pitstop_database_maintenance.databases.urls import absolute_path, parse
 from pitstop_database_maintenance.history.copy_records import USUAL_NAME, Copy
 
 _MAGIC: Final = frozenset("*?[")
-#: The identity of what cannot be looked at, such as a link that leads nowhere: each is another one.
+#: The identity of what cannot be examined, such as a link that leads nowhere: each is another one.
 _UNKNOWN: Final = (0, 0)
 
 
@@ -155,7 +154,7 @@ def _require_something(word: str) -> None:
         if os.path.islink(path):
             return  # it leads nowhere, which costs only itself
     except (OSError, ValueError):
-        return  # who looks at it says what is wrong
+        return  # its inspection says what is wrong
     require_file(absolute_path(path))
 
 
@@ -183,7 +182,7 @@ def _match_pattern(pattern: str, kind: type[Database]) -> Iterator[tuple[str, tu
             if stat.S_ISREG(entry.st_mode) and entry.st_size and (identity in held or is_database(path, kind)):
                 yield path, identity
         except OSError:
-            # it went away meanwhile, or may not be read: whoever looks at it says so
+            # it went away meanwhile, or may not be read: its inspection says so
             if os.path.lexists(path):
                 yield path, _find_identity(path)
 

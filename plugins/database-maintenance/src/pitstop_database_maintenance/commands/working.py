@@ -1,4 +1,4 @@
-"""What `pitstop maintain` does once there is something to look at: looks, runs, shows, and prints what came of it."""
+"""What `pitstop maintain` does when there is work: inspects, runs, shows progress, prints the outcome."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from pitstop_database_maintenance.reporting.text.outcome import print_databases,
 
 #: How many databases share the threads of one process in a fleet, so that one computes while others wait for the disk.
 _SIDE_BY_SIDE = 4
-#: After so many records nobody reads on.
+#: How many records are named.
 _RECORDS = 3
 
 
@@ -50,7 +50,7 @@ def work_on_few(
     *,
     saved: MaintenancePlan | None = None,
 ) -> int:
-    """Maintain a few databases and tell of each.
+    """Maintain a few databases and report each.
 
     Args:
         urls: the databases.
@@ -88,12 +88,12 @@ def work_on_many(
     registry: pitstop.Registry,
     seen: UnchangedFiles | None,
 ) -> int:
-    """Maintain a fleet, and tell of the sums. Arguments as for `work_on_few`, and those of `Fleet`."""
+    """Maintain a fleet, and report the sums. Arguments as for `work_on_few`, and those of `Fleet`."""
     side_by_side = _SIDE_BY_SIDE if values["threads"] is None else -(-values["threads"] // (os.cpu_count() or 1))
     processes = values["threads"] and -(-values["threads"] // side_by_side)
-    # a line of each of thousands would be what nobody reads; they are in the records
+    # nobody would read a line for each of thousands; they are in the records
     quiet = values["log_level"] or "warning"
-    # what has been imported stays to the end: without this it is gone through again and again for what is garbage
+    # what has been imported stays to the end, and need not be searched for garbage again and again
     gc.freeze()
     settings = Settings(**{**values, "threads": processes, "log_level": quiet})
     with _open_engine(settings, registry, request, history) as engine:
@@ -186,7 +186,7 @@ def _check_different(urls: Sequence[str]) -> None:
 def _explain_failure(
     looked: PlannedDatabase, *, registry: pitstop.Registry, request: MaintenanceRequest
 ) -> PlannedDatabase:
-    """Return a database with which nothing can be done with what its own check says, which is the next step, too."""
+    """Return a database with which nothing can be done with the error of its own check, which also says what to do."""
     plan = looked.plan
     if not plan.refused:
         return looked

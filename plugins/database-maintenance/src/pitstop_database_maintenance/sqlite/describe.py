@@ -23,13 +23,13 @@ from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts
 from pitstop_database_maintenance.sqlite.guards.own_files import journal_doubt, log_doubt
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, SchemaFacts
 
-#: From when on something is worth a look; when something is done about it is the assessments' to say.
+#: From when on something is notable; the assessments say when something is done about it.
 _SHARE: Final = 0.10
 _LOG: Final = 4_000_000
-#: At how many problems a look stops (`surveyor.schema.read_schema.PROBLEMS`).
+#: At how many problems an inspection stops (`surveyor.schema.read_schema.PROBLEMS`).
 _PROBLEMS: Final = 100
 _CHECKS: Final = ("quick_check", "integrity_check", "foreign_key_check", "fts_check")
-#: What does something about waste, and about statistics.
+#: The operations that cure waste, and those that cure statistics.
 _SPACE: Final = frozenset({"compact", "incremental_vacuum", "vacuum"})
 _STATISTICS: Final = frozenset({"analyze", "optimize"})
 _FILE, _SCHEMA, _LOG_AND_LIBRARY, _ROOM = "The file", "Statistics and schema", "Log and library", "Room on disk"
@@ -55,7 +55,7 @@ def description(inspection: Inspection, history: DatabaseHistory | None = None) 
 
 
 def _limits(inspection: Inspection) -> str:
-    """Return what of a file was not judged: what nobody has looked at is not called right."""
+    """Return what of a file was not judged: what was not examined is not called right."""
     if inspection.checked:
         return ""
     waste = inspection.waste

@@ -1,4 +1,4 @@
-"""The page as a whole: its head, its order, its end. One file that needs no network and no script."""
+"""The page as a whole: head, order of the sections, footer. One file that needs no network and no script."""
 
 from __future__ import annotations
 

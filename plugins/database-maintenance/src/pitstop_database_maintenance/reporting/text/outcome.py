@@ -1,4 +1,4 @@
-"""What came of a maintenance, as text for a terminal and as JSON. Reads outcomes; runs nothing."""
+"""Outcomes of a maintenance, as text for a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FIGURES: Final = (4, 3, 2)
 
 
 def print_databases(outcomes: Sequence[DatabaseOutcome]) -> None:
-    """Print what came of a few databases, and of several how many ended how."""
+    """Print the outcome of a few databases, and of several how many ended how."""
     width = terminal_width()
     for outcome in outcomes:
         for line in format_outcome(outcome, width):
@@ -61,7 +61,7 @@ def print_summary(
     jobs: Mapping[str, Any] | None = None,
     outcomes: Sequence[DatabaseOutcome] | None = None,
 ) -> None:
-    """Print what came of many databases; or, as one JSON document, of however many.
+    """Print the outcome of many databases; or, as one JSON document, of however many.
 
     Args:
         tally: the sums.
@@ -88,7 +88,7 @@ def print_summary(
 
 
 def format_outcome(outcome: DatabaseOutcome, width: int) -> Iterator[str]:
-    """Return what came of one database: its steps, what was predicted and what it was, and what was left out."""
+    """Return the outcome of one database: its steps, predicted and actual figures, and what was left out."""
     yield from _format_headline(outcome, width)
     if outcome.refused:
         yield from wrap(outcome.refused, width, first="  ", colour="red")
@@ -150,7 +150,7 @@ def _format_state(state: State | None) -> str:
 def _format_steps(steps: Sequence[StepOutcome], width: int) -> Iterator[str]:
     """Return a line for each step, its figures with what was predicted of them in brackets, and what it says."""
     rows = [(step.operation, step.end.value, *_format_figures(step)) for step in steps]
-    # what there is no room for is told in words; that all completed is in the headline
+    # what there is no room for is said in words; that all completed is in the headline
     completed = all(step.end is StepStatus.COMPLETED for step in steps)
     spare = (_LOG, _READERS, *((_END,) if completed else ()), *_FIGURES)
     table = Table(_HEADINGS, rows, width, spare=spare, words={_READERS: "readers waited"})
@@ -166,7 +166,7 @@ def _format_steps(steps: Sequence[StepOutcome], width: int) -> Iterator[str]:
 
 
 def _describe_step(step: StepOutcome, more: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield what is told of a step beside its figures, with its colour."""
+    """Yield the sentences about a step, each with its colour."""
     summary = "; ".join(text for text in (step.summary, *more) if text)
     if summary:
         yield summary, "red" if step.end is StepStatus.FAILED else None

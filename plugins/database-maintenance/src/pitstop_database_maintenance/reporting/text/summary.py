@@ -1,4 +1,4 @@
-"""The sums of a run over many databases as text for a terminal. Reads a tally; runs nothing."""
+"""The sums of a run over many databases, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pitstop_database_maintenance.reporting.text.layout import Table, wrap
 
 
 def format_summary(tally: FleetSummary, width: int) -> Iterator[str]:
-    """Return what came of many databases: the sums, what each operation did, the first few by name."""
+    """Return the outcome of many databases: the sums, what each operation did, the first few by name."""
     yield click.style(f"{count_noun(tally.files, 'database')}  in {time_text(tally.seconds)}", bold=True)
     ends = Counter(tally.ends)
     given_back = change_text(tally.given_back) if tally.given_back else ""

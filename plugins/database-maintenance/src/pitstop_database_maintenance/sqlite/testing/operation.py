@@ -1,4 +1,4 @@
-"""`SQLiteOperationContract`: the suite for operations on SQLite. Owns how such a database is made and looked at."""
+"""`SQLiteOperationContract`: the suite for operations on SQLite. Owns how such a database is made and read."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ class _Running:
         return not self._thread.is_alive()
 
     def keep_interrupting(self, seconds: float) -> bool:
-        """Interrupt it until it ends. Returns whether it did in time."""
+        """Interrupt it again and again until it ends. Returns whether it did in time."""
         ends = time.monotonic() + seconds
         while not self._over and not self.wait_for_end(0.02) and time.monotonic() < ends:
             self.interrupt()
@@ -191,7 +191,7 @@ class _Running:
             self._db.interrupt()
 
     def end(self) -> None:
-        """Do what can be done that no statement outlives its test."""
+        """Interrupt it for a while, so that no statement outlives its test."""
         for _ in range(10):
             if self.wait_for_end(0.05):
                 return

@@ -1,4 +1,4 @@
-"""What an operation promises to whom the data belong: it keeps them, whatever becomes of its job, and cleans up."""
+"""What an operation promises to the owner of the data: it keeps them, whatever becomes of its job, and cleans up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operation promises to everybody else who uses the database: it gets on with them, or says that it cannot."""
+"""What an operation promises to other users of the database: it works beside them, or says that it cannot."""
 
 from __future__ import annotations
 
