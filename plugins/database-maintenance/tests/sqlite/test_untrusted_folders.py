@@ -310,12 +310,12 @@ def test_compact_tells_when_somebody_changes_a_name_while_it_swaps(
 ) -> None:
     """The database keeps its name, or what has it now is told; another's file is neither changed nor removed."""
     rows = seen.rows(shared)
-    original = durable_files.exchange
+    original = durable_files.swap_names
     theirs = shared.parent / "theirs"
     theirs.write_text("theirs")
 
-    def exchange(one: str, other: str, **given: Any) -> bool:
-        monkeypatch.setattr(durable_files, "exchange", original)
+    def swap(one: str, other: str, **given: Any) -> bool:
+        monkeypatch.setattr(durable_files, "swap_names", original)
         if when == "before":
             os.rename(one, f"{one}.moved")
             os.rename(theirs, one)
@@ -325,7 +325,7 @@ def test_compact_tells_when_somebody_changes_a_name_while_it_swaps(
             os.rename(theirs, other)
         return swapped
 
-    monkeypatch.setattr(durable_files, "exchange", exchange)
+    monkeypatch.setattr(durable_files, "swap_names", swap)
     with pytest.raises(OperationError, match=r"somebody put another file in the place of .* or of its copy"):
         compact(opened(shared), offline=True)
     texts = [each for each in shared.parent.iterdir() if each.is_file() and each.read_bytes() == b"theirs"]

@@ -16,7 +16,7 @@ from pitstop.errors import InvalidJobError, OperationError
 from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.databases.limits import Limits
 from pitstop_database_maintenance.sqlite.connection import errors
-from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure, explain_error, lacks_room
+from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure, explain_error, is_out_of_room
 from pitstop_database_maintenance.sqlite.connection.temporary_files import temporary
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.guards.admission import check_file
@@ -168,14 +168,14 @@ def test_damage_is_never_told_as_a_full_disk(
 ) -> None:
     """However full the disk is: damage does not go away with room."""
     monkeypatch.setattr(errors, "is_full", lambda folder: True)
-    assert lacks_room(name, str(tmp_path / "app.db")) is full
+    assert is_out_of_room(name, str(tmp_path / "app.db")) is full
 
 
 def test_error_of_a_device_with_room_is_not_told_as_a_full_disk(tmp_path: Path) -> None:
     """Only the shared memory of a log needs nothing but room."""
     path = str(tmp_path / "app.db")
-    assert not lacks_room("SQLITE_IOERR_WRITE", path)
-    assert lacks_room("SQLITE_IOERR_SHMSIZE", path)
+    assert not is_out_of_room("SQLITE_IOERR_WRITE", path)
+    assert is_out_of_room("SQLITE_IOERR_SHMSIZE", path)
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR_WRITE, "SQLITE_IOERR_WRITE"
     told = explain_error(error, path=path, waited=0)

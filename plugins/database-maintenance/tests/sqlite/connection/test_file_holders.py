@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pitstop_database_maintenance.sqlite.connection import file_holders
-from pitstop_database_maintenance.sqlite.connection.file_holders import Holder, holders
+from pitstop_database_maintenance.sqlite.connection.file_holders import Holder, find_holders
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 
 
@@ -46,7 +46,7 @@ def test_holders_names_other_processes(tmp_path: Path, holding: Callable[..., in
     (tmp_path / "other.db").write_bytes(b"x")
     pid = holding(path, 2)
     holding(tmp_path / "other.db")
-    found = holders(path.stat())
+    found = find_holders(path.stat())
     [holder] = found.others
     assert (holder.pid, holder.handles, found.own) == (pid, 2, 0)
     assert str(found).startswith(f"process {pid} (python")
@@ -59,7 +59,7 @@ def test_holders_sees_a_file_by_another_name(tmp_path: Path, holding: Callable[.
     pid = holding(path)
     path.rename(tmp_path / "renamed.db")
     (tmp_path / "second.db").hardlink_to(tmp_path / "renamed.db")
-    assert [holder.pid for holder in holders((tmp_path / "second.db").stat()).others] == [pid]
+    assert [holder.pid for holder in find_holders((tmp_path / "second.db").stat()).others] == [pid]
 
 
 def test_holders_counts_its_own_handles(tmp_path: Path, raw: Callable[..., Any]) -> None:
@@ -69,9 +69,9 @@ def test_holders_counts_its_own_handles(tmp_path: Path, raw: Callable[..., Any])
         one.execute("CREATE TABLE t (x)")
         with closing(raw(path)) as other:
             other.execute("SELECT * FROM t").fetchall()
-            assert holders(path.stat()).own == 2
-        assert holders(path.stat()).own == 1
-    assert holders(path.stat()).own == 0
+            assert find_holders(path.stat()).own == 2
+        assert find_holders(path.stat()).own == 1
+    assert find_holders(path.stat()).own == 0
 
 
 def test_holders_tells_of_processes_that_it_may_not_look_into(
@@ -85,7 +85,7 @@ def test_holders_tells_of_processes_that_it_may_not_look_into(
     monkeypatch.setattr(file_holders, "_handles", lambda of, found: None if of in (pid, 2) else original(of, found))
     monkeypatch.setattr(proc, "is_kernel_thread", lambda of: of == 2)
     monkeypatch.setattr(proc, "processes", lambda: iter([2, pid, os.getpid()]))
-    found = holders(path.stat())
+    found = find_holders(path.stat())
     assert found.others == ()
     assert found.unseen == "the files of 1 process of other users may not be looked at"
 
@@ -100,13 +100,13 @@ def test_holders_in_a_container_says_so(
     """The host's processes, and other containers', may have the file open."""
     monkeypatch.setattr(os, "readlink", lambda name: namespace)
     monkeypatch.setattr(proc, "processes", lambda: iter([os.getpid()]))
-    assert holders(tmp_path.stat()).unseen == unseen
+    assert find_holders(tmp_path.stat()).unseen == unseen
 
 
 def test_holders_without_proc_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other systems have no such folder."""
     monkeypatch.setattr(proc, "_PROC", str(tmp_path / "none"))
-    found = holders(tmp_path.stat())
+    found = find_holders(tmp_path.stat())
     assert (found.others, found.own) == ((), 0)
     assert found.unseen == "this system does not tell which files a process has open"
 

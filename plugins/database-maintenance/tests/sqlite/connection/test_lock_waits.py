@@ -15,7 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop_database_maintenance.sqlite.connection.lock_waits import Stalls, as_waited, longest_wait, sleeping, wakes
+from pitstop_database_maintenance.sqlite.connection.lock_waits import (
+    Stalls,
+    current_sleep,
+    longest_wait,
+    wake_times,
+    worst_wait,
+)
 
 HELD = st.floats(0, 20)
 #: A writer in a process of its own; tells how long each of its waits was.
@@ -35,36 +41,36 @@ for _ in sys.stdin:
 
 
 @given(HELD)
-def test_as_waited_is_the_first_wake_after_the_lock(held: float) -> None:
+def test_worst_wait_is_the_first_wake_after_the_lock(held: float) -> None:
     """A waiting connection notices at the next of its tries, never before, and 100 ms later at most."""
-    waited = as_waited(held)
+    waited = worst_wait(held)
     assert held <= waited <= held + 0.101
-    assert any(abs(waited - wake) < 1e-9 for wake in islice(wakes(), 400))
+    assert any(abs(waited - wake) < 1e-9 for wake in islice(wake_times(), 400))
 
 
 def test_wakes_are_those_of_sqlite() -> None:
     """1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50 and then always 100 ms of sleep, each a little longer than asked."""
     sums = [1, 3, 8, 18, 33, 53, 78, 103, 128, 178, 228, 328, 428, 528]
-    assert [round(1000 * wake - 0.15 * (n + 1)) for n, wake in enumerate(islice(wakes(), len(sums)))] == sums
+    assert [round(1000 * wake - 0.15 * (n + 1)) for n, wake in enumerate(islice(wake_times(), len(sums)))] == sums
 
 
 @pytest.mark.parametrize(("waited", "sleep"), [(0, 0.001), (0.002, 0.002), (0.010, 0.010), (0.2, 0.05), (9, 0.1)])
 def test_sleeping_is_the_sleep_that_a_waiter_is_in(waited: float, sleep: float) -> None:
     """The longer it has waited, the longer it sleeps between two tries."""
-    assert sleeping(waited) == sleep
+    assert current_sleep(waited) == sleep
 
 
 @given(st.lists(HELD, min_size=1, max_size=8))
 def test_longest_wait_is_that_of_the_longest_lock_or_just_less(held: list[float]) -> None:
     """Never more than at worst, and less by no more than the time after which a busy writer comes for the lock."""
     found = longest_wait(held)
-    assert found <= as_waited(max(held))
+    assert found <= worst_wait(max(held))
     assert found >= max(held) - 0.0025
 
 
 def test_longest_wait_of_many_is_longer_than_of_one() -> None:
     """A lock that ends just after a writer wakes is mostly seen as the shorter wait; of a hundred, one is not."""
-    just_after = next(wake for wake in wakes() if wake > 0.018) + 0.0005
+    just_after = next(wake for wake in wake_times() if wake > 0.018) + 0.0005
     assert longest_wait([just_after]) < just_after < longest_wait([just_after] * 100)
 
 

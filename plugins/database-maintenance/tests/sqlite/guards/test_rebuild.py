@@ -426,6 +426,6 @@ def test_compact_that_changes_the_mode_of_the_file_has_failed(
     """It is looked at after the swap, whatever was set before it."""
     path = make(*SCHEMA)
     path.chmod(0o640)
-    monkeypatch.setattr(durable_files, "look_alike", lambda handle, model, attributes: os.fchmod(handle, 0o604))
+    monkeypatch.setattr(durable_files, "copy_rights", lambda handle, model, attributes: os.fchmod(handle, 0o604))
     with pytest.raises(OperationError, match="does not look as it did: its mode is 0604 and was 0640"):
         run(path, "compact")

@@ -392,9 +392,9 @@ def test_survey_takes_no_commit_for_a_crash(make: Make, tmp_path: Path, monkeypa
     beside = Path(f"{path}-journal")
     with path.open("rb") as file:
         beside.write_bytes(b"\xd9\xd5\x05\xf9 and so on")
-        assert journal.hot_journal(str(path), file.fileno())
+        assert journal.find_hot_journal(str(path), file.fileno())
         monkeypatch.setattr(journal.time, "sleep", lambda _: beside.unlink())
-        assert not journal.hot_journal(str(path), file.fileno())
+        assert not journal.find_hot_journal(str(path), file.fileno())
         beside.write_bytes(b"\xd9\xd5\x05\xf9 and so on")
         monkeypatch.setattr(journal.time, "sleep", lambda _: beside.write_bytes(b"\xd9\xd5\x05\xf9 another"))
-        assert not journal.hot_journal(str(path), file.fileno())
+        assert not journal.find_hot_journal(str(path), file.fileno())

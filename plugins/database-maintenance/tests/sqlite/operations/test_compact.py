@@ -282,7 +282,7 @@ def test_compact_refuses_an_owner_that_it_cannot_keep(bloated: Path, ran: Ran, m
     def fails(*given: object) -> None:
         raise PermissionError(errno.EPERM, "not permitted")
 
-    monkeypatch.setattr(durable_files, "own_alike", fails)
+    monkeypatch.setattr(durable_files, "copy_owner", fails)
     with pytest.raises(OperationError, match="belongs to another user or group"):
         ran(bloated, offline=True)
     assert beside(bloated) == ["app.db"]

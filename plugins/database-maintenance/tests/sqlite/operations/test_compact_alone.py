@@ -118,7 +118,7 @@ def test_compact_refuses_a_log_that_somebody_reads_even_unseen(
     with_log(bloated)
     other = apart(bloated, "SELECT count(*) FROM t")
     nobody = file_holders.Holders(others=(), own=1, unseen="")
-    monkeypatch.setattr(replace_file, "holders", lambda found: nobody)
+    monkeypatch.setattr(replace_file, "find_holders", lambda found: nobody)
     monkeypatch.setattr(SQLiteDatabase, "BUSY_SECONDS", 0.0)
     with pytest.raises(OperationError, match=r"somebody else has .* open"):
         ran(bloated, offline=True)
@@ -132,7 +132,7 @@ def test_compact_says_who_is_in_the_way_when_the_run_has_waited_enough(
     """A lock that is not waited for any more is a lock all the same, and comes of somebody who has it open."""
     with_log(bloated)
     apart(bloated, "SELECT count(*) FROM t")
-    monkeypatch.setattr(replace_file, "holders", lambda found: file_holders.Holders(others=(), own=1, unseen=""))
+    monkeypatch.setattr(replace_file, "find_holders", lambda found: file_holders.Holders(others=(), own=1, unseen=""))
     db = opened(bloated)
     db.limits = Limits(lock_wait=0.0)
     with pytest.raises(OperationError, match=r"somebody else has .* open"):
@@ -209,10 +209,10 @@ def test_compact_swaps_back_when_somebody_opened_the_old_file_in_the_last_moment
 ) -> None:
     """The last look at all processes was before he came; he keeps his file, under its name."""
     inode, rows, mode = either.stat().st_ino, seen.rows(either), seen.query(either, "PRAGMA journal_mode")
-    original = durable_files.exchange
+    original = durable_files.swap_names
     late: list[subprocess.Popen[str]] = []
 
-    def exchange(one: str, other: str, **given: Any) -> bool:
+    def swap(one: str, other: str, **given: Any) -> bool:
         if not late:
             late.append(apart(either))
         return original(one, other, **given)
@@ -220,7 +220,7 @@ def test_compact_swaps_back_when_somebody_opened_the_old_file_in_the_last_moment
     with open_folder(str(either.parent)) as folder:
         if not original(*swap_pair(either), folders=(folder, folder)):
             pytest.skip("this file system cannot swap two names")
-    monkeypatch.setattr(durable_files, "exchange", exchange)
+    monkeypatch.setattr(durable_files, "swap_names", swap)
     with pytest.raises(OperationError, match=r"process \d+ \(python.*\) has .* open"):
         ran(either, offline=True)
     assert either.stat().st_ino == inode
@@ -235,15 +235,15 @@ def test_compact_keeps_a_late_opener_out_until_the_file_is_replaced(
 ) -> None:
     """Right before the swap, whoever reads finds the file locked, and not what will be old in a moment."""
     said: list[str] = []
-    original = durable_files.exchange
+    original = durable_files.swap_names
 
-    def exchange(one: str, other: str, **given: Any) -> bool:
+    def swap(one: str, other: str, **given: Any) -> bool:
         code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT * FROM t').fetchone()"
         ended = subprocess.run([sys.executable, "-c", code, other], capture_output=True, text=True, check=False)
         said.append(ended.stderr)
         return original(one, other, **given)
 
-    monkeypatch.setattr(durable_files, "exchange", exchange)
+    monkeypatch.setattr(durable_files, "swap_names", swap)
     assert ran(either, offline=True).outcome is Outcome.CHANGED
     assert "database is locked" in said[0]
 
@@ -282,7 +282,7 @@ def test_compact_works_where_names_cannot_be_swapped(
 ) -> None:
     """A plain renaming does it as well, without the way back."""
     rows = seen.rows(either)
-    monkeypatch.setattr(durable_files, "exchange", lambda one, other, **given: False)
+    monkeypatch.setattr(durable_files, "swap_names", lambda one, other, **given: False)
     assert ran(either, offline=True).outcome is Outcome.CHANGED
     assert seen.rows(either) == rows
     assert [name for name in beside(either) if "pitstop" in name] == []
@@ -345,6 +345,6 @@ def test_compact_does_not_swap_when_somebody_has_come_meanwhile(
         apart(either)
 
     monkeypatch.setattr(module, "_prepare", late)
-    monkeypatch.setattr(durable_files, "exchange", lambda one, other: pytest.fail("it was swapped"))
+    monkeypatch.setattr(durable_files, "swap_names", lambda one, other: pytest.fail("it was swapped"))
     with pytest.raises(OperationError, match=r"process \d+ \(python.*\) has .* open"):
         ran(either, offline=True)

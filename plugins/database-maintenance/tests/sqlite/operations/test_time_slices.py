@@ -20,9 +20,9 @@ from pitstop_database_maintenance.databases.limits import Limits
 from pitstop_database_maintenance.sqlite.connection.lock_waits import (
     DEFAULT_STALL,
     aim,
-    as_waited,
+    current_sleep,
     expected_stall,
-    sleeping,
+    worst_wait,
 )
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.operations._time_slices import Pace, Slices
@@ -43,7 +43,7 @@ def db(make: Any, opened: Open) -> SQLiteDatabase:
 def test_aim_leaves_room_within_the_stall(stall: float) -> None:
     """A lock twice as long as aimed at still keeps nobody waiting for longer than allowed."""
     assert 0 < aim(stall) < stall
-    assert as_waited(2 * aim(stall)) <= stall
+    assert worst_wait(2 * aim(stall)) <= stall
 
 
 def test_expected_stall_is_what_the_default_gives() -> None:
@@ -190,7 +190,7 @@ def test_pauses_are_longer_than_who_waits_may_sleep(db: SQLiteDatabase, held: fl
     slices = Slices(db, max_stall=0.05)
     slices.wal, slices._last = wal, held
     gap = slices.gap(others=others)
-    assert gap > sleeping(held)
+    assert gap > current_sleep(held)
     assert gap >= held
     assert wal or not others or gap > 0.1
 

@@ -40,7 +40,7 @@ STEPS: list[tuple[Any, str]] = [
     (replace_file, "_lock"),
     (replace_file, "_remove_leftovers"),
     (replace_file, "_finish"),
-    (durable_files, "exchange"),
+    (durable_files, "swap_names"),
     (SQLiteDatabase, "disconnect"),
     (replace_file, "_look_back"),
     (durable_files, "sync_folder"),
@@ -131,7 +131,7 @@ def checked(path: Path, expected: list[Any], how: str) -> None:
     assert rows(path) == expected, how
     # a child of the killed one ends when it reads that its parent is gone, which takes it a moment
     ends_at = time.monotonic() + 30
-    while file_holders.holders(os.stat(path)).others and time.monotonic() < ends_at:
+    while file_holders.find_holders(os.stat(path)).others and time.monotonic() < ends_at:
         time.sleep(0.005)
     temporary_files._listed.clear()  # as another process has none that is older than the kill
     run(compact, path, offline=True)

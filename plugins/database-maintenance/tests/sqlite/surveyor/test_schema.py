@@ -1,4 +1,4 @@
-"""The survey's facts of the schema: tables, indexes, statistics, what refers to rowids, what is missing."""
+"""The survey's facts of the schema: tables, statistics, what refers to rowids, what else is special."""
 
 from __future__ import annotations
 
@@ -9,53 +9,17 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from attrs import evolve
+from surveying import schema
 
-from pitstop.errors import InvalidJobError
-from pitstop_database_maintenance.databases.assessment import Look
-from pitstop_database_maintenance.databases.causes import Cause
-from pitstop_database_maintenance.history import History
-from pitstop_database_maintenance.planning.plan import MaintenanceRequest
-from pitstop_database_maintenance.planning.planner import plan_database
-from pitstop_database_maintenance.sqlite.assessments import space, statistics
-from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-from pitstop_database_maintenance.sqlite.describe import description
-from pitstop_database_maintenance.sqlite.inspection.records import Inspection, SchemaFacts
 from pitstop_database_maintenance.sqlite.inspection.survey import survey
 from pitstop_database_maintenance.sqlite.surveyor import survey_file as look
 from pitstop_database_maintenance.sqlite.surveyor.format.btrees import trees
-from pitstop_database_maintenance.sqlite.surveyor.format.wal import Log
 from pitstop_database_maintenance.sqlite.surveyor.random_numbers import Chance
 from pitstop_database_maintenance.sqlite.surveyor.schema import facts as facts_module
-from pitstop_database_maintenance.sqlite.surveyor.schema import read_schema
-from pitstop_database_maintenance.sqlite.surveyor.schema.missing_features import probe_statement
 
 Make = Callable[..., Path]
-
-
-def inspection(path: Path, **settings: object) -> Inspection:
-    (found,) = survey([str(path)], **settings)  # type: ignore[arg-type]
-    return found
-
-
-def schema(path: Path, **settings: object) -> SchemaFacts:
-    found = inspection(path, **settings)
-    assert found.notes == ()
-    assert found.schema is not None
-    return found.schema
-
-
-def redundant(path: Path) -> dict[str, str]:
-    return {index.name: index.redundant_with for index in schema(path).indexes if index.redundant_with}
-
-
-def german(connection: sqlite3.Connection) -> None:
-    """What an application would register; also named by `on_connect` below."""
-    connection.create_collation("german", lambda one, other: (one > other) - (one < other))
-    connection.create_function("fold", 1, str.lower, deterministic=True)
 
 
 def test_tables_are_told_apart_by_kind_and_rowid(make: Make) -> None:
@@ -82,61 +46,6 @@ def test_tables_are_told_apart_by_kind_and_rowid(make: Make) -> None:
     assert (tables["f"].kind, tables["f"].module, tables["f_data"].kind) == ("virtual", "fts5", "shadow")
     assert tables["key"].columns == 2
     assert (found.views, found.triggers, found.foreign_keys) == (1, 0, 2)
-
-
-def test_redundant_indexes_are_prefixes_of_others(make: Make) -> None:
-    """An index that another begins with is redundant; with another order, collation or column it is not."""
-    path = make(
-        "CREATE TABLE t (a, b, c, d TEXT COLLATE NOCASE)",
-        "CREATE INDEX wide ON t (a, b, c)",
-        "CREATE INDEX prefix ON t (a, b)",
-        "CREATE INDEX other_order ON t (b, a)",
-        "CREATE INDEX falling ON t (a DESC)",
-        "CREATE INDEX folded ON t (a COLLATE NOCASE)",
-        "CREATE INDEX same ON t (a, b, c)",
-        "CREATE INDEX inherited ON t (d)",
-        "CREATE INDEX spelled ON t (d COLLATE nocase)",
-    )
-    assert redundant(path) == {"prefix": "wide", "same": "wide", "spelled": "inherited"}
-
-
-def test_redundant_indexes_never_lose_a_constraint(make: Make) -> None:
-    """UNIQUE promises something: only another one over just the same columns makes it redundant."""
-    path = make(
-        "CREATE TABLE t (a, b, c UNIQUE)",
-        "CREATE UNIQUE INDEX one ON t (a)",
-        "CREATE INDEX wider ON t (a, b)",
-        "CREATE UNIQUE INDEX wider_one ON t (a, b)",
-        "CREATE INDEX plain ON t (a)",
-        "CREATE INDEX beside_constraint ON t (c)",
-        "CREATE UNIQUE INDEX twice ON t (c)",
-    )
-    assert redundant(path) == {
-        "wider": "wider_one",
-        "plain": "wider_one",
-        "beside_constraint": "sqlite_autoindex_t_1",
-        "twice": "sqlite_autoindex_t_1",
-    }
-
-
-def test_redundant_indexes_hold_the_same_rows_and_expressions(make: Make) -> None:
-    """A partial index is told by its WHERE, an expression by its text; blanks and case outside quotes do not count."""
-    path = make(
-        "CREATE TABLE t (a, b)",
-        "CREATE INDEX whole ON t (a, b)",
-        "CREATE INDEX part ON t (a) WHERE b > 5",
-        "CREATE INDEX same_part ON t (a) where  B>5",
-        "CREATE INDEX other_part ON t (a) WHERE b > 6",
-        "CREATE INDEX quoted ON t (a) WHERE b > 'X'",
-        "CREATE INDEX other_quoted ON t (a) WHERE b > 'x'",
-        "CREATE INDEX upper ON t (upper(a), b)",
-        "CREATE INDEX upper_too ON t ( UPPER( a ) )",
-        "CREATE INDEX lower ON t (lower(a))",
-    )
-    assert redundant(path) == {"same_part": "part", "upper_too": "upper"}
-    found = {index.name: index for index in schema(path).indexes}
-    assert found["upper"].columns == ("<expression>", "b")
-    assert (found["upper"].expression, found["part"].partial, found["whole"].partial) == (True, True, False)
 
 
 def test_renumbered_names_tables_under_a_full_text_index(make: Make) -> None:
@@ -193,89 +102,6 @@ def test_a_renumbered_table_is_really_renumbered(make: Make) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     if sqlite3.sqlite_version_info < (3, 54):
         assert found == [("delta four",)]
-
-
-def test_missing_names_what_only_the_application_has(make: Make) -> None:
-    """Collations of indexes, functions of indexes, CHECKs and generated columns; not what only a view uses."""
-    path = make(
-        "CREATE TABLE a (x TEXT COLLATE german UNIQUE, y)",
-        "CREATE TABLE b (x, CHECK (fold(x) <> ''))",
-        "CREATE VIEW v AS SELECT nowhere(1)",
-        "CREATE INDEX b_x ON b (fold(x), x COLLATE german)",
-        setup=german,
-    )
-    assert tuple(map(str, schema(path).missing)) == ("collation german", "function fold")
-
-
-def test_missing_names_the_collation_of_a_constraint(make: Make) -> None:
-    """A collation that only a UNIQUE uses is as needed as any, and so is that of a column without an index.
-
-    VACUUM runs the CREATE TABLE again, which refuses a column with a collation that it does not know.
-    """
-    found = schema(make("CREATE TABLE a (x TEXT COLLATE german UNIQUE)", setup=german))
-    assert tuple(map(str, found.missing)) == ("collation german",)
-    plain = make("CREATE TABLE a (x TEXT COLLATE german)", name="plain.db", setup=german)
-    assert tuple(map(str, schema(plain).missing)) == ("collation german",)
-    with closing(sqlite3.connect(plain)) as connection, pytest.raises(sqlite3.OperationalError, match="german"):
-        connection.execute("VACUUM")
-
-
-def test_missing_names_more_than_one_of_a_statement(make: Make) -> None:
-    """Behind what is missing first, what else is missing of the same statement is found too."""
-
-    def setup(connection: sqlite3.Connection) -> None:
-        for name in ("one", "two", "three"):
-            connection.create_function(name, 1, lambda value: value, deterministic=True)
-
-    path = make(
-        "CREATE TABLE t (a, b AS (one(a)), CHECK (two(a) IS NOT NULL))", "CREATE INDEX i ON t (three(a))", setup=setup
-    )
-    assert set(map(str, schema(path).missing)) == {"function one", "function two", "function three"}
-
-
-def test_missing_names_modules(make: Make) -> None:
-    """A virtual table of a module that is not there is named, and the rest of the schema is told."""
-    path = make(
-        "CREATE TABLE t (a)",
-        "PRAGMA writable_schema = ON",
-        "INSERT INTO sqlite_master VALUES ('table', 'v', 'v', 0, 'CREATE VIRTUAL TABLE v USING vec0(e float[3])')",
-    )
-    found = schema(path)
-    assert tuple(map(str, found.missing)) == ("module vec0",)
-    assert [(table.name, table.module) for table in found.tables] == [("t", ""), ("v", "vec0")]
-
-
-def test_on_connect_brings_what_is_missing(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The application's function is found on the caller's path and called in the child.
-
-    What it prints harms nothing, nor in which form it has rows and texts.
-    """
-    module = tmp_path / "app_of_the_test.py"
-    module.write_text(
-        "import os\n"
-        "print('imported in', os.getpid())\n"
-        "class hooks:\n"
-        "    @staticmethod\n"
-        "    def register(connection):\n"
-        "        connection.create_collation('german', lambda a, b: (a > b) - (a < b))\n"
-        "        connection.create_function('fold', 1, str.lower, deterministic=True)\n"
-        "        connection.row_factory = lambda cursor, row: {name: value for (name, *_), value in "
-        "zip(cursor.description, row)}\n"
-        "        connection.text_factory = bytes\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    path = make("CREATE TABLE b (x TEXT COLLATE german UNIQUE, CHECK (fold(x) <> ''))", setup=german)
-    assert tuple(map(str, schema(path, on_connect="app_of_the_test:hooks.register").missing)) == ()
-    assert "app_of_the_test" not in sys.modules
-
-
-def test_on_connect_that_fails_is_noted(make: Make) -> None:
-    """A hook that cannot be imported costs no inspection: it is said, and the schema is told without it."""
-    found = inspection(make("CREATE TABLE t (a)"), on_connect="no_such_module:register")
-    assert found.schema is not None
-    assert found.notes == (
-        "on_connect 'no_such_module:register' could not be used: ModuleNotFoundError: No module named 'no_such_module'",
-    )
 
 
 def test_statistics_that_are_missing_are_those_of_tables_with_rows_and_indexes(make: Make) -> None:
@@ -366,7 +192,7 @@ def test_rows_are_estimated_from_a_sample_of_each_level(tmp_path: Path) -> None:
         truth = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("t", "w")}
     request = {"path": str(path), "facts": True}
     found = look._Survey(str(path), request, {"notes": []}, ExitStack())
-    found.take()
+    found.run()
     for name, (rows_now, error) in found.rows.items():
         if name in truth:
             assert 0 < error < 0.1 * truth[name]
@@ -381,18 +207,6 @@ def test_schema_of_too_many_tables_is_cut_short(make: Make, monkeypatch: pytest.
     answer = look.inspect_file({"path": str(path), "facts": True})
     assert [table["name"] for table in answer["schema"]["tables"]] == ["t0", "t1", "t2"]
     assert answer["notes"] == ["of 5 tables the schema of the first 3 was looked at"]
-
-
-def test_schema_that_cannot_be_read_is_noted(make: Make) -> None:
-    """A schema that this SQLite does not understand costs the schema, and not the rest."""
-    path = make(
-        "CREATE TABLE t (a)", "PRAGMA writable_schema = ON", "UPDATE sqlite_master SET sql = 'CREATE TABLE t (a from)'"
-    )
-    found = inspection(path)
-    assert (found.schema, found.refused) == (None, "")
-    assert found.waste is not None
-    assert found.notes == ()
-    assert "malformed database schema" in found.schema_error
 
 
 def test_features_name_what_is_special(make: Make) -> None:
@@ -448,93 +262,3 @@ def test_chance_is_even() -> None:
     assert min(counts) > 850
     assert max(counts) < 1150
     assert os.path.basename(sys.modules[Chance.__module__].__file__ or "") == "random_numbers.py"
-
-
-@pytest.mark.parametrize(
-    ("version", "text"),
-    [(3_099_001, "here cannot read its schema, which 3.99.1 wrote: malformed database schema (v)"), (3_008_000, "")],
-    ids=["a newer SQLite's", "an older one's"],
-)
-def test_schema_of_a_newer_sqlite_is_not_called_damaged(make: Make, version: int, text: str) -> None:
-    """Nothing is planned, the version that is needed is named, and a job is refused before it starts."""
-    path = make("CREATE TABLE t (a)", "PRAGMA writable_schema = ON")
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA writable_schema = ON")
-        connection.execute("INSERT INTO sqlite_master VALUES ('view', 'v', 'v', 0, 'CREATE VIEW v AS SELECT !! 1')")
-    data = bytearray(path.read_bytes())
-    data[96:100] = version.to_bytes(4, "big")
-    path.write_bytes(data)
-    found = inspection(path)
-    assert (text or "SQLite cannot read its schema: malformed") in found.schema_error
-    assert description(found).findings[0].title == found.schema_error
-    with History(":memory:") as history:
-        look = Look(database=str(path), inspection=found, history=history.of("x"))
-        assert space.vacuum(look).reason == statistics.analyze(look).reason == found.schema_error
-    with pytest.raises(InvalidJobError, match=r"here cannot read the schema of .*if a newer SQLite wrote it"):
-        SQLiteDatabase.check(str(path))
-
-
-@pytest.mark.parametrize(
-    ("written", "there"),
-    [(b"CREATE TABLE", b"CREATE TAB\xff\xfe"), (b"CREATE INDEX", b"CREATE \xff\xfeDEX"), (b"(a)", b"\xffa)")],
-)
-def test_schema_that_is_refused_in_words_that_are_no_utf8_cannot_be_read(
-    make: Make, written: bytes, there: bytes
-) -> None:
-    """Python has no error of SQLite's then, and no code; the file is a failure all the same."""
-    path = make("CREATE TABLE t (a, b)", "CREATE INDEX i ON t (a)")
-    path.write_bytes(path.read_bytes().replace(written, there))
-    for brief in (False, True):
-        found = inspection(path, facts=not brief)
-        assert found.schema_error.startswith("SQLite cannot read its schema"), brief
-        assert SQLiteDatabase.failure(found)
-
-
-def test_what_fails_beside_the_schema_is_no_refusal_of_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite reads the schema, and it is an answer to something else that could not be decoded."""
-
-    def fail(*_: object) -> None:
-        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-
-    path = make("CREATE TABLE t (a)")
-    answer: dict[str, Any] = {"path": str(path), "notes": [], "written_by": ""}
-    monkeypatch.setattr(read_schema, "read_facts", fail)
-    read_schema.add_schema(answer, Log(0), {}, {})
-    assert "schema_error" not in answer
-    assert answer["schema_unread"]
-
-
-@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR])
-def test_schema_that_was_not_read_is_never_nothing_due(
-    make: Make, monkeypatch: pytest.MonkeyPatch, lookup: Any, code: int
-) -> None:
-    """A lock, or too little time: what would be due is left out, and `inspect` does not call the file healthy."""
-
-    def fail(*_: object) -> None:
-        error = sqlite3.OperationalError("not now")
-        error.sqlite_errorcode = code
-        raise error
-
-    path = make("CREATE TABLE t (a)")
-    answer: dict[str, Any] = {"path": str(path), "notes": []}
-    monkeypatch.setattr(read_schema, "read_facts", fail)
-    read_schema.add_schema(answer, Log(0), {}, {})
-    assert answer["notes"] == [f"the schema could not be read: {answer['schema_unread']}"]
-    found = evolve(inspection(path), schema=None, schema_unread=answer["schema_unread"])
-    made = plan_database(str(path), found, MaintenanceRequest(), lookup=lookup)
-    unseen = [step.operation for step in made.left_out if step.cause is Cause.UNSEEN]
-    assert unseen == ["fts_optimize", "analyze", "optimize"]
-    assert not made.failure
-    assert "could not be read" in description(found).findings[0].title
-
-
-def test_what_is_missing_is_found_without_running_anything_but_a_schema(tmp_path: Path) -> None:
-    """All that one statement lacks is found at once; a text that makes nothing is not run, whatever the file says."""
-    statement = "CREATE TABLE t (a CHECK (fold(a) = unfold(a)), b COLLATE german, c UNIQUE)"
-    with closing(sqlite3.connect(":memory:")) as db:
-        db.execute("PRAGMA trusted_schema = OFF")
-        found = probe_statement(db, statement)
-        assert sorted(found) == [("collation", "german"), ("function", "fold"), ("function", "unfold")]
-        assert probe_statement(db, f"ATTACH '{tmp_path}/made.db' AS other") == []
-        assert db.execute("PRAGMA trusted_schema").fetchall() == [(0,)]
-    assert list(tmp_path.iterdir()) == []

@@ -232,13 +232,13 @@ def test_log_that_began_again_is_not_the_same(writer: sqlite3.Connection, used: 
     path = str(path_of(writer))
     found = log_module.read_log(path, 4096)
     writer.execute("INSERT INTO t VALUES (-1, 'x')")
-    assert log_module.still_the_same(path, found)
+    assert log_module.is_unchanged(path, found)
     writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-    assert not log_module.still_the_same(path, found)
+    assert not log_module.is_unchanged(path, found)
     checkpointed = log_module.read_log(path, 4096)
-    assert log_module.still_the_same(path, checkpointed)
+    assert log_module.is_unchanged(path, checkpointed)
     writer.execute("INSERT INTO t VALUES (-2, 'x')")
-    assert not log_module.still_the_same(path, checkpointed)
+    assert not log_module.is_unchanged(path, checkpointed)
 
 
 def test_survey_notices_that_the_log_began_again(

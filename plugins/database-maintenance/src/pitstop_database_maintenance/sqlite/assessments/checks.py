@@ -27,7 +27,7 @@ from pitstop_database_maintenance.sqlite.assessments.cost_model import (
 from pitstop_database_maintenance.sqlite.checks.parts import like_a_number
 from pitstop_database_maintenance.sqlite.checks.snapshot import COPY_RATE
 from pitstop_database_maintenance.sqlite.checks.verdicts import UNFINISHED, WHOLE, Verdicts
-from pitstop_database_maintenance.sqlite.connection.lock_waits import as_waited
+from pitstop_database_maintenance.sqlite.connection.lock_waits import worst_wait
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, SchemaFacts
 
 NEED: Final = "soundness"
@@ -168,7 +168,7 @@ def _predict_on_copy(look: Look, prediction: Prediction) -> Prediction:
     elif inspection.folder.kind in _CLONING:
         stall = SHORTEST_STALL
     else:
-        stall = as_waited(inspection.size / COPY_RATE)
+        stall = worst_wait(inspection.size / COPY_RATE)
     if stall > look.max_stall:
         return prediction
     return evolve(

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from pitstop_database_maintenance.databases.assessment import Look, Prediction
 from pitstop_database_maintenance.history import PastStep
-from pitstop_database_maintenance.sqlite.connection.lock_waits import DEFAULT_STALL, as_waited, expected_stall
+from pitstop_database_maintenance.sqlite.connection.lock_waits import DEFAULT_STALL, expected_stall, worst_wait
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 
 #: What every operation takes, however small the file: opening, the schema, syncs.
@@ -137,9 +137,9 @@ def predict_blocking(look: Look, time: Time, *, held: float, looks: bool = True,
     if look.brief:
         return _NOT_WORKED_OUT
     first = predict_look(look) if looks else 0.0
-    stall = time.held if time.held is not None else as_waited(held)
+    stall = time.held if time.held is not None else worst_wait(held)
     if rollback(look) and first:
-        stall = max(stall, as_waited(first))
+        stall = max(stall, worst_wait(first))
     return Prediction(
         seconds=time.seconds + first,
         writer_stall=stall,
@@ -157,7 +157,7 @@ def predict_reading(look: Look, time: Time, **others: Any) -> Prediction:
     """
     if look.brief:
         return _NOT_WORKED_OUT
-    stall = (time.held or as_waited(time.seconds)) if rollback(look) else 0.0
+    stall = (time.held or worst_wait(time.seconds)) if rollback(look) else 0.0
     return Prediction(seconds=time.seconds, writer_stall=stall, reader_stall=stall, learned=time.learned, **others)
 
 
@@ -195,7 +195,7 @@ def _learn(
             speeds.append(done / max(step.seconds - looked - (step.figure("waited") or 0.0), _SHORTEST))
             stall = step.figure("writer_stall")
             # without a log others wait for the look for damage, too, which says nothing of the operation itself
-            if stall is not None and (journal == "wal" or stall > as_waited(looked)):
+            if stall is not None and (journal == "wal" or stall > worst_wait(looked)):
                 stalls.append(stall / done)
     if not speeds:
         return None

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from pitstop_database_maintenance.sqlite.checks.snapshot import snapshot
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.lock_waits import as_waited
+from pitstop_database_maintenance.sqlite.connection.lock_waits import worst_wait
 
 #: Bytes of database at which one connection runs a quick_check in a second. Measured on two cores, from the system's
 #: cache: 300 MB in 0.33 s.
@@ -77,8 +77,8 @@ def place_to_check(db: SQLiteConnection, check: str, seconds: float, *, locks: b
     """
     limit = db.limits.max_stall
     rollback = not db.has_wal
-    if limit is None or not (rollback or locks) or as_waited(seconds) <= limit:
-        look = as_waited(db.measure().bytes / QUICK_CHECK_RATE)
+    if limit is None or not (rollback or locks) or worst_wait(seconds) <= limit:
+        look = worst_wait(db.measure().bytes / QUICK_CHECK_RATE)
         yield Place(db=db, original=db, rollback=rollback, may_lock=limit is None or look <= limit)
         return
     db.context.logger.info(

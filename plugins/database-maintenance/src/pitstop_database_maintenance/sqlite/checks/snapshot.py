@@ -25,7 +25,7 @@ from pitstop.errors import OperationError
 from pitstop.text import size_text
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.helper_process import HelperProcess
-from pitstop_database_maintenance.sqlite.connection.lock_waits import as_waited
+from pitstop_database_maintenance.sqlite.connection.lock_waits import worst_wait
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary, temporary
 
 #: Bytes a second at which a file is copied while writers wait; measured: 0.73 to 1.6 s for 1 GB.
@@ -109,7 +109,7 @@ def _copy_pages(db: SQLiteConnection, path: str) -> None:
 def _clone_or_copy(db: SQLiteConnection, file: Temporary, max_stall: float | None, stack: ExitStack) -> None:
     size = db.measure().file_bytes
     seconds = size / COPY_RATE
-    fits = max_stall is None or as_waited(seconds) <= max_stall
+    fits = max_stall is None or worst_wait(seconds) <= max_stall
     has_room = shutil.disk_usage(os.path.dirname(file.path)).free >= size
     # while it reads nobody writes to the file, and no journal waits to be rolled back
     with db.second("ro") as reader, db.blocking(readers=True), reader.read_transaction():

@@ -58,7 +58,7 @@ def sync_folder(folder: int) -> None:
     os.fsync(folder)
 
 
-def exchange(one: str, other: str, *, folders: tuple[int, int]) -> bool:
+def swap_names(one: str, other: str, *, folders: tuple[int, int]) -> bool:
     """Swap two names in a single step.
 
     Args:
@@ -129,7 +129,7 @@ def require_room(folder: str, needed: int, *, what: str) -> None:
         )
 
 
-def own_alike(handle: int, model: os.stat_result) -> None:
+def copy_owner(handle: int, model: os.stat_result) -> None:
     """Give an open file the owner and the group of another.
 
     Raises:
@@ -174,7 +174,7 @@ def _read_attributes(path: str, found: os.stat_result) -> dict[str, bytes]:
             raise
 
 
-def look_alike(handle: int, model: os.stat_result, attributes: Mapping[str, bytes]) -> None:
+def copy_rights(handle: int, model: os.stat_result, attributes: Mapping[str, bytes]) -> None:
     """Give an open file the extended attributes and the mode of another, the owner of which it has already.
 
     Raises:

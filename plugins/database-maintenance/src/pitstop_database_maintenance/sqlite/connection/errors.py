@@ -117,7 +117,7 @@ def explain_error(error: sqlite3.Error, *, path: str, waited: float) -> PitstopE
             else "is locked by another connection"
         )
         hint = "let whoever holds it end its transaction, or try again later"
-        return LockedError(f"{path} {since}{who_holds(path)}; {hint}")
+        return LockedError(f"{path} {since}{describe_holders(path)}; {hint}")
     missing = missing_feature(error)
     if missing is not None and missing[0] is not Feature.TOKENIZER:
         kind, named = missing
@@ -125,7 +125,7 @@ def explain_error(error: sqlite3.Error, *, path: str, waited: float) -> PitstopE
         return MissingFeature(reason=f"{path}: {said}", code=code, kind=kind, name=named, said=said)
     reason, hint = _text(error, code, path)
     # so that whoever decides by the code takes a full disk for what it is
-    if lacks_room(getattr(error, "sqlite_errorname", ""), path):
+    if is_out_of_room(getattr(error, "sqlite_errorname", ""), path):
         return SQLiteFailure(reason=reason, hint=hint, code=sqlite3.SQLITE_FULL)
     found = (damage(str(error)),) if code == sqlite3.SQLITE_CORRUPT else ()
     # a code of which there is more to say than SQLite's text has a sentence of its own
@@ -133,18 +133,18 @@ def explain_error(error: sqlite3.Error, *, path: str, waited: float) -> PitstopE
     return SQLiteFailure(reason=reason, hint=hint, code=code, problems=found, said=said)
 
 
-def who_holds(path: str) -> str:
+def describe_holders(path: str) -> str:
     """Return who holds locks on a database, as an addition to a sentence; "" if the system does not tell."""
-    others = [f"{who} {does}" for who, does in _holders(path)]
+    others = [f"{who} {does}" for who, does in _find_holders(path)]
     return f": {', '.join(others[:_HOLDERS])}" if others else ""
 
 
-def holders(path: str) -> str:
+def name_holders(path: str) -> str:
     """Return who holds locks on a database, to follow "held by"; "" if the system does not tell."""
-    return ", ".join([who for who, _ in _holders(path)][:_HOLDERS])
+    return ", ".join([who for who, _ in _find_holders(path)][:_HOLDERS])
 
 
-def _holders(path: str) -> list[tuple[str, str]]:
+def _find_holders(path: str) -> list[tuple[str, str]]:
     """Return the other processes that hold locks, each with what it does."""
     from pitstop_database_maintenance.sqlite.surveyor.processes.proc import lock_holders, name_process
 
@@ -174,8 +174,8 @@ def describe_python_error(error: UnicodeDecodeError | MemoryError) -> str:
 
 def _text(error: sqlite3.Error, code: int, path: str) -> tuple[str, str]:
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if lacks_room(name, path):
-        return no_room(path)
+    if is_out_of_room(name, path):
+        return explain_full_disk(path)
     if code == sqlite3.SQLITE_FULL:
         return (
             f"SQLite found no room while working on {path}, and there is some now: {_free(path)}",
@@ -198,7 +198,7 @@ def _text(error: sqlite3.Error, code: int, path: str) -> tuple[str, str]:
     return f"{path}: {error}", ""
 
 
-def lacks_room(name: str, path: str) -> bool:
+def is_out_of_room(name: str, path: str) -> bool:
     """Return whether an error comes from a full disk, which SQLite tells in several ways. Damage is none of them.
 
     Args:
@@ -212,7 +212,7 @@ def lacks_room(name: str, path: str) -> bool:
     return any(is_full(folder) for folder in _folders(path))
 
 
-def no_room(path: str) -> tuple[str, str]:
+def explain_full_disk(path: str) -> tuple[str, str]:
     """Return what a full disk kept from being done with a database, and what to do about it.
 
     Args:
@@ -221,7 +221,7 @@ def no_room(path: str) -> tuple[str, str]:
     return f"no space left while working on {path}: {_free(path)}", "the database is as it was; make room"
 
 
-def room_or(error: OSError, hint: str) -> str:
+def suggest_room(error: OSError, hint: str) -> str:
     """Return what to do when the system refuses to make or to name a file.
 
     Args:

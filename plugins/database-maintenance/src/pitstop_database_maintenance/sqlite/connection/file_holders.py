@@ -52,7 +52,7 @@ class Holders:
         return ", ".join(map(str, self.others))
 
 
-def holders(found: os.stat_result) -> Holders:
+def find_holders(found: os.stat_result) -> Holders:
     """Look through the open files of all processes.
 
     Args:

@@ -33,19 +33,19 @@ def busy_sleeps() -> Iterator[float]:
     return chain(_SLEEPS, repeat(_SLEEPS[-1]))
 
 
-def wakes() -> Iterator[float]:
+def wake_times() -> Iterator[float]:
     """Yield, without end, how long after it began to wait a connection with SQLite's busy timeout tries again."""
     return accumulate(sleep + _LATE for sleep in busy_sleeps())
 
 
-def as_waited(held: float) -> float:
+def worst_wait(held: float) -> float:
     """Return how long a connection that uses SQLite's busy timeout waits, at worst, for a lock held so many seconds."""
-    return next(wake for wake in wakes() if wake >= held)
+    return next(wake for wake in wake_times() if wake >= held)
 
 
-def sleeping(waited: float) -> float:
+def current_sleep(waited: float) -> float:
     """Return how long the sleep takes that a connection is in when it has waited for so many seconds."""
-    return next(sleep for sleep, wake in zip(busy_sleeps(), wakes(), strict=False) if wake > waited)
+    return next(sleep for sleep, wake in zip(busy_sleeps(), wake_times(), strict=False) if wake > waited)
 
 
 def longest_wait(held: Sequence[float]) -> float:
@@ -55,7 +55,7 @@ def longest_wait(held: Sequence[float]) -> float:
     at which it wakes. Which one is chance where a lock ends just after such a moment; the more locks there are, the
     more likely is the later one. Returned is the median over these chances.
     """
-    return next((wake for wake in wakes() if _chance_of_no_longer(wake, held) >= 0.5), 0.0) if held else 0.0
+    return next((wake for wake in wake_times() if _chance_of_no_longer(wake, held) >= 0.5), 0.0) if held else 0.0
 
 
 def _chance_of_no_longer(wait: float, held: Sequence[float]) -> float:
@@ -68,7 +68,7 @@ def aim(max_stall: float) -> float:
     A writer that waits sees that the lock is free only when it wakes, so that a lock as long as the stall would be too
     long by up to the sleep that it ends in.
     """
-    longest = max(takewhile(lambda wake: wake <= max_stall, wakes()), default=max_stall)
+    longest = max(takewhile(lambda wake: wake <= max_stall, wake_times()), default=max_stall)
     return _AIM * longest
 
 

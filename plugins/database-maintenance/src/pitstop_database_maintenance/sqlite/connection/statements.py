@@ -17,11 +17,11 @@ from pitstop_database_maintenance.sqlite.connection.callbacks import CallbackCon
 from pitstop_database_maintenance.sqlite.connection.errors import (
     SQLiteFailure,
     damage_error,
+    describe_holders,
     describe_python_error,
     explain_error,
-    holders,
+    name_holders,
     result_code,
-    who_holds,
 )
 from pitstop_database_maintenance.sqlite.connection.lock_waits import busy_sleeps
 
@@ -112,11 +112,11 @@ class StatementRunner(Database):
                 while True:
                     self.check_stop()
                     if name_holder is not None:
-                        name_holder(holders(self.path))  # it may have passed to another
+                        name_holder(name_holders(self.path))  # it may have passed to another
                     elif waited > _REPORT_AFTER:
-                        self.context.logger.warning("{} is locked{}; waiting", self.path, who_holds(self.path))
+                        self.context.logger.warning("{} is locked{}; waiting", self.path, describe_holders(self.path))
                         lock, since = f"the lock of {os.path.basename(self.path)}", time.time() - waited
-                        named = self.context.waiting(lock, holder=holders(self.path), since=since)
+                        named = self.context.waiting(lock, holder=name_holders(self.path), since=since)
                         name_holder = waiting.enter_context(named)
                     time.sleep(next(sleeps))
                     try:

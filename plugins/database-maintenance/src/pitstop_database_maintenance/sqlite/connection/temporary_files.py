@@ -26,7 +26,7 @@ from pitstop.errors import OperationError
 from pitstop.files import OWN, ReplacedError, copy_bytes, give_name, make_file, open_folder, remove_file, strangers
 from pitstop.text import size_text
 from pitstop_database_maintenance.sqlite.connection.durable_files import pin
-from pitstop_database_maintenance.sqlite.connection.errors import room_or
+from pitstop_database_maintenance.sqlite.connection.errors import suggest_room
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 from pitstop_database_maintenance.sqlite.surveyor.temporary_folder import (
     OWN_NAME,
@@ -192,7 +192,7 @@ def temporary(path: str, purpose: str, *, folder: str = "", needed: int = 0) -> 
         except OSError as error:
             raise OperationError(
                 reason=f"no file can be made in {target}: {error.strerror}",
-                hint=room_or(error, "check the folder's rights"),
+                hint=suggest_room(error, "check the folder's rights"),
             ) from None
         made.private = bool(others)
         stack.callback(made.discard)

@@ -18,8 +18,8 @@ from pitstop_database_maintenance.databases.paths import require_file
 from pitstop_database_maintenance.sqlite.connection.errors import (
     REPAIR,
     describe_python_error,
-    lacks_room,
-    no_room,
+    explain_full_disk,
+    is_out_of_room,
     result_code,
 )
 from pitstop_database_maintenance.sqlite.connection.filesystem import describe_folder
@@ -156,9 +156,9 @@ def _refusal(error: sqlite3.Error, path: str) -> InvalidJobError | None:
         plain = about is Corruption.UNSPECIFIED
         return _damage_error(path, "its beginning and its size do not agree" if plain else str(error))
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if lacks_room(name, path):
+    if is_out_of_room(name, path):
         # to read a database in WAL mode, SQLite makes files beside it
-        reason, hint = no_room(path)
+        reason, hint = explain_full_disk(path)
         return InvalidJobError(reason=reason, hint=hint)
     if code == sqlite3.SQLITE_CANTOPEN:
         return InvalidJobError(

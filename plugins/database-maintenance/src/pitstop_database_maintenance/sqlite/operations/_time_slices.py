@@ -14,7 +14,7 @@ from typing import Final
 
 from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.lock_waits import DEFAULT_STALL, aim, sleeping
+from pitstop_database_maintenance.sqlite.connection.lock_waits import DEFAULT_STALL, aim, current_sleep
 
 #: How much of the aim may go by before the commit, which writes and syncs, begins.
 _BEFORE_COMMIT: Final = 0.75
@@ -225,5 +225,5 @@ class Slices:
 
     def gap(self, *, others: bool) -> float:
         """Return how long the pause after the last slice is, in seconds; `others` says whether somebody else writes."""
-        enough = max(self._last, 2 * sleeping(self._last))
+        enough = max(self._last, 2 * current_sleep(self._last))
         return max(enough, _ROLLBACK_PAUSE) if others and not self.wal else enough

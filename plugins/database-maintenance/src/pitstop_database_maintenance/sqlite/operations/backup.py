@@ -24,8 +24,8 @@ from pitstop.text import size_text
 from pitstop_database_maintenance.databases.target_names import require_free_name
 from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure, room_or
-from pitstop_database_maintenance.sqlite.connection.file_holders import holders
+from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure, suggest_room
+from pitstop_database_maintenance.sqlite.connection.file_holders import find_holders
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary, sweep, temporary
 from pitstop_database_maintenance.sqlite.guards.contents import Contents, read_contents
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
@@ -167,7 +167,7 @@ def _check_target(db: SQLiteConnection, target: Target, *, overwrite: bool) -> N
         raise OperationError(reason=f"{target.path} is no regular file", hint="choose another name")
     if not overwrite:
         raise OperationError(reason=f"{target.path} is there already", hint="choose another name, or set overwrite")
-    used = holders(found)
+    used = find_holders(found)
     if used.others or used.own:
         who = str(used) or "this process"
         raise OperationError(reason=f"{who} has {target.path} open", hint="choose another name")
@@ -253,7 +253,7 @@ def _give_name(
     except OSError as error:
         raise OperationError(
             reason=f"the copy cannot be named {target.path}: {error.strerror}",
-            hint=room_or(error, "choose another name"),
+            hint=suggest_room(error, "choose another name"),
         ) from None
     durable_files.sync_folder(folder)
 

@@ -105,7 +105,7 @@ def _check_writable(db: SQLiteConnection) -> None:
 def _own(copy: Temporary, place: Place) -> None:
     """Give the copy the database's owner; at once, so that a user who may not do that knows before the work."""
     try:
-        durable_files.own_alike(copy.handle, place.found)
+        durable_files.copy_owner(copy.handle, place.found)
     except OSError:
         raise OperationError(
             reason=f"{place.path} belongs to another user or group, which this user may not give to a new file",

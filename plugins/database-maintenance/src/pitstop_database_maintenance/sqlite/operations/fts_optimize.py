@@ -22,7 +22,7 @@ from pitstop_database_maintenance.sqlite.checks.parts import report_problems
 from pitstop_database_maintenance.sqlite.connection.check_answers import Flaw, Problem
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
-from pitstop_database_maintenance.sqlite.connection.lock_waits import as_waited
+from pitstop_database_maintenance.sqlite.connection.lock_waits import worst_wait
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations._full_text import (
     UNBOUNDED_SECONDS,
@@ -101,7 +101,7 @@ def fts_optimize(
         f"{table.title} was skipped: its module is not known to SQLite here" for table in wanted if table not in known
     ]
     if rebuild:
-        seconds = as_waited(run.before.bytes / _REBUILD_RATE)
+        seconds = worst_wait(run.before.bytes / _REBUILD_RATE)
         hint = "allow a longer stall, or do it while nobody writes"
         run.require_short_stall(seconds, "building the full-text indexes", hint=hint)
     if known:

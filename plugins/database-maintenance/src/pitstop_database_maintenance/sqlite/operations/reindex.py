@@ -23,7 +23,7 @@ from pitstop_database_maintenance.sqlite.connection import schema
 from pitstop_database_maintenance.sqlite.connection.check_answers import Flaw, is_damage
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
-from pitstop_database_maintenance.sqlite.connection.lock_waits import sleeping
+from pitstop_database_maintenance.sqlite.connection.lock_waits import current_sleep
 from pitstop_database_maintenance.sqlite.connection.opening import NOT_UTF8, is_valid_utf8
 from pitstop_database_maintenance.sqlite.connection.schema import Index, statistics
 from pitstop_database_maintenance.sqlite.guards.collation_order import find_misordered, find_recomputed
@@ -240,7 +240,7 @@ def _rebuild_each(db: SQLiteConnection, indexes: list[Index], done: Done, pause:
             done.left = [rest.name for rest in indexes[place:]]
             return
         if place + 1 < len(indexes):
-            _wait(db, sleeping(done.seconds.get(index.name, 0.0)) if pause is None else pause)
+            _wait(db, current_sleep(done.seconds.get(index.name, 0.0)) if pause is None else pause)
     db.context.progress(len(indexes), len(indexes), "indexes")
 
 

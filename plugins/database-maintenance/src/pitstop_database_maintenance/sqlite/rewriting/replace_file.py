@@ -25,7 +25,7 @@ from pitstop.text import size_text
 from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.file_holders import Holders, holders
+from pitstop_database_maintenance.sqlite.connection.file_holders import Holders, find_holders
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary
 
 #: A log is looked at, not a link of its name, nor a pipe, for whose other end one would wait.
@@ -88,7 +88,7 @@ def require_alone(place: Place, *, offline: bool, own: int | None) -> list[str]:
     Raises:
         OperationError: somebody has it open, or it cannot be proven and was not declared.
     """
-    found = holders(place.found)
+    found = find_holders(place.found)
     _require_nobody(place, found, own)
     doubt = found.unseen or ("" if place.wal else "without a write-ahead log, who opens it now need not hold a lock")
     if doubt and not offline:
@@ -145,7 +145,7 @@ def _swap(place: Place, copy: Temporary, folder: int, new: os.stat_result) -> bo
     if not is_named(place.found, folder, name):
         raise _replacement_error(place, "nothing was touched")
     with durable_files.refuse_os_errors(f"{place.path} cannot be replaced", "it is as it was"):
-        swapped = durable_files.exchange(copy.path, place.path, folders=(folder, folder))
+        swapped = durable_files.swap_names(copy.path, place.path, folders=(folder, folder))
         if not swapped:
             os.rename(copy.name, name, src_dir_fd=folder, dst_dir_fd=folder)
     if is_named(new, folder, name) and (not swapped or is_named(place.found, folder, copy.name)):
@@ -153,7 +153,7 @@ def _swap(place: Place, copy: Temporary, folder: int, new: os.stat_result) -> bo
     back = ""
     if swapped:
         try:
-            durable_files.exchange(copy.path, place.path, folders=(folder, folder))
+            durable_files.swap_names(copy.path, place.path, folders=(folder, folder))
         except OSError as error:
             back = f", and cannot be swapped back: {error.strerror}"
     there = "the database" if is_named(place.found, folder, name) else "another file"
@@ -192,7 +192,7 @@ def _lock(db: SQLiteConnection, place: Place) -> None:
         db.execute("BEGIN EXCLUSIVE")
         db.execute("COMMIT")
     except LockedError as busy:
-        found = holders(place.found)
+        found = find_holders(place.found)
         who = f": {found}" if found.others else ""
         raise OperationError(
             reason=f"somebody else has {place.path} open{who}",
@@ -274,7 +274,7 @@ def _remove_leftovers(place: Place, folder: int) -> None:
 
 def _require_leftover(place: Place, log: os.stat_result) -> None:
     """Refuse a log that may carry something, or that somebody has open; there is none of this file's by now."""
-    users = holders(log)
+    users = find_holders(log)
     if users.others or users.own:
         who = str(users) or f"this process ({os.getpid()})"
         has = "has" if len(users.others) <= 1 else "have"
@@ -295,8 +295,8 @@ def _finish(db: SQLiteConnection, copy: Temporary, place: Place, folder: int) ->
     what = f"the copy of {place.path} cannot be made to look like it"
     with durable_files.refuse_os_errors(what, "run as its owner or as root; nothing was touched"):
         copy.move(folder, os.path.dirname(place.path), check=db.check_stop)
-        durable_files.own_alike(copy.handle, place.found)
-        durable_files.look_alike(copy.handle, place.found, place.attributes)
+        durable_files.copy_owner(copy.handle, place.found)
+        durable_files.copy_rights(copy.handle, place.found, place.attributes)
     os.fsync(copy.handle)
     return os.fstat(copy.handle).st_mtime_ns
 
@@ -306,13 +306,13 @@ def _look_back(place: Place, copy: Temporary, folder: int, *, swapped: bool, mod
 
     That is out of the question once the new file was written to, or is open itself.
     """
-    late = holders(place.found)
+    late = find_holders(place.found)
     if not (late.others or late.own):
         return []
     new = os.stat(os.path.basename(place.path), dir_fd=folder, follow_symlinks=False)
-    users = holders(new)
+    users = find_holders(new)
     if swapped and not (users.others or users.own or new.st_mtime_ns > modified):
-        durable_files.exchange(copy.path, place.path, folders=(folder, folder))
+        durable_files.swap_names(copy.path, place.path, folders=(folder, folder))
         copy.found = new
         if not is_named(place.found, folder, os.path.basename(place.path)):
             raise _replacement_error(place, "another file has its name now")

@@ -18,9 +18,9 @@ from pitstop_database_maintenance.sqlite.surveyor.file_access import RefusedErro
 from pitstop_database_maintenance.sqlite.surveyor.format import btrees as all_trees
 from pitstop_database_maintenance.sqlite.surveyor.format import randomness
 from pitstop_database_maintenance.sqlite.surveyor.format.header import LENGTH, MAGIC, Header
-from pitstop_database_maintenance.sqlite.surveyor.format.journal import Journal, hot_journal
+from pitstop_database_maintenance.sqlite.surveyor.format.journal import Journal, find_hot_journal
 from pitstop_database_maintenance.sqlite.surveyor.format.page_source import PageMissingError, Source
-from pitstop_database_maintenance.sqlite.surveyor.format.wal import Log, read_log, still_the_same
+from pitstop_database_maintenance.sqlite.surveyor.format.wal import Log, is_unchanged, read_log
 from pitstop_database_maintenance.sqlite.surveyor.processes import checkpoint_blockers, proc
 from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import OpenFiles
 from pitstop_database_maintenance.sqlite.surveyor.processes.other_names import find_interferences
@@ -49,7 +49,7 @@ def inspect_file(request: dict[str, Any]) -> dict[str, Any]:
     with ExitStack() as stack:
         try:
             look = _Survey(path, request, answer, stack)
-            look.take()
+            look.run()
         except RefusedError as refused:
             answer["refused"] = str(refused)
             return answer
@@ -84,7 +84,7 @@ class _Survey:
         self._header: Header
         self._own: Header
 
-    def take(self) -> None:
+    def run(self) -> None:
         """Look, and write what was found into the answer.
 
         Raises:
@@ -95,12 +95,12 @@ class _Survey:
             raise RefusedError(wrong)
         file = file_access.open_file(self.path, self.request["path"])
         try:
-            self._about_file(file)
+            self._describe_file(file)
             for attempt in range(ATTEMPTS):
                 found: dict[str, Any] = {"notes": []}
                 before = _state(file)
-                problem = self._once(file, found)
-                if _state(file) == before and still_the_same(self.path, self.log):
+                problem = self._look_once(file, found)
+                if _state(file) == before and is_unchanged(self.path, self.log):
                     break
                 if attempt == ATTEMPTS - 1:
                     found["notes"].append("the file was written to while it was looked at: its figures may not agree")
@@ -113,7 +113,7 @@ class _Survey:
         self.answer.update(found)
         self.answer["notes"] = notes
 
-    def _about_file(self, file: int) -> None:
+    def _describe_file(self, file: int) -> None:
         found = os.fstat(file)
         folder, name = os.path.split(self.path)
         self.answer.update(
@@ -123,7 +123,7 @@ class _Survey:
             taken_away=[f"{found}; {found.advice}" for found in find_interferences(self.path, _open_files)],
         )  # fmt: skip
 
-    def _once(self, file: int, found: dict[str, Any]) -> str:
+    def _look_once(self, file: int, found: dict[str, Any]) -> str:
         """Look once; return what is wrong with the file, or nothing."""
         size = os.fstat(file).st_size
         self.log, self.journal, self.extract = Log(0), None, None
@@ -133,12 +133,12 @@ class _Survey:
                 self._describe(file, source, found)
                 damage = self._is_certain and _damage(self._header, source)
                 if damage:
-                    return _suspect_encryption(file) or self._blame(damage, file, size)
+                    return _suspect_encryption(file) or self._explain(damage, file, size)
                 self._measure(source, found)
         except ValueError as error:
-            return _suspect_encryption(file) or self._blame(_not_a_database(error), file, size)
+            return _suspect_encryption(file) or self._explain(_explain_header(error), file, size)
         except PageMissingError:
-            return _suspect_encryption(file) or self._blame(_explain_cut(self._own), file, size)
+            return _suspect_encryption(file) or self._explain(_explain_cut(self._own), file, size)
         except FileNotFoundError:
             return "its log has gone while it was looked at"
         return ""
@@ -160,7 +160,7 @@ class _Survey:
                 self._own = Header(os.pread(beside, LENGTH, at))
         self._header = self._own
         self.log = read_log(self.path, self._own.page_size)
-        self.journal = hot_journal(self.path, file)
+        self.journal = find_hot_journal(self.path, file)
 
     @property
     def _is_certain(self) -> bool:
@@ -174,18 +174,18 @@ class _Survey:
         found["hot_journal"] = journal is not None
         if journal is not None:
             found["journal_bytes"] = journal.bytes
-            found["journal_doubt"] = journal.doubt(own, size)
+            found["journal_doubt"] = journal.find_doubt(own, size)
             if not found["journal_doubt"]:
                 with _open(f"{self.path}-journal") as beside:
-                    source = self._through(file, beside, journal.pages, journal.before)
+                    source = self._overlay(file, beside, journal.pages, journal.before)
                     if log_ownership.has_broken_trees(source, journal.before):
                         found["journal_doubt"] = "structure"
                     yield source
                 return
         if log.in_log:
             with _open(f"{self.path}-wal") as beside:
-                found["log_doubt"] = log_ownership.doubt(file, size, own, log, beside)
-                yield self._through(file, beside, log.pages, log.in_log)
+                found["log_doubt"] = log_ownership.find_doubt(file, size, own, log, beside)
+                yield self._overlay(file, beside, log.pages, log.in_log)
             return
         if log.page_size not in (0, own.page_size):
             found["log_doubt"] = "page_size"
@@ -194,13 +194,13 @@ class _Survey:
             raise PageMissingError(pages)
         yield Source(file, own, min(pages, size // own.page_size))
 
-    def _through(self, file: int, beside: int, pages: int, places: Any) -> Source:
+    def _overlay(self, file: int, beside: int, pages: int, places: Any) -> Source:
         source = Source(file, self._own, pages, log=beside, in_log=places)
         # the newest header may be there too
         self._header = Header(source.read(1)[:LENGTH])
         return Source(file, self._header, pages, log=beside, in_log=places)
 
-    def _blame(self, problem: str, file: int, size: int) -> str:
+    def _explain(self, problem: str, file: int, size: int) -> str:
         """Return what is wrong with a file, or with the log beside it, if by itself there is nothing wrong with it."""
         if not self.log.in_log or self.log.indexed:
             return problem
@@ -245,7 +245,7 @@ class _Survey:
         elif log.frames is None or log.too_long:
             notes.append("the log could not be looked through: the figures are those of the file without it")
         elif log.in_log and not log.indexed:
-            who = _user(file)
+            who = _name_name_user(file)
             notes.append(f"{who}, but its log holds frames: it was looked at with them")
 
     def _measure(self, source: Source, found: dict[str, Any]) -> None:
@@ -355,7 +355,7 @@ def _count_unowned(source: Source, walked: int) -> int:
 
 
 def _estimate(source: Source, taken: list[sampling.Sampled]) -> dict[str, Any]:
-    rebuilt, margin = sampling.rebuilt(source, taken)
+    rebuilt, margin = sampling.estimate_pages(source, taken)
     share, margin = 1 - rebuilt / source.pages, margin / source.pages
     kept = min(max(share, 0.0), 1.0)
     low, high = min(max(share - margin, 0.0), kept), max(min(share + margin, 1.0), kept)
@@ -366,14 +366,14 @@ def _estimate(source: Source, taken: list[sampling.Sampled]) -> dict[str, Any]:
     }
 
 
-def _not_a_database(error: ValueError) -> str:
+def _explain_header(error: ValueError) -> str:
     return (
         f"it is not a SQLite database: {error}; if it is encrypted, only the application that has the key can "
         "maintain it"
     )
 
 
-def _user(file: int) -> str:
+def _name_name_user(file: int) -> str:
     """Return who has a database open without an index of its log, for a note."""
     everything = proc.SHARED, proc.SHARED_LAST - proc.SHARED + 1
     alone = proc.probe_lock(file, *everything, exclusive=True)

@@ -57,7 +57,7 @@ class Journal:
         self.super_journal = ""
         self.counter: int | None = None
 
-    def doubt(self, own: Header, size: int) -> str:
+    def find_doubt(self, own: Header, size: int) -> str:
         """Return what speaks for its being another file's, or of an earlier state: "older" or "newer" for a file whose
         change counter is lower or higher than it may be, "page_size", "pages"; "" if nothing does.
 
@@ -78,7 +78,7 @@ class Journal:
         return "pages" if there < lost else ""
 
 
-def hot_journal(path: str, file: int) -> Journal | None:
+def find_hot_journal(path: str, file: int) -> Journal | None:
     """Return the journal that the next connection would roll back: it has a header, and nobody writes now.
 
     The rule is that of sqlite.org/lockingv3.html, section 4.1. One whose super-journal is gone is not rolled back: the

@@ -124,9 +124,9 @@ def _read(path: str, file: int, page_size: int) -> Log:
     log.unreadable = len(header) == _HEADER < log.bytes and not is_sound(header)
     found = wal_index.open_index(path)
     try:
-        if found is not None and _fits(found, header, page_size):
+        if found is not None and _is_index_of(found, header, page_size):
             log.page_size = page_size
-            _take(found, log)
+            _copy_index(found, log)
         elif len(header) == _HEADER and not log.unreadable and unpack(">I", header[8:12])[0] in _PAGE_SIZES:
             log.page_size = unpack(">I", header[8:12])[0]
             log.salts = header[16:24]
@@ -139,12 +139,12 @@ def _read(path: str, file: int, page_size: int) -> Log:
     return log
 
 
-def _fits(found: wal_index.Index, header: bytes, page_size: int) -> bool:
+def _is_index_of(found: wal_index.Index, header: bytes, page_size: int) -> bool:
     """Return whether an index is of this log: the log may have begun again between the two looks."""
     return found.page_size % 65535 == page_size % 65535 and (not found.frames or found.salts == header[16:24])
 
 
-def _take(found: wal_index.Index, log: Log) -> None:
+def _copy_index(found: wal_index.Index, log: Log) -> None:
     """Take from the index how far the log reaches."""
     log.indexed, log.salts = True, found.salts
     log.frames, log.pages = found.frames, found.pages
@@ -213,7 +213,7 @@ def _count_dropped(file: int, log: Log, step: int, broken: int, most: int) -> in
     return last + 1 - (log.frames or 0) if last > broken else 0
 
 
-def still_the_same(path: str, log: Log) -> bool:
+def is_unchanged(path: str, log: Log) -> bool:
     """Return whether the log has not begun again, and the file has got nothing newer than what was looked at."""
     if not log.bytes or not log.indexed:
         try:

@@ -147,7 +147,7 @@ class _Schema:
         virtual = sql[:20].upper().split()[1:2] == ["VIRTUAL"]
         query = "SELECT count(*) FROM pragma_table_xinfo(?)"
         columns = 0 if virtual else self._db.execute(query, (name,)).fetchone()[0]
-        behind = sql_tokens.plain(sql_tokens.arguments(sql)[1])
+        behind = sql_tokens.normalize(sql_tokens.arguments(sql)[1])
         return "main", name, "virtual" if virtual else "table", columns, int("WITHOUT ROWID" in behind.upper()), 0
 
     def _set_rowids(self) -> None:

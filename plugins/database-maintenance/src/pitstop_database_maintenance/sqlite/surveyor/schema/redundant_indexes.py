@@ -40,13 +40,13 @@ class Index:
         self.collations: list[str] = []
         self.redundant_with = ""
         self._sql = sql or ""
-        self.where = sql_tokens.plain(sql_tokens.arguments(sql)[1]) if sql and partial else ""
+        self.where = sql_tokens.normalize(sql_tokens.arguments(sql)[1]) if sql and partial else ""
 
     def add(self, column: int, name: str | None, collation: str, *, descending: bool) -> None:
         """Add the next column of the key."""
         if column == _EXPRESSION:
             place, parts = len(self.keys), sql_tokens.arguments(self._sql)[0]
-            text = sql_tokens.plain(_bare(parts[place])) if place < len(parts) else str(place)
+            text = sql_tokens.normalize(_bare(parts[place])) if place < len(parts) else str(place)
             name = f"({text})"
         self.collations.append(collation)
         self.keys.append((name if name is not None else "rowid", collation.upper(), descending))

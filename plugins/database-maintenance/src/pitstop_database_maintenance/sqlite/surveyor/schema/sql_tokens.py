@@ -45,7 +45,7 @@ def arguments(sql: str) -> tuple[list[list[str]], list[str]]:
     return parts, behind
 
 
-def plain(found: list[str]) -> str:
+def normalize(found: list[str]) -> str:
     """Return tokens as a text in which two that mean the same are the same: outside quotes, case does not count."""
     return " ".join(token if token[:1] in _QUOTES else token.lower() for token in found)
 

@@ -81,12 +81,12 @@ def scan_tree(source: Source, tree: Tree) -> Walked:
         return found
     overflow = min(overflow, source.pages)
     found.rebuilt = overflow + (
-        own_pages if tree.root == 1 else _rebuilt(packer, usable, content, interior_bytes, interior_cells)
+        own_pages if tree.root == 1 else _estimate_pages(packer, usable, content, interior_bytes, interior_cells)
     )
     return found
 
 
-def _rebuilt(packer: packing.Packer, usable: int, content: int, interior_bytes: int, interior_cells: int) -> int:
+def _estimate_pages(packer: packing.Packer, usable: int, content: int, interior_bytes: int, interior_cells: int) -> int:
     packed = packer.bytes - packing.POINTER * packer.cells
     # what counted for a cell but was a fragment is not copied
     leaves = packer.pages if packed == content else 1 + (packer.pages - 1) * content / packed
@@ -96,4 +96,4 @@ def _rebuilt(packer: packing.Packer, usable: int, content: int, interior_bytes: 
         entry = packer.lifted_bytes / packer.lifted_cells + 4
     else:
         entry = (interior_bytes / interior_cells if interior_cells else packing.TABLE_ENTRY) + packing.POINTER
-    return round(leaves + packing.above(leaves, (usable - 12) // entry + 1))
+    return round(leaves + packing.count_interior_pages(leaves, (usable - 12) // entry + 1))

@@ -95,7 +95,7 @@ class Packer:
         return leaf * (1 - lifted) + lifted / mean / max(inner // (mean + 4), 1)
 
 
-def above(leaves: float, per_page: float) -> float:
+def count_interior_pages(leaves: float, per_page: float) -> float:
     """Return how many interior pages stand above so many leaves, at so many children a page."""
     pages, per_page = 0.0, max(per_page, 2.0)
     while leaves > 1:

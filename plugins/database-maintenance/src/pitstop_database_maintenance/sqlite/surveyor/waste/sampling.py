@@ -73,7 +73,7 @@ def sample(source: Source, roots: set[int], seed: int, count: int) -> tuple[list
     special = {header.lock_page, *(header.list_pointer_maps(source.pages) if header.auto_vacuum != "none" else ())}
     # this is the loop in which a survey of thousands of files spends its time
     taken: list[Sampled] = []
-    read, parsed, large, add, due = source.read, p.parse_page, _large(usable), taken.append, _DUE
+    read, parsed, large, add, due = source.read, p.parse_page, _large_cell(usable), taken.append, _DUE
     for number in chosen:
         if number in free:
             add(Sampled(number, FREE))
@@ -94,25 +94,25 @@ def sample(source: Source, roots: set[int], seed: int, count: int) -> tuple[list
             elif cells and kind != p.TABLE_INTERIOR:
                 due += _SMALL_CELLS
                 if used > large * cells:
-                    one.lengths = _lengths(page, usable, kind)
+                    one.lengths = _measure_cells(page, usable, kind)
                 elif due > 0:
                     due -= cells
-                    one.lengths = _lengths(page, usable, kind)
+                    one.lengths = _measure_cells(page, usable, kind)
     return taken, complete
 
 
-def _large(usable: int) -> float:
+def _large_cell(usable: int) -> float:
     """Return from what mean size on it matters how the cells of a page fill it."""
     return usable / _LARGE - packing.POINTER
 
 
-def _lengths(page: bytes, usable: int, kind: int) -> list[int]:
+def _measure_cells(page: bytes, usable: int, kind: int) -> list[int]:
     """Return the sizes of a page's cells; those of an interior page without the child's number."""
     lengths = p.sizes(page, usable)
     return [length - 4 for length in lengths] if kind == p.INDEX_INTERIOR else lengths
 
 
-def rebuilt(source: Source, taken: list[Sampled]) -> tuple[float, float]:
+def estimate_pages(source: Source, taken: list[Sampled]) -> tuple[float, float]:
     """Return about how many pages the file will have after VACUUM, and the half width of the 95 % interval of that."""
     _weigh(taken, source.usable)
     header, total = source.header, source.pages
@@ -172,7 +172,7 @@ def _pack(members: list[Sampled], usable: int, *, table: bool) -> Iterator[tuple
     small: list[Sampled] = []
     even: list[Sampled] = []
     uneven: list[Sampled] = []
-    large = _large(usable)
+    large = _large_cell(usable)
     for one in members:
         if one.lengths is None or one.used <= large * one.cells:
             small.append(one)
