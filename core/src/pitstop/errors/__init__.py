@@ -80,8 +80,10 @@ class PitstopError(Exception):
 
     def text(self) -> str:
         """Return the message, here the reason and the hint; `str()` of the error is this with secrets masked."""
-        parts = [str(getattr(self, name, "")) for name in ("reason", "hint")]
-        return "; ".join(filter(None, parts)) or type(self).__doc__ or type(self).__name__
+        if "reason" not in self._fields:
+            return type(self).__doc__ or type(self).__name__
+        # an empty reason is told as it is: the suites find fault with it
+        return "; ".join(filter(None, (str(getattr(self, name, "")) for name in ("reason", "hint"))))
 
 
 def _rebuild(cls: type[PitstopError], fields: dict[str, Any]) -> PitstopError:
