@@ -27,7 +27,7 @@ from pitstop.logs import JobLog
 from pitstop.operations import operation_of
 from pitstop.registry.entry_points import PREFIX, Distribution, parse_entry_points
 from pitstop.secrets.masking import mask, mask_value
-from pitstop.secrets.places import secrets_of
+from pitstop.secrets.places import find_secrets
 
 ANY_TEXT = st.text(st.characters(), max_size=60)
 JSON = st.recursive(
@@ -234,7 +234,7 @@ KEY = st.sampled_from(["password", "db_pass", "api-key", "ApiToken", "AWS_SECRET
 def test_secret_of_a_key_is_masked_wherever_it_comes_back(key: str, secret: str, around: str) -> None:
     """In texts, in keys and values of objects, quoted by Python and by JSON."""
     assume(secret not in around and secret.strip() == secret and secret not in "before after key error")
-    secrets = secrets_of({"list": [{key: secret}]})
+    secrets = find_secrets({"list": [{key: secret}]})
     forms = (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
     for form in forms:
         assert form not in mask(f"{around} {form} {around}", secrets)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pitstop.cli.waits import waits_of
+from pitstop.cli.waits import find_waits
 from pitstop.contracts import Claim
 from pitstop.jobs import Job, JobRecord
 from pitstop.stores.memory import MemoryStore
@@ -125,7 +125,7 @@ def test_job_that_has_just_begun_does_not_wait_for_itself():
     jobs = [JobRecord(job=Job(type="waiter", resource="db")) for _ in range(2)]
     store.create(jobs)
     store.claim(Claim(job_id=jobs[0].id, owner="ours", now=1.0, lease_until=60.0))
-    waits = waits_of(store, jobs)
+    waits = find_waits(store, jobs)
     assert set(waits) == {jobs[1].id}
     assert waits[jobs[1].id].holder == f"job {jobs[0].id} (waiter)"
 

@@ -8,7 +8,7 @@ from harness import Reader, fuzz, instrumented
 
 with instrumented():
     from pitstop.secrets.masking import mask, mask_value
-    from pitstop.secrets.places import secrets_of
+    from pitstop.secrets.places import find_secrets
 
 #: Where a secret can stand in a text of any kind; `{}` is the place.
 PLACES = (
@@ -42,7 +42,7 @@ def TestOneInput(data: bytes) -> None:
     text = f"{before}\n{place.format(SECRET)}\n{after}"
     assert SECRET not in mask(text, [(SECRET, "${S}")]), text
     assert SECRET not in mask(place.format(SECRET)), place
-    secrets = secrets_of({before: after, "note": place.format("other-Secret1"), "password": SECRET})
+    secrets = find_secrets({before: after, "note": place.format("other-Secret1"), "password": SECRET})
     told = {"error": text, f"key {SECRET}": [text, {"password": SECRET}], "n": 1}
     masked = mask_value(told, secrets)
     assert SECRET not in json.dumps(masked), masked

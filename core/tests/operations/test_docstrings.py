@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop.operations.docstrings import Docstring, docstring_of, parse
+from pitstop.operations.docstrings import Docstring, parse, read_docstring
 
 GOOGLE = '''
     """Prune old rows.
@@ -88,7 +88,7 @@ def function(text: str):
 @pytest.mark.parametrize("text", [GOOGLE, SPHINX, NUMPY], ids=["google", "sphinx", "numpy"])
 def test_docstring_of_each_style(text: str) -> None:
     """Summary, description and the meaning of each argument are the same, however they are written."""
-    found = docstring_of(function(text))
+    found = read_docstring(function(text))
     assert found.summary == "Prune old rows."
     assert found.description == "It goes from the oldest on, a few at a time.\n\nIt can be stopped."
     arguments = {name: text for name, text in found.arguments.items() if name != "options"}
@@ -102,8 +102,8 @@ def test_docstring_of_each_style(text: str) -> None:
 
 def test_docstring_has_the_examples() -> None:
     """Each line under `Example:`, without its indentation."""
-    assert docstring_of(function(GOOGLE)).examples == ("$ pitstop run prune", "then look")
-    assert docstring_of(function(GOOGLE)).arguments["options"] == "whatever else."
+    assert read_docstring(function(GOOGLE)).examples == ("$ pitstop run prune", "then look")
+    assert read_docstring(function(GOOGLE)).arguments["options"] == "whatever else."
 
 
 @pytest.mark.parametrize("style", ["Keyword Args:", "Arguments:", "Other Parameters:", "PARAMETERS:"])
@@ -145,8 +145,8 @@ class Hostile:
 
 def test_docstring_of_what_has_none() -> None:
     """No docstring, one that is no text, and one that raises are empty ones."""
-    assert docstring_of(lambda: None) == Docstring()
-    assert docstring_of(Hostile()) == Docstring()
+    assert read_docstring(lambda: None) == Docstring()
+    assert read_docstring(Hostile()) == Docstring()
     thing = function('    "Do."')
     thing.__doc__ = 5
-    assert docstring_of(thing) == Docstring()
+    assert read_docstring(thing) == Docstring()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitstop.text.escaping import LONGEST_NAME, cut, indented, json_text, one_line, printable
+from pitstop.text.escaping import LONGEST_NAME, cut, indent_lines, json_text, one_line, printable
 
 NASTY = "a\x1b[2Jb\rc\x9bd\u202ee\x07\x7f\u2028f\u2066g\ufeffh\udc80i\u200ej"
 
@@ -31,7 +31,7 @@ def test_one_line_is_one_line() -> None:
 
 def test_further_lines_are_indented() -> None:
     """None of them begins where a line of Pitstop's own does."""
-    assert indented("one\n12:00:00.000 INFO two\n") == "one\n  12:00:00.000 INFO two\n  "
+    assert indent_lines("one\n12:00:00.000 INFO two\n") == "one\n  12:00:00.000 INFO two\n  "
 
 
 @pytest.mark.parametrize("length", [0, 299, 300, 301, 900_000])

@@ -19,7 +19,7 @@ from pitstop.errors import DeadlineExceededError, JobCancelledError, UnknownName
 from pitstop.jobs import Job
 from pitstop.operations import Operation, operation_of
 from pitstop.secrets.masking import mask_value
-from pitstop.secrets.places import secrets_of
+from pitstop.secrets.places import find_secrets
 from pitstop_database_maintenance.sqlite.connection import file_holders
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
 from pitstop_database_maintenance.sqlite.guards import own_files
@@ -79,7 +79,7 @@ class FakeContext:
         return self.job
 
     def mask(self, value: Any) -> Any:
-        return mask_value(value, secrets_of(self.job.config))
+        return mask_value(value, find_secrets(self.job.config))
 
     def progress(self, done: float, total: float | None = None, unit: str = "", message: str = "") -> None:
         self.reports.append((done, total, unit, message))

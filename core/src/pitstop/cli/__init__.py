@@ -155,10 +155,10 @@ def say(text: str) -> None:
     """Write a message to stderr: passwords masked, what a terminal would obey written out, cut if it is huge."""
     # part of it may come from a plugin, from a stranger's file, or from a command line with a password
     from pitstop.secrets.masking import mask
-    from pitstop.text.escaping import indented, printable
+    from pitstop.text.escaping import indent_lines, printable
 
     # not click.echo: what only lists does without click
-    print(indented(printable(mask(text), at_most=_LONGEST_ERROR)), file=sys.stderr, flush=True)  # noqa: T201
+    print(indent_lines(printable(mask(text), at_most=_LONGEST_ERROR)), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def silence() -> None:

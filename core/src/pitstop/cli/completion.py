@@ -91,7 +91,7 @@ def _declarations(found: Definition) -> Iterator[tuple[ast.Call, Definition]]:
     """
     seen: set[tuple[str, str]] = set()
 
-    def within(tree: ast.AST, at: Definition) -> Iterator[tuple[ast.Call, Definition]]:
+    def search(tree: ast.AST, at: Definition) -> Iterator[tuple[ast.Call, Definition]]:
         match tree:
             case ast.Call() if callee(tree) in ("option", "argument"):
                 yield tree, at
@@ -100,14 +100,14 @@ def _declarations(found: Definition) -> Iterator[tuple[ast.Call, Definition]]:
                 if followed is not None and (place := (followed.module.name, followed.name)) not in seen:
                     seen.add(place)
                     if not isinstance(followed.node, ast.ClassDef):
-                        yield from within(followed.node, followed)
+                        yield from search(followed.node, followed)
             case _:
                 for child in ast.iter_child_nodes(tree):
-                    yield from within(child, at)
+                    yield from search(child, at)
 
     for maker in found.makers:
         if callee(maker) not in COMMAND_MAKERS:  # which name the group that a command belongs to
-            yield from within(maker, found)
+            yield from search(maker, found)
 
 
 def _parameter(call: ast.Call, at: Definition) -> click.Parameter | None:

@@ -12,7 +12,7 @@ import click
 
 from pitstop.cli import printing
 from pitstop.cli.job_text import ProgressRate, progress_text, summary
-from pitstop.cli.waits import Wait, own_wait, wait_document, wait_text, waits_of
+from pitstop.cli.waits import Wait, find_waits, own_wait, wait_document, wait_text
 from pitstop.contracts import JobQuery, JobStore
 from pitstop.jobs import JobRecord, JobStatus, LogLine
 from pitstop.logs import Format, Stream, as_json
@@ -158,7 +158,7 @@ class LiveDisplay(Display):
     def update(self, store: JobStore, root: JobRecord) -> None:
         """Show the tree as it is now."""
         shown = _select_jobs(store, root)
-        waits = waits_of(store, [record for _, record in shown])
+        waits = find_waits(store, [record for _, record in shown])
         drawing = _draw(shown, self._rates, waits, width=self._console.width)
         self._live.update(_stack(self._heading, drawing), refresh=True)
 

@@ -14,7 +14,7 @@ from pitstop.cli import printing, say
 from pitstop.cli.waits import Wait, own_wait, wait_document, wait_text
 from pitstop.jobs import JobRecord, JobStatus, Progress, StatusChange
 from pitstop.secrets.masking import mask, mask_value
-from pitstop.secrets.places import secrets_of
+from pitstop.secrets.places import find_secrets
 from pitstop.text import iso_text, moment_text, size_text, time_text
 from pitstop.text.escaping import one_line, printable
 
@@ -56,10 +56,10 @@ def tree_lines(root: JobRecord, jobs: Sequence[JobRecord], *, waits: Mapping[str
         if job.seq > root.seq:
             children.setdefault(job.job.parent_id, []).append(job)
     width = max((len(_name(job)) for job in jobs if not job.job.is_parent), default=0)
-    yield from _lines_of(root, children, waits or {}, depth=0, width=width)
+    yield from _format_tree(root, children, waits or {}, depth=0, width=width)
 
 
-def _lines_of(
+def _format_tree(
     record: JobRecord,
     children: dict[str | None, list[JobRecord]],
     waits: Mapping[str, Wait],
@@ -78,7 +78,7 @@ def _lines_of(
         for line in printable(record.error.message).splitlines():
             yield f"{indent}  {click.style(line, fg=printing.COLOURS[record.status.value])}"
     for child in children.pop(record.id, ()):  # each is shown once, whatever the store says
-        yield from _lines_of(child, children, waits, depth=depth + 1, width=width)
+        yield from _format_tree(child, children, waits, depth=depth + 1, width=width)
 
 
 def _notes(record: JobRecord) -> Sequence[object]:
@@ -161,7 +161,7 @@ def record_document(record: JobRecord, wait: Wait | None = None) -> dict[str, An
         wait: what it waits for; what its record says of that if not given.
     """
     job = record.job
-    secrets = secrets_of(job.config)
+    secrets = find_secrets(job.config)
     return {
         "id": job.id,
         "type": job.type,

@@ -78,7 +78,7 @@ class RegisteredName(_Text):
     def __init__(self, *groups: str) -> None:
         self._groups = groups
 
-    def known(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """Return the names that are offered now, sorted; nothing is imported."""
         from pitstop.registry.registry import Registry
 
@@ -88,7 +88,7 @@ class RegisteredName(_Text):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the names that begin as what was typed; without what stands before a dot if none does."""
-        return _complete(incomplete, self.known()) or _complete(incomplete, _drop_prefixes(self.known()))
+        return _complete(incomplete, self.list_names()) or _complete(incomplete, _drop_prefixes(self.list_names()))
 
 
 class OperationNames(RegisteredName):
@@ -108,7 +108,7 @@ class OperationNames(RegisteredName):
         before, comma, _ = incomplete.rpartition(",")
         given = before.split(",")
         return _complete(
-            incomplete, [before + comma + name for name in _drop_prefixes(self.known()) if name not in given]
+            incomplete, [before + comma + name for name in _drop_prefixes(self.list_names()) if name not in given]
         )
 
 
@@ -128,7 +128,7 @@ class OperationAssignment(OperationNames):
 
         operation, dot, _ = incomplete.partition(".")
         if not dot:
-            return _complete(incomplete, [f"{name}." for name in _drop_prefixes(self.known())])
+            return _complete(incomplete, [f"{name}." for name in _drop_prefixes(self.list_names())])
         targets = [e.target for e in Registry().entries(self._groups[0]) if e.name.rpartition(".")[2] == operation]
         found = [definition for target in targets if (definition := find_definition(target)) is not None]
         names = dict.fromkeys(name for definition in found for name in definition.parameters)

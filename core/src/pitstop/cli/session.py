@@ -102,13 +102,13 @@ def session(
                 say(f"warning: {problem}")
         if rescue:
             found = orchestrator.rescue(adopt=False)
-            for line in lost_lines(found):
+            for line in format_lost(found):
                 say(line)
             say_left_behind(len(found.roots))
         yield orchestrator
 
 
-def lost_lines(rescue: Rescue) -> Iterator[str]:
+def format_lost(rescue: Rescue) -> Iterator[str]:
     """Yield a line for each job that a process left running when it died, with what has become of it."""
     for record in rescue.lost:
         name = one_line(record.job.name)
@@ -129,7 +129,7 @@ def say_left_behind(trees: int) -> None:
 
 
 class Watch:
-    """What the user sees while jobs run, and whether they asked to stop. Made by `watching`.
+    """What the user sees while jobs run, and whether they asked to stop. Made by `watch_jobs`.
 
     Args:
         display: shows the tree.
@@ -170,7 +170,7 @@ class Watch:
 
 
 @contextmanager
-def watching(settings: Settings) -> Iterator[Watch]:
+def watch_jobs(settings: Settings) -> Iterator[Watch]:
     """Yield what shows trees while they run; their log lines appear, and signals are noted, until it is left.
 
     The first Ctrl-C, SIGTERM or hang-up cancels cleanly; a second Ctrl-C or SIGTERM leaves at once.
@@ -197,7 +197,7 @@ def follow(
 
     The first Ctrl-C, SIGTERM or hang-up cancels cleanly; a second Ctrl-C or SIGTERM leaves at once.
     """
-    with watching(settings) as watch:
+    with watch_jobs(settings) as watch:
         root = watch.follow(orchestrator, submit)
     try:
         _show_outcome(RunResult.of(orchestrator.store, root.id), orchestrator, settings, show)

@@ -88,7 +88,7 @@ class Module:
 
     @cached_property
     def _statements(self) -> dict[str, ast.stmt]:
-        return {bound: node for node in _flatten(_parse(self._source)) for bound in _bound_names(node)}
+        return {bound: node for node in _flatten(_parse(self._source)) for bound in _list_bound_names(node)}
 
 
 class Definition:
@@ -254,7 +254,7 @@ def _flatten(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield node
 
 
-def _bound_names(node: ast.stmt) -> list[str]:
+def _list_bound_names(node: ast.stmt) -> list[str]:
     match node:
         case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
             return [name]

@@ -35,10 +35,10 @@ class Wait:
     holder: str = ""
 
 
-def waits_of(store: JobStore, records: Sequence[JobRecord]) -> dict[str, Wait]:
+def find_waits(store: JobStore, records: Sequence[JobRecord]) -> dict[str, Wait]:
     """Return what each of some jobs waits for, by their ids; those that wait for nothing known are left out."""
     holders: dict[str, JobRecord | None] = {}
-    waits = {record.id: _wait_of(store, record, holders) for record in records}
+    waits = {record.id: _find_wait(store, record, holders) for record in records}
     return {job_id: wait for job_id, wait in waits.items() if wait is not None}
 
 
@@ -52,7 +52,7 @@ def own_wait(record: JobRecord) -> Wait | None:
     return None
 
 
-def _wait_of(store: JobStore, record: JobRecord, holders: dict[str, JobRecord | None]) -> Wait | None:
+def _find_wait(store: JobStore, record: JobRecord, holders: dict[str, JobRecord | None]) -> Wait | None:
     own, resource = own_wait(record), record.job.resource
     if own is not None or record.status is not JobStatus.PENDING or resource is None:
         return own

@@ -77,7 +77,7 @@ def strangers(folder: str, *, file: os.stat_result | None = None) -> str:
             at = step
             continue
         # nobody has moved it since its folder was looked at, but in one with the sticky bit anybody may have made it
-        if found.st_uid not in _trust_users(file) and not _is_outside(found.st_uid):
+        if found.st_uid not in _find_trusted_users(file) and not _is_outside(found.st_uid):
             return f"{step} is a link of user {_name_user(found.st_uid)}"
         followed += 1
         if followed > _LINKS:
@@ -108,7 +108,7 @@ def intruders(path: str) -> str:
             found = os.lstat(path)
         except FileNotFoundError:
             return strangers(folder)
-        owned = found.st_uid in _trust_users(None) or _is_outside(found.st_uid)
+        owned = found.st_uid in _find_trusted_users(None) or _is_outside(found.st_uid)
         if stat.S_ISLNK(found.st_mode):
             who = strangers(folder)
             if who or not owned:
@@ -128,13 +128,13 @@ def writers(file: os.stat_result) -> str:
     return _find_writer("it", file)
 
 
-def _trust_users(file: os.stat_result | None) -> set[int]:
+def _find_trusted_users(file: os.stat_result | None) -> set[int]:
     return {_ROOT, os.geteuid()} | ({file.st_uid} if file is not None else set())
 
 
 def _find_writer(path: str, found: os.stat_result, file: os.stat_result | None = None) -> str:
     is_folder = stat.S_ISDIR(found.st_mode)
-    if found.st_uid not in _trust_users(file) and not _is_outside(found.st_uid):
+    if found.st_uid not in _find_trusted_users(file) and not _is_outside(found.st_uid):
         return f"{path} belongs to user {_name_user(found.st_uid)}"
     if is_folder and found.st_mode & stat.S_ISVTX:
         return ""

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from pitstop.errors import InvalidJobError
 from pitstop.secrets.masking import names_secret
-from pitstop.secrets.places import secrets_of
+from pitstop.secrets.places import find_secrets
 
 _REFERENCE = re.compile(r"\$(?P<escaped>\$)?\{(?P<name>[^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -42,7 +42,7 @@ def expand(config: Mapping[str, Any], environment: Mapping[str, str]) -> Expande
     # a look at all of it as one text, which costs a fraction of a walk, and nearly every job ends here
     shown = repr(config)
     if "${" not in shown:
-        return Expanded(config=config, secrets=secrets_of(config) if names_secret(shown) else ())
+        return Expanded(config=config, secrets=find_secrets(config) if names_secret(shown) else ())
     filled_in: dict[str, str] = {}
 
     def put_in(match: re.Match[str]) -> str:
@@ -69,7 +69,7 @@ def expand(config: Mapping[str, Any], environment: Mapping[str, str]) -> Expande
         return value
 
     expanded = {key: walk(value) for key, value in config.items()}
-    return Expanded(config=expanded, secrets=secrets_of(expanded, filled_in))
+    return Expanded(config=expanded, secrets=find_secrets(expanded, filled_in))
 
 
 def escape(value: Any) -> Any:

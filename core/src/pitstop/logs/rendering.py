@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from pitstop.jobs import LogLine
-from pitstop.text.escaping import indented, json_text, one_line, printable
+from pitstop.text.escaping import indent_lines, json_text, one_line, printable
 
 Format = Literal["text", "json"]
 
@@ -17,7 +17,7 @@ def as_text(line: LogLine) -> str:
     at = datetime.fromtimestamp(line.at, UTC).astimezone()
     operation = line.extra.get("operation") or line.extra.get("worker_type") or ""
     time_of_day = f"{at:%H:%M:%S}.{int(line.at * 1000) % 1000:03}"
-    message = indented(printable(line.message))  # a second line that began like a first one would be a forged one
+    message = indent_lines(printable(line.message))  # a second line that began like a first one would be a forged one
     return f"{time_of_day} {line.level:<7} {line.job_id[:8]} {one_line(str(operation))}: {message}"
 
 

@@ -17,10 +17,10 @@ import attrs
 
 from pitstop.callables import call_fault
 from pitstop.errors import InvalidValueError, UnknownKeyError
-from pitstop.operations.docstrings import Docstring, docstring_of
+from pitstop.operations.docstrings import Docstring, read_docstring
 from pitstop.operations.json_schema import Field, Schema, object_schema
-from pitstop.operations.parameter_types import meaning_of, type_name
-from pitstop.operations.validation import shown, structured
+from pitstop.operations.parameter_types import find_meaning, type_name
+from pitstop.operations.validation import convert_value, format_value
 
 REQUIRED: Any = inspect.Parameter.empty
 
@@ -63,10 +63,10 @@ class Parameter:
     @property
     def description(self) -> str:
         """What it means: what its annotation says (`Annotated[int, Doc("...")]`), or else the docstring; or ""."""
-        noted = meaning_of(self.type)
+        noted = find_meaning(self.type)
         if noted or self.function is None:
             return noted
-        return _read_docstring(self.function).arguments.get(self.name, "")
+        return _describe_function(self.function).arguments.get(self.name, "")
 
     @property
     def type_name(self) -> str:
@@ -95,12 +95,12 @@ class Operation:
     @property
     def summary(self) -> str:
         """The first line of its docstring, or ""."""
-        return _read_docstring(self.function).summary
+        return _describe_function(self.function).summary
 
     @property
     def description(self) -> str:
         """What its docstring says beyond the first line, without its sections; paragraphs are kept apart."""
-        return _read_docstring(self.function).description
+        return _describe_function(self.function).description
 
     @property
     def title(self) -> str:
@@ -122,7 +122,7 @@ class Operation:
         """
         if not isinstance(values, Mapping):
             raise InvalidValueError(
-                where=self.title, name="parameters", problem=f"expected an object, got {shown(values)}"
+                where=self.title, name="parameters", problem=f"expected an object, got {format_value(values)}"
             )
         known = {parameter.name: parameter for parameter in self.parameters}
         for name in values:
@@ -133,7 +133,7 @@ class Operation:
                 problem = f"is required ({parameter.type_name}); 'pitstop operations {self.name}' shows an example"
                 raise InvalidValueError(where=self.title, name=parameter.name, problem=problem)
         return {
-            name: structured(value, known[name].type, where=self.title, name=name) if name in known else value
+            name: convert_value(value, known[name].type, where=self.title, name=name) if name in known else value
             for name, value in values.items()
         }
 
@@ -209,9 +209,9 @@ def _read_annotations(function: Callable[..., Any]) -> dict[str, Any]:
         raise TypeError(f"its annotations cannot be resolved: {error}") from error
 
 
-def _read_docstring(function: Callable[..., Any]) -> Docstring:
+def _describe_function(function: Callable[..., Any]) -> Docstring:
     """Return what a function's docstring says, or that of the class of an object that can be called."""
     function = _unwrap(function)
     if inspect.isroutine(function) or isinstance(function, type) or not type(function).__call__.__doc__:
-        return docstring_of(function)
-    return docstring_of(type(function).__call__)
+        return read_docstring(function)
+    return read_docstring(type(function).__call__)

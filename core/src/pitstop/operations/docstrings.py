@@ -54,7 +54,7 @@ class Docstring(NamedTuple):
     examples: tuple[str, ...] = ()
 
 
-def docstring_of(thing: Any) -> Docstring:
+def read_docstring(thing: Any) -> Docstring:
     """Return what a function's or a class's docstring says; that of nothing if it has none."""
     try:
         text = inspect.getdoc(thing)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import attrs
 
 from pitstop.operations import Operation
-from pitstop.operations.parameter_types import bounds_of, is_list, is_mapping, is_union
+from pitstop.operations.parameter_types import is_list, is_mapping, is_union, list_bounds
 
 
 def command_line(worker_type: str, operation: Operation) -> str:
@@ -62,7 +62,7 @@ def sample(kind: Any, name: str) -> Any:
         return 1
     arguments = get_args(kind)
     if hasattr(kind, "__metadata__"):
-        return _within(sample(arguments[0], name), dict(bounds_of(kind)))
+        return _fit_bounds(sample(arguments[0], name), dict(list_bounds(kind)))
     if get_origin(kind) is Literal:
         return arguments[0]
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -77,7 +77,7 @@ def sample(kind: Any, name: str) -> Any:
     return {} if is_mapping(kind) else name
 
 
-def _within(value: Any, bounds: dict[str, Any]) -> Any:
+def _fit_bounds(value: Any, bounds: dict[str, Any]) -> Any:
     """Return a number within its bounds, the given one if that is."""
     if not isinstance(value, (int, float)):
         return value

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import attrs
 
-from pitstop.operations.docstrings import docstring_of
-from pitstop.operations.parameter_types import BOUNDS, bounds_of, is_list, is_mapping, is_union, meaning_of
+from pitstop.operations.docstrings import read_docstring
+from pitstop.operations.parameter_types import BOUNDS, find_meaning, is_list, is_mapping, is_union, list_bounds
 
 Schema = dict[str, Any]
 
@@ -45,7 +45,7 @@ def _schema(kind: Any) -> Schema:
     origin: Any = get_origin(kind)
     arguments = get_args(kind)
     if origin is Annotated:
-        return {**_schema(arguments[0]), **{BOUNDS[key][1]: limit for key, limit in bounds_of(kind)}}
+        return {**_schema(arguments[0]), **{BOUNDS[key][1]: limit for key, limit in list_bounds(kind)}}
     if kind in _JSON_TYPES:
         return {"type": _JSON_TYPES[kind]}
     if kind is None:
@@ -61,9 +61,11 @@ def _schema(kind: Any) -> Schema:
     if is_mapping(kind):
         return {"type": "object", **({"additionalProperties": _schema(arguments[1])} if arguments else {})}
     if attrs.has(kind):
-        meanings = docstring_of(kind).arguments
+        meanings = read_docstring(kind).arguments
         fields = {
-            f.name: Field(f.type, f.default, f.default is attrs.NOTHING, meaning_of(f.type) or meanings.get(f.name, ""))
+            f.name: Field(
+                f.type, f.default, f.default is attrs.NOTHING, find_meaning(f.type) or meanings.get(f.name, "")
+            )
             for f in attrs.fields(attrs.resolve_types(kind))
             if f.init
         }

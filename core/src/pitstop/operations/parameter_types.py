@@ -29,7 +29,7 @@ def type_name(kind: Any) -> str:
     origin: Any = get_origin(kind)
     arguments = get_args(kind)
     if origin is Annotated:
-        bounds = ", ".join(f"{BOUNDS[key][0]} {limit}" for key, limit in bounds_of(kind))
+        bounds = ", ".join(f"{BOUNDS[key][0]} {limit}" for key, limit in list_bounds(kind))
         return f"{type_name(arguments[0])} {bounds}".rstrip()
     if is_union(kind):
         return " | ".join(type_name(a) for a in arguments)
@@ -48,7 +48,7 @@ def is_union(kind: Any) -> bool:
     return origin is Union or origin is types.UnionType
 
 
-def bounds_of(kind: Any) -> list[tuple[str, Any]]:
+def list_bounds(kind: Any) -> list[tuple[str, Any]]:
     """Return the bounds of an annotated type, such as `[("ge", 1)]`; other metadata says nothing to us."""
     found = [(key, getattr(noted, key, None)) for noted in kind.__metadata__ for key in BOUNDS]
     return [(key, limit) for key, limit in found if isinstance(limit, (int, float))]
@@ -67,7 +67,7 @@ def is_mapping(kind: Any) -> bool:
     return (get_origin(kind) or kind) in (dict, Mapping)
 
 
-def meaning_of(kind: Any) -> str:
+def find_meaning(kind: Any) -> str:
     """Return what an annotated type says of its meaning, in metadata such as `typing_extensions.Doc`."""
     texts = [getattr(noted, "documentation", None) for noted in getattr(kind, "__metadata__", ())]
     return next((text for text in texts if isinstance(text, str)), "")

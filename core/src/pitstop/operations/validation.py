@@ -12,14 +12,14 @@ import attrs
 from pitstop.errors import InvalidValueError
 from pitstop.operations.parameter_types import (
     BOUNDS,
-    bounds_of,
     is_list,
     is_mapping,
     is_union,
+    list_bounds,
     type_name,
 )
 from pitstop.secrets.masking import mask, mask_value
-from pitstop.secrets.places import secrets_of
+from pitstop.secrets.places import find_secrets
 from pitstop.text.escaping import one_line
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _PLAIN = (str, bool, int, float)
 _LONGEST = 2000
 
 
-def structured(value: Any, kind: Any, *, where: str, name: str) -> Any:
+def convert_value(value: Any, kind: Any, *, where: str, name: str) -> Any:
     """Return a value in the type that is asked for.
 
     Args:
@@ -53,11 +53,10 @@ def structured(value: Any, kind: Any, *, where: str, name: str) -> Any:
         return _converter().structure(value, kind)
     except Exception as error:
         problems = [
-            _without_own_path(line, name)
-            for line in transform_error(error, path=name, format_exception=_describe_error)
+            _drop_own_path(line, name) for line in transform_error(error, path=name, format_exception=_describe_error)
         ]
         # a long value is shown cut, so that its beginning counts as well
-        secrets = [(form[: _SHOWN - 4], text) for form, text in secrets_of({name: value})]
+        secrets = [(form[: _SHOWN - 4], text) for form, text in find_secrets({name: value})]
         problem = one_line(mask("; ".join(problems), secrets), at_most=_LONGEST)
         raise InvalidValueError(where=where, name=name, problem=problem) from (None if secrets else error)
 
@@ -69,13 +68,13 @@ def _describe_error(error: BaseException, kind: type | None) -> str:
     return str(error) if type(error) is ValueError else format_exception(error, kind)
 
 
-def _without_own_path(line: str, name: str) -> str:
+def _drop_own_path(line: str, name: str) -> str:
     # cattrs writes "problem @ path"; the parameter itself is named by the error, only what lies inside it is news
     text, _, path = line.rpartition(" @ ")
     return text if path == name else f"{text} (at {path})"
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a refused value with its type, for a message: masked and cut."""
     # what is no JSON cannot be masked by its keys
     text = repr(mask_value(value) if isinstance(value, (str, dict, list)) else value)
@@ -100,7 +99,7 @@ def _converter() -> Converter:
             if issubclass(kind, Enum):  # a StrEnum is registered as the str that it is, but not every text is in it
                 return member(value, kind)
             if (isinstance(value, bool) and bool not in accepted) or not isinstance(value, accepted):
-                raise ValueError(f"expected {convert.__name__}, got {shown(value)}")
+                raise ValueError(f"expected {convert.__name__}, got {format_value(value)}")
             return convert(value)
 
         return hook
@@ -122,13 +121,13 @@ def _converter() -> Converter:
                 last = error
                 if len(members) == 1:
                     raise
-        raise ValueError(f"expected {type_name(kind)}, got {shown(value)}") from last
+        raise ValueError(f"expected {type_name(kind)}, got {format_value(value)}") from last
 
     def literal(value: Any, kind: Any) -> Any:
         for choice in get_args(kind):
             if type(value) is type(choice) and value == choice:
                 return choice
-        raise ValueError(f"expected {type_name(kind)}, got {shown(value)}")
+        raise ValueError(f"expected {type_name(kind)}, got {format_value(value)}")
 
     def member(value: Any, kind: type[Enum]) -> Enum:
         try:
@@ -137,12 +136,12 @@ def _converter() -> Converter:
             found = None
         # True == 1 == 1.0, and so an enum takes each of them for the others
         if found is None or type(found.value) is not type(value):
-            raise ValueError(f"expected {type_name(kind)}, got {shown(value)}")
+            raise ValueError(f"expected {type_name(kind)}, got {format_value(value)}")
         return found
 
     def validate_list(value: Any, kind: Any) -> Any:
         if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__"):
-            raise ValueError(f"expected {type_name(kind)}, got {shown(value)}")
+            raise ValueError(f"expected {type_name(kind)}, got {format_value(value)}")
         origin, arguments = get_origin(kind) or kind, get_args(kind) or (Any,)
         items, errors = [], []
         for index, item in enumerate(value):
@@ -158,7 +157,7 @@ def _converter() -> Converter:
     def from_object(structure: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         def hook(value: Any, kind: Any) -> Any:
             if not isinstance(value, Mapping):
-                raise ValueError(f"expected {type_name(kind)}, an object, got {shown(value)}")
+                raise ValueError(f"expected {type_name(kind)}, an object, got {format_value(value)}")
             return structure(value, kind)
 
         return hook
@@ -172,18 +171,18 @@ def _converter() -> Converter:
     def record(kind: Any) -> Callable[[Any, Any], Any]:
         return from_object(converter.gen_structure_attrs_fromdict(kind))
 
-    def annotated_hook(kind: Any) -> Callable[[Any, Any], Any]:
-        inner, bounds = get_args(kind)[0], bounds_of(kind)
+    def bounds_hook(kind: Any) -> Callable[[Any, Any], Any]:
+        inner, bounds = get_args(kind)[0], list_bounds(kind)
 
         def hook(value: Any, _: Any) -> Any:
             taken = value if inner is Any else converter.structure(value, inner)
             if taken is not None and not all(BOUNDS[key][2](taken, limit) for key, limit in bounds):
-                raise ValueError(f"expected {type_name(kind)}, got {shown(value)}")
+                raise ValueError(f"expected {type_name(kind)}, got {format_value(value)}")
             return taken
 
         return hook
 
-    converter.register_structure_hook_factory(_has_origin(Annotated), annotated_hook)
+    converter.register_structure_hook_factory(_has_origin(Annotated), bounds_hook)
     converter.register_structure_hook_func(is_union, validate_union)
     converter.register_structure_hook_func(_has_origin(Literal), literal)
     converter.register_structure_hook_func(lambda k: isinstance(k, type) and issubclass(k, Enum), member)

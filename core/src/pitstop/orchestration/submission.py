@@ -12,7 +12,7 @@ from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, Unkn
 from pitstop.jobs import Job, JobRecord, JobStatus, OnCrash, Plan, Tolerance, on_crash_of
 from pitstop.registry.catalog import PLANNERS, WORKERS
 from pitstop.secrets.masking import replace
-from pitstop.secrets.places import secrets_of
+from pitstop.secrets.places import find_secrets
 
 if TYPE_CHECKING:
     from pitstop.registry.registry import Registry
@@ -191,7 +191,7 @@ def _call_plugin(who: str, function: Callable[..., Any], argument: object, confi
     except KeyboardInterrupt:
         raise
     except PitstopError as error:
-        masked = remove_secrets(error, secrets_of(config))
+        masked = remove_secrets(error, find_secrets(config))
         if masked is error:
             raise
         raise masked from None
@@ -201,7 +201,7 @@ def _call_plugin(who: str, function: Callable[..., Any], argument: object, confi
             text = f"{type(error).__name__}: {error}"
         except Exception:
             text = type(error).__name__
-        text = replace(text, secrets_of(config))
+        text = replace(text, find_secrets(config))
         raise InvalidJobError(
             reason=f"{who} failed in {getattr(function, '__qualname__', function)} with {text}",
             hint="an InvalidJobError would say what is wrong with the config; tell the plugin's author",

@@ -24,7 +24,7 @@ _PORT = re.compile(r"\d{1,5}[/?#]")
 Secrets = tuple[tuple[str, str], ...]
 
 
-def secrets_of(config: Mapping[str, Any], filled_in: Mapping[str, str] | None = None) -> Secrets:
+def find_secrets(config: Mapping[str, Any], filled_in: Mapping[str, str] | None = None) -> Secrets:
     """Return what to mask in all that is said of a config, for `pitstop.secrets.masking.mask`; the longest first.
 
     Args:

@@ -67,7 +67,7 @@ def one_line(text: str, *, at_most: int = LONGEST_NAME) -> str:
     return cut(text if text.isprintable() else text.translate(_ONE_LINE), at_most)
 
 
-def indented(text: str, indent: str = "  ") -> str:
+def indent_lines(text: str, indent: str = "  ") -> str:
     """Return a message whose further lines are indented, so that none of them passes for a line of its own."""
     return text.replace("\n", f"\n{indent}")
 

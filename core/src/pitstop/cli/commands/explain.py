@@ -20,7 +20,7 @@ from pitstop.cli import printing, say
 from pitstop.cli.exit_codes import COMPLETED, FAILED
 from pitstop.errors import PitstopError, UnknownNameError
 from pitstop.operations import Operation, Parameter
-from pitstop.operations.docstrings import docstring_of
+from pitstop.operations.docstrings import read_docstring
 from pitstop.operations.examples import command_line
 from pitstop.operations.json_schema import to_json
 from pitstop.registry.catalog import OPERATIONS
@@ -97,7 +97,7 @@ def explain(
     meant = [pair for pair in offered if pair[1] == short]
     meant = meant or [pair for pair in offered if pair[1].rpartition(".")[2] == short]
     if not meant:
-        raise _unknown(name, sorted({found for _, found in offered}))
+        raise _unknown_operation_error(name, sorted({found for _, found in offered}))
     explanations: list[Explanation] = []
     errors: list[PitstopError] = []
     for group, found in meant:
@@ -129,7 +129,7 @@ def operation_hint(name: str, words: Sequence[str], known: Sequence[str]) -> str
     return f"it is an operation: did you mean {example!r}?" if example else ""
 
 
-def _unknown(name: str, known: list[str]) -> UnknownNameError:
+def _unknown_operation_error(name: str, known: list[str]) -> UnknownNameError:
     """Return the error for a name that nobody offers; it may be near to one without what stands before the dot."""
     shorts = {found.rpartition(".")[2]: found for found in reversed(known)}
     close = nearest(name, known) or shorts.get(nearest(name, shorts) or "")
@@ -142,7 +142,7 @@ def _explain_entry(registry: Registry, entry: EntryPoint, words: Sequence[str]) 
     picked = f"{entry.distribution}/{entry.name}" if entry.distribution else entry.name
     operation = registry.operation(worker_type, picked)
     facts: dict[str, str] = {}
-    example, trouble = _written_example(operation), ""
+    example, trouble = _find_example(operation), ""
     try:
         worker = registry.worker(worker_type)
         facts = {str(heading): str(text) for heading, text in getattr(worker, "facts", _no_facts)(operation).items()}
@@ -159,9 +159,9 @@ def _explain_entry(registry: Registry, entry: EntryPoint, words: Sequence[str]) 
     return Explanation(entry=entry, operation=operation, facts=facts, example=example, trouble=trouble)
 
 
-def _written_example(operation: Operation) -> str:
+def _find_example(operation: Operation) -> str:
     """Return the first command line that stands under `Example:` in the operation's docstring, or ""."""
-    lines = [line.removeprefix("$ ") for line in docstring_of(operation.function).examples]
+    lines = [line.removeprefix("$ ") for line in read_docstring(operation.function).examples]
     return next((line for line in lines if line.startswith(_PROGRAM)), "")
 
 
@@ -208,10 +208,10 @@ def _one(name: str, explanations: list[Explanation]) -> Explanation:
 def _lines(explanation: Explanation) -> Iterator[str]:
     operation, entry = explanation.operation, explanation.entry
     yield click.style(one_line(entry.name), bold=True)
-    yield from _wrapped(operation.summary, indent=2)
+    yield from _wrap(operation.summary, indent=2)
     for paragraph in operation.description.split("\n\n") if operation.description else ():
         yield ""
-        yield from _wrapped(paragraph, indent=2)
+        yield from _wrap(paragraph, indent=2)
     facts = {
         **explanation.facts,
         "worker type": explanation.worker_type,
@@ -220,7 +220,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     yield ""
     width = max(map(len, facts))
     for heading, text in facts.items():
-        yield from _wrapped(text, indent=width + 4, label=f"  {one_line(heading):{width}}  ")
+        yield from _wrap(text, indent=width + 4, label=f"  {one_line(heading):{width}}  ")
     yield ""
     yield from _parameters(operation.parameters, open_ended=operation.open_ended)
     yield ""
@@ -229,7 +229,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         # never wrapped: it is there to be copied
         yield f"  {one_line(explanation.example, at_most=2000)}"
     if explanation.trouble:
-        yield from _wrapped(explanation.trouble, indent=2)
+        yield from _wrap(explanation.trouble, indent=2)
 
 
 def _parameters(parameters: tuple[Parameter, ...], *, open_ended: bool) -> Iterator[str]:
@@ -239,19 +239,19 @@ def _parameters(parameters: tuple[Parameter, ...], *, open_ended: bool) -> Itera
     yield "Parameters:"
     width = max(len(parameter.name) for parameter in parameters)
     for parameter in parameters:
-        needed = "required" if parameter.required else f"default {_shown(to_json(parameter.default))}"
+        needed = "required" if parameter.required else f"default {_format_default(to_json(parameter.default))}"
         yield f"  {parameter.name:{width}}  {parameter.type_name}, {needed}"
-        yield from _wrapped(parameter.description, indent=width + 4)
+        yield from _wrap(parameter.description, indent=width + 4)
     if open_ended:
         yield "  It takes others too."
 
 
-def _shown(default: object) -> str:
+def _format_default(default: object) -> str:
     # as it is written behind --set, except that TOML has no word for nothing
     return "none" if default is None else json.dumps(default, ensure_ascii=False)
 
 
-def _wrapped(text: str, *, indent: int, label: str = "") -> list[str]:
+def _wrap(text: str, *, indent: int, label: str = "") -> list[str]:
     """Return lines no longer than the terminal is wide, indented; the first one behind a label, if there is one."""
     return textwrap.wrap(
         printable(text),

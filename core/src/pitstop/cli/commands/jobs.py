@@ -17,14 +17,14 @@ from pitstop.cli.session import (
     Settings,
     exit_code,
     follow,
-    lost_lines,
+    format_lost,
     say_left_behind,
     say_where,
     session,
     show_run,
-    watching,
+    watch_jobs,
 )
-from pitstop.cli.waits import Wait, waits_of
+from pitstop.cli.waits import Wait, find_waits
 from pitstop.contracts import JobQuery, JobStore, ends_with_process
 from pitstop.errors import InvalidValueError, UnknownJobError
 from pitstop.jobs import JobRecord, JobStatus
@@ -33,7 +33,7 @@ from pitstop.logs import as_text
 from pitstop.orchestration.liveness import ProcessLock
 from pitstop.orchestration.run import RunResult
 from pitstop.text import count_noun, moment_text, time_text
-from pitstop.text.escaping import indented, json_text, one_line, printable
+from pitstop.text.escaping import indent_lines, json_text, one_line, printable
 
 STATUSES = [status.value for status in JobStatus]
 ENDED = [status.value for status in JobStatus if status.terminal]
@@ -69,7 +69,7 @@ def list_jobs(
         more, records = len(records) > limit, records[:limit]
         # counting takes ten times as long as a page where there are a million jobs, so that only programs are told
         total = opened.count(query).total if as_json else 0
-        bad, waits = opened.unreadable(query), waits_of(opened, records)
+        bad, waits = opened.unreadable(query), find_waits(opened, records)
         me, now = ProcessLock(opened.path, alone=ends_with_process(opened)), time.time()
         orphans = sum(1 for r in records if not r.status.terminal and r.owner and me.is_dead(r.owner, now=now))
     if as_json:
@@ -97,7 +97,7 @@ def show(job_id: str, store: str | None, as_json: bool) -> None:
         record = resolve(opened, job_id)
         whole = JobQuery(correlation_id=record.job.correlation_id, oldest_first=True, limit=None)
         tree, bad = opened.select(whole), opened.unreadable(whole)
-        waits = waits_of(opened, tree)
+        waits = find_waits(opened, tree)
     if as_json:
         own = job_text.record_document(record, waits.get(record.id))
         document = {"job": own, "jobs": [job_text.record_document(each, waits.get(each.id)) for each in tree]}
@@ -182,10 +182,10 @@ def rescue(**settings: Any) -> int:
     chosen = Settings(**settings)
     with session(chosen, rescue=False) as orchestrator:
         found = orchestrator.rescue()
-        for line in () if chosen.as_json else lost_lines(found):
+        for line in () if chosen.as_json else format_lost(found):
             click.echo(line)
         ended = []
-        with watching(chosen) as watch:
+        with watch_jobs(chosen) as watch:
             for root_id in found.roots:
                 ended.append(watch.follow(orchestrator, partial(orchestrator.store.get, root_id)))
                 if watch.interrupted:
@@ -262,5 +262,5 @@ def _details(record: JobRecord) -> list[tuple[str, str]]:
     if record.result is not None and record.result.data:
         details.append(("data", json.dumps(document["result"]["data"], ensure_ascii=False)))
     if record.error is not None and record.error.traceback:
-        details.append(("traceback", indented("\n" + record.error.traceback)))
+        details.append(("traceback", indent_lines("\n" + record.error.traceback)))
     return [(name, printable(value)) for name, value in details if value]

@@ -16,7 +16,7 @@ from pitstop.execution.cancellation import CancelScope
 from pitstop.jobs import Job, LogLine, Progress, Waiting
 from pitstop.logs import JobLog, JobLogHandler
 from pitstop.secrets.masking import mask_value
-from pitstop.secrets.places import secrets_of
+from pitstop.secrets.places import find_secrets
 from pitstop.testing.fakes.waiting import Signal, start_call
 
 #: Seconds after which a callback of `on_cancel`, which must return quickly, counts as one that never does.
@@ -129,7 +129,7 @@ class FakeContext:
 
     def mask(self, value: Any) -> Any:
         """Return a JSON value without the secrets of the job's config; see `JobContext`."""
-        return mask_value(value, secrets_of(self._job.config))
+        return mask_value(value, find_secrets(self._job.config))
 
     def check_cancelled(self) -> None:
         """Return at once, or raise if the job must stop; see `JobContext`."""

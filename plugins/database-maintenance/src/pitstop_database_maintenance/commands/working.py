@@ -17,7 +17,7 @@ import pitstop
 from pitstop.cli import silence
 from pitstop.cli.exit_codes import COMPLETED, FAILED, INTERRUPTED, LEFT_OUT
 from pitstop.cli.job_text import record_document
-from pitstop.cli.session import Settings, say_where, session, watching
+from pitstop.cli.session import Settings, say_where, session, watch_jobs
 from pitstop.errors import InputError, InvalidValueError
 from pitstop.jobs import JobStatus
 from pitstop.text import count_noun
@@ -97,7 +97,7 @@ def work_on_many(
     gc.freeze()
     settings = Settings(**{**values, "threads": processes, "log_level": quiet})
     with _open_engine(settings, registry, request, history) as engine:
-        with watching(settings) as watch:
+        with watch_jobs(settings) as watch:
             engine.on_submit(lambda submit: watch.follow(engine.orchestrator, submit))
             fleet = Fleet(
                 engine,
@@ -126,7 +126,7 @@ def _run(engine: Maintenance, looked: Sequence[PlannedDatabase], settings: Setti
     if not any(one.plan.due for one in looked):
         return engine.run(looked)
     orchestrator = engine.orchestrator  # before the display begins, so that what is said on opening it is seen
-    with watching(settings) as watch:
+    with watch_jobs(settings) as watch:
         engine.on_submit(lambda submit: watch.follow(orchestrator, submit))
         return engine.run(looked, map_cells=CELLS)
 

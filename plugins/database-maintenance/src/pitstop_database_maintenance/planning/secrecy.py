@@ -17,7 +17,7 @@ import attrs
 from pitstop.errors import PitstopError, remove_secrets
 from pitstop.jobs.variables import expand
 from pitstop.secrets.masking import replace
-from pitstop.secrets.places import Secrets, secrets_of
+from pitstop.secrets.places import Secrets, find_secrets
 from pitstop_database_maintenance.databases.assessment import Assessment
 from pitstop_database_maintenance.databases.urls import shown_url
 from pitstop_database_maintenance.planning.decisions import Decision
@@ -40,7 +40,7 @@ def literal_secrets(urls: Iterable[str], request: MaintenanceRequest) -> list[st
     found = [f"the URL {shown_url(url)}" for url in urls if shown_url(url) != url]
     for name, value in _config((), request).items():
         for key, entry in value.items():
-            found += [f"{name} of {key}"] if secrets_of({key: entry}) else []
+            found += [f"{name} of {key}"] if find_secrets({key: entry}) else []
     return found
 
 
