@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pitstop.testing.contracts.base import Contract, Promises
+from pitstop.testing.contracts.base import Contract
 from pitstop.testing.contracts.job_store import JobStoreContract
 from pitstop.testing.contracts.runner import RunnerContract
 from pitstop.testing.fakes.waiting import eventually, run_together
@@ -35,7 +35,7 @@ def test_contract_has_a_promise_for_each_test(contract: type) -> None:
     assert [name for name in tests if not (getattr(contract, name).__doc__ or "").strip()] == []
 
 
-class Various(Promises):
+class Various(Contract):
     """Ends in every way."""
 
     def test_fails(self) -> None:

@@ -23,7 +23,7 @@ def misspelt_members(thing: object, contract: type) -> list[str]:
         contract: the base with all members, such as `BaseWorker`; those of bases below it are known too.
     """
     kind = thing if isinstance(thing, type) else type(thing)
-    bases = [contract, *(base for base in kind.__mro__ if base.__module__.startswith(_BASES))]
+    bases = [*contract.__mro__[:-1], *(base for base in kind.__mro__ if base.__module__.startswith(_BASES))]
     members: dict[str, Any] = {}
     for base in bases:
         members |= dict.fromkeys(getattr(base, "__annotations__", {})) | vars(base)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,40 +25,31 @@ class Runner(Protocol):
 
     shared: bool
 
+    @abstractmethod
     def start(self, run_job: RunJob) -> None:
         """Begin; `run_job` is what to call with each id. Called once, before any `submit`."""
 
+    @abstractmethod
     def submit(self, job_id: str, *, not_before: float | None = None) -> None:
         """See to it that `run_job(job_id)` is called, not before a time given in seconds since 1970."""
 
     def cancel(self, job_id: str) -> None:
         """Drop a job that has not started yet, if that can be done cheaply. A running one is told by other means."""
 
+    @abstractmethod
     def stop(self, *, wait: bool = True) -> None:
         """Take no more jobs; with `wait`, return only when none is running here."""
 
 
-class BaseRunner(ABC):
+class BaseRunner(Runner):
     """A `Runner` with every optional member, so that a subclass has only what it does otherwise."""
 
     shared: bool = False
 
-    @abstractmethod
-    def start(self, run_job: RunJob) -> None:
-        """Begin; see `Runner`."""
-
-    @abstractmethod
-    def submit(self, job_id: str, *, not_before: float | None = None) -> None:
-        """See to it that `run_job(job_id)` is called; see `Runner`."""
-
-    @abstractmethod
-    def stop(self, *, wait: bool = True) -> None:
-        """Take no more jobs; see `Runner`."""
-
-    def cancel(self, job_id: str) -> None:  # noqa: B027 - a default
+    def cancel(self, job_id: str) -> None:
         """Drop a job that has not started yet; by default it is kept, and cannot be claimed when its turn comes."""
 
-    def check(self, job: Job) -> None:  # noqa: B027 - a default
+    def check(self, job: Job) -> None:
         """Refuse a job that could not be executed there, before it is stored; by default none.
 
         Raises:

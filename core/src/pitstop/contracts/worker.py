@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
@@ -132,6 +132,7 @@ class Worker(Protocol):
 
     worker_type: str
 
+    @abstractmethod
     def validate(self, job: Job) -> None:
         """Refuse a job that cannot succeed, before anything has started. Changes nothing.
 
@@ -142,6 +143,7 @@ class Worker(Protocol):
             InvalidJobError: the job is not as it must be.
         """
 
+    @abstractmethod
     def execute(self, job: Job, context: JobContext) -> Result | Mapping[str, Any] | None:
         """Do what the job asks.
 
@@ -154,7 +156,7 @@ class Worker(Protocol):
         """
 
 
-class BaseWorker(ABC):
+class BaseWorker(Worker):
     """A `Worker` with every optional member, so that a subclass has only what it does otherwise.
 
     Attributes:
@@ -165,14 +167,6 @@ class BaseWorker(ABC):
 
     worker_type: str
     on_crash: OnCrash = "fail"
-
-    @abstractmethod
-    def validate(self, job: Job) -> None:
-        """Refuse a job that cannot succeed; see `Worker`."""
-
-    @abstractmethod
-    def execute(self, job: Job, context: JobContext) -> Result | Mapping[str, Any] | None:
-        """Do what the job asks; see `Worker`."""
 
     def resource(self, job: Job) -> str | None:
         """Return what a job that does not say so itself needs alone, such as one database; None for nothing."""

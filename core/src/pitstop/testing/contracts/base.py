@@ -1,4 +1,4 @@
-"""`Contract` and `Promises`: the bases of all conformance suites. How one is collected, and what its failures say."""
+"""`Contract`: the base of all conformance suites. How one is collected, and what its failures say."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Contract:
     """A suite of tests that says what must hold for every implementation of one kind.
 
     A subclass says what is to be tested, and pytest collects it like any other class of tests; the suites themselves
-    are never collected, wherever they are imported.
+    are never collected, wherever they are imported. The docstring of a test is the promise that it checks.
 
     Attributes:
         __test__: what pytest asks; false here, true for a subclass outside this package unless that says otherwise.
@@ -27,6 +27,9 @@ class Contract:
         super().__init_subclass__(**options)
         if "__test__" not in vars(cls):
             cls.__test__ = not f"{cls.__module__}.".startswith("pitstop.testing.")
+        for name, value in list(vars(cls).items()):
+            if name.startswith("test_") and callable(value) and value.__doc__:
+                setattr(cls, name, _with_promise(value, cleandoc(value.__doc__)))
 
     @classmethod
     def get_attribute(cls, name: str) -> Any:
@@ -37,16 +40,6 @@ class Contract:
             hint = f"say '{name} = ...' in it, or '__test__ = False' if it is only a base of others"
             raise AssertionError(f"{cls.__name__} does not say what is to be tested: {hint}") from None
         return value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
-
-
-class Promises:
-    """A class of tests, each with the promise that it checks as its docstring."""
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        for name, value in list(vars(cls).items()):
-            if name.startswith("test_") and callable(value) and value.__doc__:
-                setattr(cls, name, _with_promise(value, cleandoc(value.__doc__)))
 
 
 def _with_promise(test: Callable[..., None], promise: str) -> Callable[..., None]:

@@ -1,6 +1,5 @@
 """`JobStoreContract`: everything that a job store promises, as tests that an author of one subclasses."""
 
-from pitstop.testing.contracts.base import Contract
 from pitstop.testing.contracts.job_store.concurrency import Concurrency
 from pitstop.testing.contracts.job_store.leases import Leases
 from pitstop.testing.contracts.job_store.lifecycle import Lifecycle
@@ -10,7 +9,7 @@ from pitstop.testing.contracts.job_store.records import Records
 from pitstop.testing.contracts.job_store.trees import Trees
 
 
-class JobStoreContract(Contract, Records, Lifecycle, Trees, Logs, Leases, Purging, Concurrency):
+class JobStoreContract(Records, Lifecycle, Trees, Logs, Leases, Purging, Concurrency):
     """What `pitstop.contracts.JobStore` promises, each promise a test.
 
     A subclass says how a store is opened, and is then collected by pytest:

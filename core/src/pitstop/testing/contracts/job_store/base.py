@@ -10,13 +10,13 @@ import pytest
 from pitstop.contracts import JobStore
 from pitstop.jobs import new_id
 from pitstop.orchestration.run import open_store
-from pitstop.testing.contracts.base import Promises
+from pitstop.testing.contracts.base import Contract
 from pitstop.testing.contracts.job_store.builders import list_records
 
 Reopen = Callable[[JobStore], JobStore]
 
 
-class StoreTests(Promises):
+class StoreTests(Contract):
     """Opens stores for tests, and closes them."""
 
     def open_store(self, folder: Path) -> JobStore:

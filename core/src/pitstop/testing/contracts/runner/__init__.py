@@ -1,13 +1,12 @@
 """`RunnerContract`: everything that a runner promises, as tests that an author of one subclasses."""
 
-from pitstop.testing.contracts.base import Contract
 from pitstop.testing.contracts.runner.orchestrated import Orchestrated
 from pitstop.testing.contracts.runner.scripted_worker import ScriptedWorker as ScriptedWorker
 from pitstop.testing.contracts.runner.stopping import Stopping
 from pitstop.testing.contracts.runner.submitting import Submitting
 
 
-class RunnerContract(Contract, Submitting, Stopping, Orchestrated):
+class RunnerContract(Submitting, Stopping, Orchestrated):
     """What `pitstop.contracts.Runner` promises, each promise a test.
 
     A subclass says how a runner is made, and is then collected by pytest:

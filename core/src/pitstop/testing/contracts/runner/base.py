@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from pitstop.contracts import RunJob, Runner
-from pitstop.testing.contracts.base import Promises
+from pitstop.testing.contracts.base import Contract
 from pitstop.testing.contracts.runner.recording_orchestrator import Gate, RecordingOrchestrator
 from pitstop.testing.fakes.waiting import PATIENCE, run_together, start_call
 
@@ -17,7 +17,7 @@ Begin = Callable[[RunJob], Runner]
 RunInBackground = Callable[[Callable[[], object]], None]
 
 
-class RunnerTests(Promises):
+class RunnerTests(Contract):
     """Makes runners for tests, and stops them.
 
     Attributes:

@@ -11,12 +11,12 @@ import pytest
 
 from pitstop.contracts import Worker
 from pitstop.jobs import Job
-from pitstop.testing.contracts.base import Contract, Promises
+from pitstop.testing.contracts.base import Contract
 from pitstop.testing.contracts.worker.trial import Trial
 from pitstop.testing.observe.side_effects import restore_state
 
 
-class JobContract(Promises, Contract):
+class JobContract(Contract):
     """What an author may say of a worker or an operation, beside what it is.
 
     Attributes:
@@ -28,8 +28,6 @@ class JobContract(Promises, Contract):
         varying: the figures of a result, by their key, that depend on how fast the machine is, such as the number of
             slices; two jobs that do the same need not agree on them. On times and other fractions they never need to.
     """
-
-    __test__ = False
 
     stops_within: ClassVar[float] = 2.0
     import_budget: ClassVar[float] = 1.0

@@ -20,8 +20,6 @@ _WAITS = 2.5
 class ImportPromises(JobContract):
     """The module of a worker or an operation can be imported by anybody at any time."""
 
-    __test__ = False
-
     def test_import_does_nothing_else(self) -> None:
         """It prints nothing, writes nothing, opens nothing, starts nothing, and leaves the process as it was."""
         for module in self._modules():

@@ -28,8 +28,6 @@ _Alone = tuple[object, list[str]]
 class IsolationPromises(JobContract):
     """A job does no harm to what is around it, nor to other jobs."""
 
-    __test__ = False
-
     #: How many jobs run at the same time.
     AT_A_TIME = 4
 

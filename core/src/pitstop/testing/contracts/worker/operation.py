@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +14,7 @@ from pitstop.contracts import JobContext
 from pitstop.contracts.operation_worker import OperationWorker
 from pitstop.jobs import Job
 from pitstop.operations import REQUIRED, Operation, operation_of
-from pitstop.operations.json_schema import Schema
+from pitstop.operations.json_schema import Schema, to_json
 from pitstop.registry.registry import Registry
 from pitstop.testing.contracts.worker.importing import ImportPromises
 from pitstop.testing.contracts.worker.isolation import IsolationPromises
@@ -44,8 +43,6 @@ class OperationContract(
         parameters: parameters that are right, for an operation that needs nothing in a folder.
         wrong: further parameters that must be refused.
     """
-
-    __test__ = False
 
     operation: ClassVar[Callable[..., Any]]
     name: ClassVar[str] = ""
@@ -145,20 +142,13 @@ class OperationContract(
                 continue
             alone = evolve(operation, parameters=(parameter,))
             try:
-                alone.check({parameter.name: _as_json(parameter.default)})
+                alone.check({parameter.name: to_json(parameter.default, other=_attrs_to_json)})
             except ValueError as error:
                 raise AssertionError(f"the default of {parameter.name!r} would be refused: {error}") from error
 
 
-def _as_json(value: Any) -> Any:
-    """Return a default as a job's config would give it."""
-    if isinstance(value, Enum):
-        return value.value
-    if attrs.has(type(value)):
-        return {name: _as_json(entry) for name, entry in attrs.asdict(value, recurse=False).items()}
-    if isinstance(value, (tuple, list, set, frozenset)):
-        return [_as_json(entry) for entry in value]
-    return {key: _as_json(entry) for key, entry in value.items()} if isinstance(value, Mapping) else value
+def _attrs_to_json(value: Any) -> Any:
+    return to_json(attrs.asdict(value, recurse=False), other=_attrs_to_json) if attrs.has(type(value)) else value
 
 
 class _Worker(OperationWorker):

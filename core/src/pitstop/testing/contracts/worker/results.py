@@ -21,8 +21,6 @@ from pitstop.testing.observe.pickling import find_pickling_loss
 class ResultPromises(JobContract):
     """A right job completes."""
 
-    __test__ = False
-
     def test_execute_completes(self, folder: Path) -> None:
         """A right job goes all the way: checked, stored, claimed, executed, and its end recorded."""
         worker = self.make_worker()
@@ -93,8 +91,6 @@ def _check_progress(reports: Sequence[Progress]) -> None:
 
 class FailurePromises(JobContract):
     """A job that fails says why, here and in another process."""
-
-    __test__ = False
 
     def failing_configs(self, config: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return configs that are accepted and then fail, given one that is right and whose resource is ready.

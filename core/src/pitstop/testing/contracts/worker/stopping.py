@@ -28,8 +28,6 @@ _SECONDS_FOR_SIGNS = 5.0
 class StoppingPromises(JobContract):
     """Cancellation and deadline are obeyed within `stops_within` seconds."""
 
-    __test__ = False
-
     @pytest.mark.parametrize("moment", ["before it begins", "at its first sign", "in the middle", "at its last sign"])
     @pytest.mark.parametrize("why", ["cancelled", "its time is over"])
     def test_execute_stops_when_it_is_told(self, folder: Path, why: str, moment: str) -> None:

@@ -36,8 +36,6 @@ _ODD_VALUES: tuple[Any, ...] = (
 class ValidationPromises(JobContract):
     """A job is checked before anything has started."""
 
-    __test__ = False
-
     def test_validate_accepts_a_job_that_is_right(self, folder: Path) -> None:
         """A right config is accepted, also a second time, and stays as it is."""
         worker = self.make_worker()

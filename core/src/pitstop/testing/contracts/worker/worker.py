@@ -34,8 +34,6 @@ class WorkerContract(
         wrong: configs that must be refused.
     """
 
-    __test__ = False
-
     worker: ClassVar[Callable[[], Worker]]
     config: ClassVar[Mapping[str, Any]] = {}
     wrong: ClassVar[Sequence[Mapping[str, Any]]] = ()
