@@ -268,3 +268,8 @@ def test_error_with_a_reason_takes_it_by_position() -> None:
         errors.OperationError("it broke", "mend it")  # type: ignore[misc]
     with pytest.raises(TypeError, match="takes its fields by keyword"):
         errors.UnknownNameError("vacum")  # type: ignore[call-arg, misc]
+
+
+def test_error_with_an_empty_reason_says_nothing() -> None:
+    """What its class is for is no reason: a plugin that gives none is to be found out."""
+    assert str(InvalidJobError("")) == ""

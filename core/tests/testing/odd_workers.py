@@ -172,9 +172,8 @@ class Interrupted:
 
 class TestInterrupted(WorkerContract):
     worker = Interrupted
-    config = {"seconds": 0.3}
+    config = {"seconds": 0.1}
     wrong = [{}]
-    stops_within = 0.25
 
 
 class FileWriter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 import pytest
 from tests.sampling import chosen, some
 
-HERE = Path(__file__).parent
+from . import broken_isolation, broken_operations, broken_stopping, broken_validation, broken_workers, odd_workers
+
+ROOT = Path(__file__).parents[3]
 
 
 class Outcomes:
@@ -31,35 +32,35 @@ class Outcomes:
             self.failed[name][test] = str(report.longrepr)
 
 
-def _run(file: Path, *arguments: str, classes: Iterable[str] = ()) -> Outcomes:
+def run_suites(suites: Iterable[type], *arguments: str) -> Outcomes:
+    """Run suites, in the modules that are imported already."""
     outcomes = Outcomes()
-    names = [f"{file}::{name}" for name in classes] or [str(file)]
+    names = [f"{sys.modules[suite.__module__].__file__}::{suite.__name__}" for suite in suites]
     options = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", "/dev/null", "--import-mode=importlib"]
-    pytest.main([*names, *options, "--rootdir", str(file.parent), *arguments], plugins=[outcomes])
+    pytest.main(
+        [*names, *options, "--noconftest", f"--rootdir={ROOT}", *arguments],
+        plugins=[outcomes],
+    )
     return outcomes
 
 
-def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def list_suites(*modules: ModuleType) -> list[Any]:
+    """Return the suites that modules define."""
+    return [
+        each
+        for module in modules
+        for name, each in vars(module).items()
+        if name.startswith("Test") and each.__module__ == module.__name__
+    ]
 
 
-BROKEN: list[Any] = [
-    each
-    for name, each in vars(_module("broken_workers")).items()
-    if name.startswith("Test") and hasattr(each, "breaks")
-]
+BROKEN = list_suites(broken_workers, broken_validation, broken_stopping, broken_isolation, broken_operations)
 
 
 @pytest.fixture(scope="module")
 def broken(request: pytest.FixtureRequest) -> Outcomes:
     """What came of broken workers; the tests of imports are about modules, and stand in a file of their own."""
-    classes = [suite.__name__ for suite in chosen(request, "suite")]
-    return _run(HERE / "broken_workers.py", "-k", "not test_import and not of_the_module", classes=classes)
+    return run_suites(chosen(request, "suite"), "-k", "not test_import and not of_the_module")
 
 
 @pytest.mark.parametrize("suite", some(BROKEN, each=12), ids=lambda suite: suite.__name__)
@@ -68,10 +69,17 @@ def test_contract_tells_what_is_broken(broken: Outcomes, suite: Any) -> None:
     assert set(broken.failed[suite.__name__]) == suite.breaks
 
 
+def test_contract_accepts_a_long_silence_that_can_be_interrupted(tmp_path: Path) -> None:
+    """What says what to call when it must stop need not ask."""
+    suite = odd_workers.TestInterrupted()
+    suite.stops_within = 0.09
+    suite.test_execute_asks_often_enough(tmp_path)
+
+
 @pytest.mark.slow
 def test_contract_accepts_what_is_odd_but_legal() -> None:
     """Nothing is demanded that nobody has promised."""
-    outcomes = _run(HERE / "odd_workers.py")
+    outcomes = run_suites(list_suites(odd_workers))
     assert {name: failed for name, failed in outcomes.failed.items() if failed} == {}
     assert len(outcomes.ran) == 12
     assert min(outcomes.ran.values()) >= 24
