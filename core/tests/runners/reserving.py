@@ -20,6 +20,8 @@ MANY_PLACES = 1000
 class Reserving(RunnerTests):
     """`reserve`, `release` and `submit_reserved`."""
 
+    __test__ = False
+
     @pytest.fixture
     def reserver(self, runner: Runner) -> LocalRunner:
         """The runner."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -65,6 +66,16 @@ class RunnerTests(Contract):
         gate = Gate(self.patience)
         yield gate
         gate.open()
+
+    @pytest.fixture
+    def busy_runner(
+        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, run_in_background: RunInBackground
+    ) -> Runner:
+        """The runner while the job "slow" stands at the gate."""
+        jobs.acts["slow"] = gate
+        run_in_background(partial(runner.submit, "slow"))
+        gate.wait()
+        return runner
 
     @pytest.fixture
     def run_in_background(self) -> Iterator[RunInBackground]:

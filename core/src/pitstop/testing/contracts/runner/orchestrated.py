@@ -18,7 +18,7 @@ from pitstop.orchestration.submission import flatten_request
 from pitstop.registry.registry import Registry
 from pitstop.stores.sqlite.store import SQLiteStore
 from pitstop.testing.contracts.runner.base import RunInBackground, RunnerTests
-from pitstop.testing.contracts.runner.scripted_worker import ScriptedWorker, read_journal
+from pitstop.testing.contracts.runner.scripted_worker import ScriptedWorker
 from pitstop.testing.fakes.waiting import eventually
 
 P, R, C, X = JobStatus.PENDING, JobStatus.RUNNING, JobStatus.COMPLETED, JobStatus.CANCELLED
@@ -45,7 +45,7 @@ class WorkerControl:
     @property
     def started(self) -> list[str]:
         """The names of the jobs that were started, in that order."""
-        return read_journal(self._journal)
+        return self._journal.read_text().split() if self._journal.exists() else []
 
     def job(self, name: str, *, resource: str | None = None, waits: bool = False, fails: int = 0) -> Job:
         """Return a job.

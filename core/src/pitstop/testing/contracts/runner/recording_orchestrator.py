@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from pitstop.testing.fakes.waiting import PATIENCE
+from pitstop.testing.fakes.waiting import PATIENCE, Signal
 
 
 class RecordingOrchestrator:
@@ -34,12 +34,10 @@ class RecordingOrchestrator:
         if getattr(self._here, "inside", False):
             self.nested.append(job_id)
         self._here.inside = True
-        act = self.acts.get(job_id)
         try:
             # an orchestrator's raises nothing but a KeyboardInterrupt, and what went wrong is in the job's record
             with suppress(Exception):
-                if act is not None:
-                    act()
+                self.acts.get(job_id, lambda: None)()
         finally:
             self._here.inside = False
             with self._changed:
@@ -51,12 +49,10 @@ class RecordingOrchestrator:
         with self._changed:
             self._changed.wait_for(lambda: set(ids) <= set(self.ran), self._patience)
             missing = [job_id for job_id in ids if job_id not in self.ran]
-            if missing:
-                shown = f"{missing[0]!r} and {len(missing) - 1} more" if len(missing) > 1 else f"{missing[0]!r}"
-                raise AssertionError(
-                    f"submitted, but run_job was not called within {self._patience:g} s: {shown}; "
-                    f"it was called {len(self.ran)} times"
-                )
+            assert not missing, (
+                f"submitted, but run_job was not called within {self._patience:g} s: {', '.join(missing[:3])}; "
+                f"{len(missing)} of {len(ids)} are missing"
+            )
             return list(self.ran)
 
 
@@ -65,18 +61,14 @@ class Gate:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._reached = threading.Event()
-        self._open = threading.Event()
+        self._reached, self._opened = Signal("a job was started"), Signal("the test opened the gate")
+        self.open = self._opened.give
 
     def __call__(self) -> None:
         """Stand here; what the job does."""
-        self._reached.set()
-        assert self._open.wait(self._patience), "the test never opened the gate"
+        self._reached.give()
+        self._opened.wait(self._patience)
 
     def wait(self) -> None:
         """Wait until a job stands here."""
-        assert self._reached.wait(self._patience), f"no job was started within {self._patience:g} s"
-
-    def open(self) -> None:
-        """Let the job go on."""
-        self._open.set()
+        self._reached.wait(self._patience)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
@@ -29,7 +28,8 @@ class ScriptedWorker:
 
     def execute(self, job: Job, context: JobContext) -> Result:
         """Do as the config says."""
-        write_journal(Path(job.config["journal"]), job.name)
+        with open(job.config["journal"], "a", encoding="utf-8") as journal:  # what others write meanwhile stays whole
+            journal.write(f"{job.name}\n")
         awaited = job.config.get("waits_for")
         pause = threading.Event()
         while awaited is not None and not Path(awaited).exists():
@@ -38,17 +38,3 @@ class ScriptedWorker:
         if context.attempt <= job.config.get("fails", 0):
             raise TransientError(reason=f"attempt {context.attempt} was to fail")
         return Result.changed(f"{job.name} is done")
-
-
-def write_journal(journal: Path, name: str) -> None:
-    """Add a name to a journal, in one call of the system, because others may write to it at the same time."""
-    file = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(file, f"{name}\n".encode())
-    finally:
-        os.close(file)
-
-
-def read_journal(journal: Path) -> list[str]:
-    """Return the names in a journal, in order; none if nobody has written to it."""
-    return journal.read_text().split() if journal.exists() else []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import wait
 from functools import partial
 
 from pitstop.contracts import Runner
-from pitstop.testing.contracts.runner.base import RunInBackground, RunnerTests
+from pitstop.testing.contracts.runner.base import RunnerTests
 from pitstop.testing.contracts.runner.recording_orchestrator import Gate, RecordingOrchestrator
 from pitstop.testing.contracts.runner.submitting import NEVER
-from pitstop.testing.fakes.waiting import run_together
+from pitstop.testing.fakes.waiting import run_together, start_call
 
 #: Seconds in which a `stop` that does not wait would have returned.
 MOMENT = 0.05
@@ -19,27 +20,20 @@ class Stopping(RunnerTests):
     """`stop`."""
 
     def test_runner_stop_waits_for_the_running_job(
-        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, run_in_background: RunInBackground
+        self, busy_runner: Runner, jobs: RecordingOrchestrator, gate: Gate
     ) -> None:
         """After `stop` nothing runs, and nothing starts, here or from another thread."""
-        jobs.acts["slow"] = gate
-        run_in_background(partial(runner.submit, "slow"))
-        gate.wait()
         for n in range(5):
-            runner.submit(f"queued{n}", not_before=NEVER)
-        stopped = threading.Event()
-
-        def stop() -> None:
-            runner.stop()
-            stopped.set()
-
-        run_in_background(stop)
-        assert not stopped.wait(MOMENT), "stop() returned while a job was running"
+            busy_runner.submit(f"queued{n}", not_before=NEVER)
+        stop = start_call(busy_runner.stop)
+        assert wait([stop], MOMENT).not_done, "stop() returned while a job was running"
         assert jobs.ran == []
         gate.open()
-        assert stopped.wait(self.patience), f"stop() has not returned {self.patience:g} s after the last job ended"
+        in_time = wait([stop], self.patience).done
+        assert in_time, f"stop() has not returned {self.patience:g} s after the last job ended"
+        stop.result()
         assert jobs.ran == ["slow"]
-        runner.submit("late")
+        busy_runner.submit("late")
         assert jobs.ran == ["slow"]
 
     def test_runner_starts_nothing_after_it_was_stopped(self, runner: Runner, jobs: RecordingOrchestrator) -> None:
@@ -59,13 +53,10 @@ class Stopping(RunnerTests):
         jobs.until("last")
 
     def test_runner_stop_without_waiting_returns(
-        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, run_in_background: RunInBackground
+        self, busy_runner: Runner, jobs: RecordingOrchestrator, gate: Gate
     ) -> None:
         """The second Ctrl-C leaves now."""
-        jobs.acts["slow"] = gate
-        run_in_background(partial(runner.submit, "slow"))
-        gate.wait()
-        run_together(partial(runner.stop, wait=False), patience=self.patience)
+        run_together(partial(busy_runner.stop, wait=False), patience=self.patience)
         assert jobs.ran == []
         gate.open()
         jobs.until("slow")

@@ -131,17 +131,14 @@ class Submitting(RunnerTests):
         assert "late" not in jobs.until("outer", "a", "b", "c")
 
     def test_runner_cancel_leaves_a_running_job_alone(
-        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, run_in_background: RunInBackground
+        self, busy_runner: Runner, jobs: RecordingOrchestrator, gate: Gate
     ) -> None:
         """A running job is told by other means: it is neither waited for nor ended, and others are run after it."""
-        jobs.acts["slow"] = gate
-        run_in_background(partial(runner.submit, "slow"))
-        gate.wait()
-        run_together(partial(runner.cancel, "slow"), patience=self.patience)
+        run_together(partial(busy_runner.cancel, "slow"), patience=self.patience)
         assert jobs.ran == []
         gate.open()
         jobs.until("slow")
-        runner.submit("next")
+        busy_runner.submit("next")
         jobs.until("next")
 
     def test_runner_starts_no_job_before_its_time(
@@ -195,12 +192,9 @@ class Submitting(RunnerTests):
         jobs.until("good")
 
     def test_runner_may_run_a_job_while_another_is_submitted(
-        self, runner: Runner, jobs: RecordingOrchestrator, gate: Gate, run_in_background: RunInBackground
+        self, busy_runner: Runner, jobs: RecordingOrchestrator, gate: Gate
     ) -> None:
         """Submitting to a runner that is busy neither fails nor waits for what runs: who submits may hold it up."""
-        jobs.acts["slow"] = gate
-        run_in_background(partial(runner.submit, "slow"))
-        gate.wait()
-        run_together(partial(runner.submit, "next"), patience=self.patience)
+        run_together(partial(busy_runner.submit, "next"), patience=self.patience)
         gate.open()
         assert sorted(jobs.until("slow", "next")) == ["next", "slow"]
