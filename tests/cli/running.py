@@ -5,7 +5,7 @@ from pathlib import Path
 from pitstop.testing.fakes.waiting import eventually
 
 #: Seconds after which something that has not happened never will; a busy machine takes long to start a process.
-PATIENCE = 60
+PATIENCE = 120
 
 
 def slow_worker(pitstop):

@@ -11,7 +11,7 @@ from tests.sampling import some
 
 from .processes import ROOT
 
-SECONDS = 120
+SECONDS = 600
 
 
 @pytest.mark.parametrize("runner", some(["inline", "thread", "process"], of=["inline"]))
