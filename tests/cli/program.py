@@ -12,6 +12,8 @@ from typing import Any
 
 from tests.preloaded import Preloaded
 
+from .running import PATIENCE
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -48,12 +50,14 @@ class Program:
     def run(self, *arguments: str, **environment: str) -> Answer:
         """Run it where its log may hold the traceback of a plugin."""
         environment = {**self.environment, **environment}
-        return Answer(*self._preloaded.run(list(arguments), folder=self.folder, environment=environment, timeout=60))
+        return Answer(
+            *self._preloaded.run(list(arguments), folder=self.folder, environment=environment, timeout=PATIENCE)
+        )
 
     def run_anew(self, *arguments: str, **environment: str) -> Answer:
         """Run it in an interpreter of its own, which minds the variables that Python reads when it starts."""
         process = self.start(*arguments, **environment)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
         return Answer(process.returncode, out, err)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:

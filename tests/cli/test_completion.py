@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from .running import PATIENCE
+
 LOUD = "raise SystemExit('imported')\n"
 #: What bash does when TAB is pressed: it splits the line, also at "=", and takes COMPREPLY.
 BASH = """
@@ -31,7 +33,7 @@ def bash(pitstop):
         environment = {**pitstop.environment, "PATH": path, "SCRIPT": script}
         command = ["bash", "--norc", "-c", BASH, "bash", "pitstop", *words]
         done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, cwd=pitstop.folder, timeout=60, check=True
+            command, capture_output=True, text=True, env=environment, cwd=pitstop.folder, timeout=PATIENCE, check=True
         )
         assert done.stderr == ""
         return done.stdout.split("\n")[:-1]
@@ -164,4 +166,4 @@ def test_each_shell_has_a_script(pitstop, shell):
     assert answer.code == 0
     assert f"_PITSTOP_COMPLETE={shell}_complete" in answer.out
     if shutil.which(shell):
-        subprocess.run([shell, "-n", "-c", answer.out], check=True, timeout=60)
+        subprocess.run([shell, "-n", "-c", answer.out], check=True, timeout=PATIENCE)

@@ -14,6 +14,8 @@ import pytest
 from pitstop.cli import exit_codes
 from pitstop.stores.sqlite import errors
 
+from .running import PATIENCE
+
 REFERENCE = Path(__file__).parents[2] / "docs/reference/exit-codes.md"
 
 
@@ -205,7 +207,7 @@ def test_fault_is_one_line_without_secrets_and_a_whole_traceback_with_debug(pits
         env={**pitstop.environment, "PITSTOP_DEBUG": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert "Traceback" in done.stderr

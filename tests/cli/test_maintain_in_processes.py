@@ -135,7 +135,7 @@ def test_a_deadline_ends_what_does_not_listen(rough, tmp_path):
         env=rough.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1, done.stderr

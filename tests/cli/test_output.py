@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+from .running import PATIENCE
+
 
 def test_log_format_json_writes_json_lines(pitstop, database):
     """Each log line on stderr is a JSON object with the ids of its job and its tree."""
@@ -25,7 +27,7 @@ def test_a_closed_output_does_not_keep_the_work_from_being_done(pitstop, databas
             env=pitstop.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert (done.returncode, "fault" in done.stderr) == (0, False), done.stderr
     assert pitstop("jobs", "list", "--status", "completed", "--json").json["total"] == 2
@@ -39,7 +41,7 @@ def test_an_output_that_cannot_be_written_is_told_and_the_work_is_done(pitstop, 
         env=pitstop.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 74
     assert "could not be written" in done.stderr

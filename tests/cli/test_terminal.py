@@ -6,6 +6,8 @@ import sys
 TELLER = """
 import pitstop
 
+from .running import PATIENCE
+
 BAD = "clear\\x1b[2J\\x1b]0;title\\x07\\rback\\x9b31m"
 
 class Teller:
@@ -42,7 +44,7 @@ def test_an_error_that_is_not_of_the_output_is_not_called_one(pitstop):
     gone.mkdir()
     code = "import os, sys; os.rmdir(os.getcwd()); from pitstop.cli import main; main(['inspect', 'app.db'])"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=gone, env=pitstop.environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=gone, env=pitstop.environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 2
     assert "working folder" in done.stderr
     assert "output" not in done.stderr
