@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
+from .running import PATIENCE
+
 TELLER = """
 import pitstop
-
-from .running import PATIENCE
 
 BAD = "clear\\x1b[2J\\x1b]0;title\\x07\\rback\\x9b31m"
 
