@@ -57,6 +57,15 @@ def wrap(text: str, width: int, *, first: str = "", indent: int | None = None, c
     return styled + [click.style(line, fg=colour) if colour else line for line in lines[1:]]
 
 
+def list_reasons(heading: str, reasons: Mapping[str, str], width: int) -> Iterator[str]:
+    """Return names with a reason each under a heading; nothing if there are none."""
+    if reasons:
+        yield click.style(f"  {heading}", dim=True)
+    widest = max(map(len, reasons), default=0)
+    for name, reason in reasons.items():
+        yield from wrap(reason, width, first=f"  {name:<{widest}}  ")
+
+
 class Table:
     """A table as far as a terminal has room for it.
 

@@ -16,7 +16,7 @@ from pitstop_database_maintenance.databases.urls import label
 from pitstop_database_maintenance.fleet.summary import FleetSummary
 from pitstop_database_maintenance.maintenance.figures import change_text, time_or_nothing, with_prediction
 from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, State, StepOutcome, StepStatus
-from pitstop_database_maintenance.reporting.text.layout import Table, terminal_width, wrap
+from pitstop_database_maintenance.reporting.text.layout import Table, list_reasons, terminal_width, wrap
 from pitstop_database_maintenance.reporting.text.summary import format_summary
 
 COLOURS: Final = {
@@ -92,17 +92,14 @@ def format_outcome(outcome: DatabaseOutcome, width: int) -> Iterator[str]:
     yield from _format_headline(outcome, width)
     if outcome.refused:
         yield from wrap(outcome.refused, width, first="  ", colour="red")
-    left_out = [step for step in outcome.left_out if not (outcome.refused and step.cause.is_failure)]
+    refused = bool(outcome.refused)  # which says it of what was left out for the same failure
+    left_out = {step.operation: step.reason for step in outcome.left_out if not (refused and step.cause.is_failure)}
     not_due = [step for step in outcome.steps if step.end is StepStatus.NOT_PLANNED]
     if outcome.planned:
         yield from _format_steps(outcome.planned, width)
     elif not outcome.refused:
         yield "  nothing is due" if not left_out else "  nothing was done"
-    widest = max((len(step.operation) for step in left_out), default=0)
-    if left_out:
-        yield click.style("  left out", dim=True)
-    for step in left_out:
-        yield from wrap(step.reason, width, first=f"  {step.operation:<{widest}}  ")
+    yield from list_reasons("left out", left_out, width)
     if not_due:
         names = ", ".join(step.operation for step in not_due)
         yield from wrap(f"{names} ('pitstop plan --verbose' says why)", width, first="  not due: ")

@@ -12,7 +12,7 @@ from pitstop.text.escaping import one_line
 from pitstop_database_maintenance.databases.description import Description, Level
 from pitstop_database_maintenance.databases.urls import parse, without_credentials
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenancePlan, PlannedStep
-from pitstop_database_maintenance.reporting.text.layout import Table, wrap
+from pitstop_database_maintenance.reporting.text.layout import Table, list_reasons, wrap
 
 #: From how many databases on only those are shown with which something is to be done.
 _MANY = 6
@@ -106,26 +106,18 @@ def _format_database(plan: DatabasePlan, width: int, *, verbose: bool) -> Iterat
     for note in plan.notes:
         yield from wrap(note, width, first="  note: ", indent=8)
     yield from _format_due(plan.due, width, verbose=verbose)
-    yield from _format_reasons("left out", [step for step in plan.left_out if not step.cause.is_failure], width)
+    left_out = {one_line(step.operation): step.why for step in plan.left_out if not step.cause.is_failure}
+    yield from list_reasons("left out", left_out, width)
     for_it = ", ".join(one_line(step.operation) for step in plan.left_out if step.cause.is_failure)
     if for_it:
         yield from wrap(f"{for_it} (for what is said above)", width, first="  left out: ", indent=12)
-    not_due = [step for step in plan.steps if not (step.run or step.left_out)]
+    not_due = {one_line(step.operation): step.why for step in plan.steps if not (step.run or step.left_out)}
     if verbose:
-        yield from _format_reasons("not due", not_due, width)
+        yield from list_reasons("not due", not_due, width)
     elif not_due:
-        names = ", ".join(one_line(step.operation) for step in not_due)
+        names = ", ".join(not_due)
         yield from wrap(f"{names} (--verbose says why)", width, first="  not due: ", indent=11)
     yield ""
-
-
-def _format_reasons(heading: str, steps: Sequence[PlannedStep], width: int) -> Iterator[str]:
-    if steps:
-        yield click.style(f"  {heading}", dim=True)
-    names = [one_line(step.operation) for step in steps]
-    widest = max(map(len, names), default=0)
-    for name, step in zip(names, steps, strict=True):
-        yield from wrap(step.why, width, first=f"  {name:<{widest}}  ", indent=widest + 4)
 
 
 def _format_due(steps: Sequence[PlannedStep], width: int, *, verbose: bool) -> Iterator[str]:
