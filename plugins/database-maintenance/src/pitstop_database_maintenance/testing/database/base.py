@@ -113,7 +113,7 @@ def check_failure(error: BaseException | None, what: str, *kinds: type[BaseExcep
     kinds = kinds or (OperationError, TransientError)
     names = " or ".join(kind.__name__ for kind in kinds)
     assert error is not None, f"{what} raised nothing; it must raise {names}"
-    assert isinstance(error, kinds), f"{what} raised {describe_error(error)}; it must raise {names}"
+    assert isinstance(error, kinds), f"{what} raised {describe_error(error)}; if it fails, it must raise {names}"
     assert str(error).strip(), f"{what} raised {type(error).__name__} without a text"
     lost = find_pickling_loss(error)
     assert not lost, f"what {what} raised cannot be sent to another process, {describe_error(error)}: {lost}"

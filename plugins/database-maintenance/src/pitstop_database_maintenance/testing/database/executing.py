@@ -98,7 +98,7 @@ class ExecutingPromises(KindContract):
         if not self.long_statement:
             return  # the author has none
         statement = self._start_long_statement(folder, FakeContext())
-        in_time = statement.keep_interrupting(self.stops_within)
+        in_time = statement.interrupt_until_end(self.stops_within)
         statement.end()
         assert in_time, f"interrupted, a statement went on for more than {self.stops_within:g} s"
         check_failure(
@@ -178,7 +178,7 @@ class _Running:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def keep_interrupting(self, seconds: float) -> bool:
+    def interrupt_until_end(self, seconds: float) -> bool:
         """Interrupt it again and again until it ends. Returns whether it did in time."""
         ends = time.monotonic() + seconds
         while not self._over and not self.wait_for_end(0.02) and time.monotonic() < ends:

@@ -13,8 +13,7 @@ from pitstop import Registry
 from pitstop.jobs import Job
 from pitstop.operations import Operation
 from pitstop.testing import OperationContract
-from pitstop.testing.contracts.worker.trial import Trial, describe_error
-from pitstop.testing.observe.pickling import find_pickling_loss
+from pitstop.testing.contracts.worker.trial import Trial
 from pitstop_database_maintenance.testing.history import OwnHistory
 from pitstop_database_maintenance.worker.worker import DatabaseMaintenanceWorker
 
@@ -153,19 +152,6 @@ class DatabaseJobContract(OwnHistory, OperationContract):
         """Fail unless the database is sound in its structure."""
         problems = self.problems(url)
         assert not problems, f"{when}, the database is damaged: {'; '.join(problems)}"
-
-
-def check_refusal(trial: Trial, when: str, *kinds: type[BaseException]) -> None:
-    """Fail unless a job has failed in words, by an error of one of these kinds, that another process can read."""
-    error = trial.error
-    names = " or ".join(kind.__name__ for kind in kinds)
-    assert error is not None
-    assert isinstance(error, kinds), (
-        f"{when}, {trial.ending}; expected that it succeeds, or a {names} that says why not"
-    )
-    assert str(error).strip(), f"{when}, it raised {type(error).__name__} without a text"
-    lost = find_pickling_loss(error)
-    assert not lost, f"{when}, it raised what cannot be sent to another process, {describe_error(error)}: {lost}"
 
 
 def _as_list(value: Any) -> list[Any]:

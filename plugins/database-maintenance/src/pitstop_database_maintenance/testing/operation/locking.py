@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from pitstop.errors import OperationError, TransientError
 from pitstop.testing import Signal
-from pitstop_database_maintenance.testing.operation.base import DatabaseJobContract, check_refusal
+from pitstop_database_maintenance.testing.database.base import check_failure
+from pitstop_database_maintenance.testing.operation.base import DatabaseJobContract
 
 
 class LockingPromises(DatabaseJobContract):
@@ -56,7 +56,7 @@ class LockingPromises(DatabaseJobContract):
         if trial.completed:
             self.check_rows(before, config["database"], config["parameters"], when)
             return
-        check_refusal(trial, when, OperationError, TransientError)
+        check_failure(trial.error, f"{when}, the job")
         self.check_rows(before, config["database"], config["parameters"], when)
         self.check_sound(config["database"], when)
         again = self.trial_on(config).run()

@@ -9,8 +9,9 @@ from typing import Any
 from pitstop.errors import InputError, PitstopError, UnknownNameError
 from pitstop.jobs import Result
 from pitstop.testing.contracts.worker.trial import Trial
+from pitstop_database_maintenance.testing.database.base import check_failure
 from pitstop_database_maintenance.testing.operation.awkward_names import AWKWARD_NAMES, IMPOSSIBLE_NAMES, quote_name
-from pitstop_database_maintenance.testing.operation.base import DatabaseJobContract, check_refusal
+from pitstop_database_maintenance.testing.operation.base import DatabaseJobContract
 
 #: A name that needs no quotes.
 _PLAIN = "plain"
@@ -86,7 +87,7 @@ class NamePromises(DatabaseJobContract):
         before = self.rows(url)
         trial = self.trial_on(self.config_on(url, parameters)).run()
         if not trial.completed:
-            check_refusal(trial, when, refusal)
+            check_failure(trial.error, f"{when}, the job", refusal)
         self.check_rows(before, url, parameters, when)
         return trial
 
