@@ -5,6 +5,7 @@ Times are plain numbers, because a store reads no clock: records are made at 1.0
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pitstop.contracts import Claim, Completion, CompletionReceipt, JobQuery, JobStore
@@ -53,10 +54,42 @@ def parent(
     return JobRecord(job=job, status=R, created_at=1.0, counts=Counts(**counts))
 
 
+def tree(
+    shape: Mapping[str, Any],
+    above: str | None = None,
+    *,
+    root: str | None = None,
+    tolerance: Tolerance | None = None,
+    **fields: Any,
+) -> list[JobRecord]:
+    """Return running parents and the pending jobs below them, in the order of the shape.
+
+    Args:
+        shape: ids, each with what is below it: a shape, the ids of jobs without children, or None for such a job.
+        above: the id of the parent of the outermost ones.
+        root: their correlation id; the id of what is outermost if not given.
+        tolerance: that of the outermost parents.
+        fields: of the jobs, as for `leaf`.
+    """
+    records = []
+    for job_id, below in shape.items():
+        own = root or above or job_id
+        if below is None:
+            records.append(leaf(job_id, above, root=own, **fields))
+            continue
+        below = below if isinstance(below, Mapping) else dict.fromkeys(below)
+        pending = sum(each is None for each in below.values())
+        counts = {"pending": pending, "running": len(below) - pending}
+        records += [
+            parent(job_id, above, root=own, tolerance=tolerance, **counts),
+            *tree(below, job_id, root=own, **fields),
+        ]
+    return records
+
+
 def family(*ids: str, tolerance: Tolerance | None = None, **fields: Any) -> list[JobRecord]:
     """Return a parent `p` and pending children of it, with `fields` as for `leaf`."""
-    children = [leaf(job_id, "p", **fields) for job_id in ids]
-    return [parent("p", tolerance=tolerance, pending=len(ids)), *children]
+    return tree({"p": ids}, tolerance=tolerance, **fields)
 
 
 def claim(job_id: str, *, owner: str = "me", now: float = 10.0) -> Claim:

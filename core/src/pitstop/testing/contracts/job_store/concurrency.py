@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -47,6 +47,26 @@ def run_in_threads(call: Callable[[int], object]) -> None:
 def tally(records: list[JobRecord]) -> Counts:
     """Count records by status."""
     return Counts(**Counter(record.status.value for record in records))
+
+
+def check_each_is_claimed_once(handles: Sequence[JobStore]) -> None:
+    """Fail unless handles that ask for all jobs at once, each in a thread, together get each of them once."""
+    got: list[str] = []
+
+    def claim_all(owner: str, handle: JobStore) -> None:
+        got.extend(job_id for job_id in IDS if handle.claim(claim(job_id, owner=owner)) is not None)
+
+    run_together(*(partial(claim_all, f"owner {number}", handle) for number, handle in enumerate(handles)))
+    twice = sorted(job_id for job_id, times in Counter(got).items() if times > 1)
+    assert twice == [], f"claim() gave these jobs to more than one: {twice}"
+    assert sorted(got) == IDS
+    assert [handle.get("p").counts for handle in handles] == [Counts(running=MANY)] * len(handles)
+
+
+def check_one_runs(store: JobStore) -> None:
+    """Fail unless just one of the jobs that need one resource runs."""
+    running = [record.id for record in store.select(JobQuery(statuses=(R,), leaves=True))]
+    assert len(running) == 1, f"these run at once, and need the same resource: {running}"
 
 
 class Concurrency(StoreTests):
@@ -152,17 +172,7 @@ class Concurrency(StoreTests):
     def test_threads_that_claim_the_same_jobs_get_each_once(self, store: JobStore) -> None:
         """A job that several threads ask for at once is given to one of them, and counted once."""
         store.create(family(*IDS))
-        got: list[str] = []
-
-        def claim_all(number: int) -> None:
-            owner = f"thread {number}"
-            got.extend(job_id for job_id in IDS if store.claim(claim(job_id, owner=owner)) is not None)
-
-        run_in_threads(claim_all)
-        twice = sorted(job_id for job_id, times in Counter(got).items() if times > 1)
-        assert twice == [], f"claim() gave these jobs to more than one thread: {twice}"
-        assert sorted(got) == IDS
-        assert store.get("p").counts == Counts(running=MANY)
+        check_each_is_claimed_once([store] * THREADS)
         assert {store.get(job_id).attempt for job_id in IDS} == {1}
 
     def test_threads_never_share_a_resource(self, store: JobStore) -> None:
@@ -198,8 +208,7 @@ class Concurrency(StoreTests):
         """Two running jobs never share a resource, however many ask at once."""
         store.create(family(*IDS, resource="db"))
         run_in_threads(lambda number: [store.claim(claim(job_id)) for job_id in IDS[number::THREADS]])
-        running = [record.id for record in store.select(JobQuery(statuses=(R,), leaves=True))]
-        assert len(running) == 1, f"these run at once, and need the same resource: {running}"
+        check_one_runs(store)
         assert store.get("p").counts == Counts(pending=MANY - 1, running=1)
 
     def test_last_children_that_end_at_once_close_their_parent_once(self, store: JobStore) -> None:
@@ -413,17 +422,7 @@ class Concurrency(StoreTests):
     def test_handles_that_race_for_jobs_get_each_once(self, store: JobStore, reopen: Reopen) -> None:
         """A job that two handles ask for at once is given to one of them, and counted once."""
         store.create(family(*IDS))
-        got: list[str] = []
-
-        def claim_all(handle: JobStore, owner: str) -> None:
-            got.extend(job_id for job_id in IDS if handle.claim(claim(job_id, owner=owner)) is not None)
-
-        other = reopen(store)
-        run_together(lambda: claim_all(store, "one"), lambda: claim_all(other, "two"))
-        twice = sorted(job_id for job_id, times in Counter(got).items() if times > 1)
-        assert twice == [], f"claim() gave these jobs to both handles: {twice}"
-        assert sorted(got) == IDS
-        assert store.get("p").counts == other.get("p").counts == Counts(running=len(IDS))
+        check_each_is_claimed_once([store, reopen(store)])
 
     def test_handles_that_race_for_a_resource_get_one_job(self, store: JobStore, reopen: Reopen) -> None:
         """Of many jobs that need one resource, two handles together run one."""
@@ -433,8 +432,7 @@ class Concurrency(StoreTests):
             lambda: [store.claim(claim(job_id)) for job_id in IDS],
             lambda: [other.claim(claim(job_id)) for job_id in reversed(IDS)],
         )
-        running = [record.id for record in store.select(JobQuery(statuses=(R,), leaves=True))]
-        assert len(running) == 1, f"these run at once, and need the same resource: {running}"
+        check_one_runs(store)
 
     def test_closing_one_handle_leaves_the_other(self, store: JobStore, reopen: Reopen) -> None:
         """Each process closes its own."""

@@ -20,12 +20,8 @@ class Leases(StoreTests):
         store.claim(claim("a"))
         run(store, "b")
         store.adopt(["p", "a", "b", "c", "nobody"], owner="new", lease_until=99.0)
-        assert [(store.get(i).owner, store.get(i).lease_until) for i in "pabc"] == [
-            ("new", 99.0),
-            ("me", 40.0),
-            ("me", None),
-            ("new", None),
-        ]
+        assert [store.get(job_id).owner for job_id in "pabc"] == ["new", "me", "me", "new"]
+        assert [store.get(job_id).lease_until for job_id in "pabc"] == [99.0, 40.0, None, None]
         store.adopt([], owner="new", lease_until=99.0)
         assert store.heartbeat("new", lease_until=120.0) == []
         assert store.running("new") == []

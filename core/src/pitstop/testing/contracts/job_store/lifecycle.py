@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from pitstop.contracts import JobStore, Unreadable
 from pitstop.errors import StoreError, TransitionError, UnknownJobError, UnreadableRecordError
@@ -26,6 +27,7 @@ from pitstop.testing.contracts.job_store.builders import (
     run,
     statuses,
     take,
+    tree,
 )
 
 
@@ -38,13 +40,8 @@ class Lifecycle(StoreTests):
         """Whoever submits a job may run it at once; what cannot be had is created and stays pending."""
         first = store.create([leaf("a", resource="db", owner="me")], then=claim("a"))
         assert first == store.get("a")
-        assert (first.status, first.attempt, first.owner, first.started_at, first.lease_until) == (
-            R,
-            1,
-            "me",
-            10.0,
-            40.0,
-        )
+        assert (first.status, first.attempt, first.owner) == (R, 1, "me")
+        assert (first.started_at, first.lease_until) == (10.0, 40.0)
         assert store.create([leaf("b", resource="db")], then=claim("b")) is None
         assert store.create([leaf("c", not_before=10.5)], then=claim("c")) is None
         assert store.create([leaf("d")], then=claim("nobody")) is None
@@ -92,8 +89,6 @@ class Lifecycle(StoreTests):
 
     def test_claim_ignores_the_resource_of_a_parent(self, store: JobStore) -> None:
         """A parent is running all the time and uses nothing itself."""
-        from attrs import evolve
-
         top, child = family("a", resource="db")
         store.create([evolve(top, job=evolve(top.job, resource="db")), child])
         assert store.claim(claim("a")) is not None
@@ -224,15 +219,7 @@ class Lifecycle(StoreTests):
 
     def test_cancel_of_a_parent_reaches_all_below(self, store: JobStore) -> None:
         """Pending descendants end, running ones are told, and the parents end when the last of them does."""
-        store.create(
-            [
-                parent("r", running=1, pending=1),
-                parent("s", "r", root="r", pending=2),
-                leaf("a", "s", root="r"),
-                leaf("b", "s", root="r"),
-                leaf("c", "r"),
-            ]
-        )
+        store.create(tree({"r": {"s": "ab", "c": None}}))
         store.claim(claim("a"))
         done = store.cancel("r", now=12.0, reason="stop it")
         assert (done.cancelled, done.stopping, done.closed) == (("b", "c"), ("a",), ())
@@ -244,16 +231,7 @@ class Lifecycle(StoreTests):
 
     def test_cancel_closes_parents_inside_and_above(self, store: JobStore) -> None:
         """Parents whose children have all ended close, innermost first, also above what was cancelled."""
-        store.create(
-            [
-                parent("r", running=1, completed=1),
-                parent("s", "r", root="r", running=2),
-                parent("t", "s", root="r", pending=1),
-                parent("u", "s", root="r", pending=1),
-                leaf("a", "t", root="r"),
-                leaf("b", "u", root="r"),
-            ]
-        )
+        store.create([parent("r", running=1, completed=1), *tree({"s": {"t": "a", "u": "b"}}, "r")])
         done = store.cancel("s", now=3.0, reason="x")
         assert done.cancelled == ("a", "b")
         assert [record.id for record in done.closed] == ["u", "t", "s", "r"]

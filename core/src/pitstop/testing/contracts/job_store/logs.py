@@ -5,7 +5,7 @@ from __future__ import annotations
 from pitstop.contracts import JobStore
 from pitstop.jobs import ErrorRecord, JobStatus, StatusChange
 from pitstop.testing.contracts.job_store.base import StoreTests
-from pitstop.testing.contracts.job_store.builders import STOP, C, F, P, R, claim, end, family, leaf, line, parent, run
+from pitstop.testing.contracts.job_store.builders import STOP, C, F, P, R, claim, end, family, leaf, line, run, tree
 
 
 def change(
@@ -44,7 +44,7 @@ class Logs(StoreTests):
 
     def test_lines_and_history_of_a_tree_go_by_its_correlation_id(self, store: JobStore) -> None:
         """Also where somebody else gave the tree an id that is no job's."""
-        store.create([parent("p", root="trace", pending=1), leaf("a", "p", root="trace"), leaf("trace", root="other")])
+        store.create([*tree({"p": "a"}, root="trace"), leaf("trace", root="other")])
         store.add_lines([line("a", "1", root="trace"), line("p", "2", root="trace"), line("trace", "3", root="other")])
         assert [entry.message for entry in store.lines("trace", tree=True)] == ["1", "2"]
         assert [entry.message for entry in store.lines("trace")] == ["3"]

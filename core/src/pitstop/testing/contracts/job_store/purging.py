@@ -5,7 +5,7 @@ from __future__ import annotations
 from pitstop.contracts import JobQuery, JobStore
 from pitstop.jobs import Counts, JobStatus
 from pitstop.testing.contracts.job_store.base import StoreTests
-from pitstop.testing.contracts.job_store.builders import C, F, P, R, X, claim, family, leaf, line, parent, run, take
+from pitstop.testing.contracts.job_store.builders import C, F, P, R, X, claim, family, leaf, line, run, take, tree
 
 
 class Purging(StoreTests):
@@ -49,15 +49,7 @@ class Purging(StoreTests):
 
     def test_purge_removes_every_depth_of_a_tree(self, store: JobStore) -> None:
         """A tree is what hangs below its root, however deep, and whatever correlation id it has."""
-        store.create(
-            [
-                parent("p", root="trace", running=1),
-                parent("q", "p", root="trace", running=1),
-                parent("r", "q", root="trace", pending=1),
-                leaf("a", "r", root="trace"),
-                leaf("b", root="trace"),
-            ]
-        )
+        store.create([*tree({"p": {"q": {"r": "a"}}}, root="trace"), leaf("b", root="trace")])
         run(store, "a", lines=(line("a", "x", root="trace"),))
         store.add_lines([line("b", "stays", root="trace")])
         assert store.purge(before=99.0, statuses=[C]) == 4

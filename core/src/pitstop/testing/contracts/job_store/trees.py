@@ -19,19 +19,13 @@ from pitstop.testing.contracts.job_store.builders import (
     parent,
     run,
     statuses,
+    tree,
 )
 
 
 def fleet() -> list[JobRecord]:
     """Return a root that stops, with a branch of one job and a branch of two."""
-    return [
-        parent("r", running=2, tolerance=STOP),
-        parent("s", "r", root="r", pending=1),
-        leaf("a", "s", root="r"),
-        parent("t", "r", root="r", pending=2),
-        leaf("b", "t", root="r"),
-        leaf("c", "t", root="r"),
-    ]
+    return tree({"r": {"s": "a", "t": "bc"}}, tolerance=STOP)
 
 
 class Trees(StoreTests):
@@ -59,14 +53,7 @@ class Trees(StoreTests):
 
     def test_finish_closes_parents_up_to_the_root(self, store: JobStore) -> None:
         """Parents of parents close with them, innermost first."""
-        store.create(
-            [
-                parent("r", running=1),
-                parent("s", "r", root="r", running=1),
-                parent("t", "s", root="r", pending=1),
-                leaf("a", "t", root="r"),
-            ]
-        )
+        store.create(tree({"r": {"s": {"t": "a"}}}))
         receipt = run(store, "a")
         assert [record.id for record in receipt.closed] == ["t", "s", "r"]
         assert statuses(store, "r", "s", "t") == ["completed"] * 3
@@ -150,15 +137,7 @@ class Trees(StoreTests):
     def test_ready_looks_into_branches_and_at_the_whole_tree(self, store: JobStore) -> None:
         """An earlier job of another branch comes first; one of another tree does not, unless it runs."""
         store.create([leaf("z", resource="db")])
-        store.create(
-            [
-                parent("r", running=2),
-                parent("s", "r", root="r", pending=1),
-                leaf("a", "s", root="r", resource="db"),
-                parent("t", "r", root="r", pending=1),
-                leaf("b", "t", root="r", resource="db"),
-            ]
-        )
+        store.create(tree({"r": {"s": "a", "t": "b"}}, resource="db"))
         assert store.ready("r", now=1.0) == ["a"]
         assert store.ready("t", now=1.0) == []
         assert store.ready("s", now=1.0) == ["a"]
