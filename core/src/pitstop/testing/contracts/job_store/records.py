@@ -55,7 +55,12 @@ class Records(StoreTests):
 
     def test_create_keeps_every_field(self, store: JobStore) -> None:
         """What is read back is what was given, with a place in the order."""
-        values = {"resource": "db", "config": {"ü": [1, None, "x"]}, "metadata": {"k": 1.5}, "name": "née"}
+        values: dict[str, Any] = {
+            "resource": "db",
+            "config": {"ü": [1, None, "x"]},
+            "metadata": {"k": 1.5},
+            "name": "née",
+        }
         job = leaf("a", timeout=2.5, max_attempts=7, on_crash="retry", **values)
         store.create([job])
         read = store.get("a")
