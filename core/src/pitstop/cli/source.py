@@ -30,8 +30,8 @@ _LONGEST_SOURCE: Final = 300_000
 _MOST_DESCRIBED: Final = 40
 #: Whose modules say nothing of a plugin, and take long to parse.
 _FOREIGN: Final = sys.stdlib_module_names | {"click"}
-#: Where a statement of a module begins: a decorator, or something else, with the name that it defines.
-_BEGINNING: Final = re.compile(r"^(?:@|(?:def |class )?(?P<name>\w+)(?=\s*[=:(])|\w)", re.MULTILINE)
+#: The name that a statement of a module defines, at its beginning.
+_DEFINED: Final = re.compile(r"(?:def |class )?(\w+)(?=\s*[=:(])")
 #: What parsing raises for a text that is no Python, or more than Python takes.
 _UNREADABLE: Final = (SyntaxError, ValueError, TypeError, MemoryError, RecursionError)
 
@@ -72,15 +72,17 @@ class Module:
 
     def _parse_one(self, name: str, *, head: bool) -> ast.stmt | None:
         """Parse one definition alone, in a tenth of the time; None if the text does not tell where it is."""
-        starts = [*_BEGINNING.finditer(self._source)]
-        places = [place for place, start in enumerate(starts) if start["name"] == name]
+        lines = self._source.split("\n")
+        starts = [number for number, line in enumerate(lines) if line[:1] == "@" or line[:1].isidentifier()]
+        found = [_DEFINED.match(lines[number]) for number in starts]
+        places = [place for place, match in enumerate(found) if match and match[1] == name]
         if len(places) != 1:
             return None
         first = last = places[0]
-        while first and starts[first - 1][0] == "@":
+        while first and lines[starts[first - 1]][0] == "@":
             first -= 1
-        end = starts[last + 1].start() if last + 1 < len(starts) else len(self._source)
-        text = self._source[starts[first].start() : end]
+        end = starts[last + 1] if last + 1 < len(starts) else len(lines)
+        text = "\n".join(lines[starts[first] : end])
         before, quotes, rest = text.partition('"""')
         docstring = rest.partition('"""')[0]
         statements = (head and quotes and _parse(before + quotes + docstring + quotes)) or _parse(text)
