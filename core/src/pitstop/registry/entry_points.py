@@ -92,6 +92,10 @@ class EntryPoint(_Record):
         """Who offers it and where it is, such as "acme-freeze 0.1 (acme_freeze:freeze)"."""
         return f"{self.origin or 'this program'} ({self.target})"
 
+    def describe(self) -> dict[str, str]:
+        """Return it as JSON for those who ask what there is: without the place where it was found."""
+        return {name: getattr(self, name) for name in self._fields if name != "location"}
+
     def problem(self, cause: str, hint: str, severity: str = PROBLEM) -> Problem:
         """Return a problem of this entry."""
         return Problem(

@@ -60,7 +60,7 @@ class Explanation:
         """Return it as JSON: the keys of the listing, and more."""
         operation = self.operation
         return {
-            **{key: value for key, value in self.entry.as_dict().items() if key != "location"},
+            **self.entry.describe(),
             "worker": self.worker_type,
             "summary": operation.summary,
             "description": operation.description,

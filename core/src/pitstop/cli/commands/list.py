@@ -28,7 +28,7 @@ def workers(as_json: bool) -> None:
     registry = Registry()
     entries = [*registry.entries(WORKERS), *registry.entries(PLANNERS)]
     if as_json:
-        printing.print_json_lines([_document(entry) for entry in entries])
+        printing.print_json_lines([entry.describe() for entry in entries])
         return
     kinds = {WORKERS: "worker type", PLANNERS: "action"}
     rows = [(entry.name, kinds[entry.group], entry.origin) for entry in entries]
@@ -70,7 +70,7 @@ def operations(name: str | None, worker: str | None, as_json: bool, json_schema:
         if entry.group == group or (group == OPERATIONS and entry.group.startswith(group))
     ]
     if as_json:
-        printing.print_json_lines([{**_document(e), "worker": e.group.removeprefix(OPERATIONS)} for e in entries])
+        printing.print_json_lines([{**e.describe(), "worker": e.group.removeprefix(OPERATIONS)} for e in entries])
         return COMPLETED
     if entries:
         printing.print_sections(
@@ -96,10 +96,10 @@ def plugins(as_json: bool) -> None:
         printing.print_json_lines(
             {
                 "plugins": [
-                    {"distribution": name, "version": version, "offers": [_document(entry) for entry in entries]}
+                    {"distribution": name, "version": version, "offers": [entry.describe() for entry in entries]}
                     for (name, version), entries in found
                 ],
-                "blocked": [{**_document(entry), "rule": rule} for entry, rule in registry.blocked],
+                "blocked": [{**entry.describe(), "rule": rule} for entry, rule in registry.blocked],
                 "problems": [problem.as_dict() for problem in registry.problems],
             }
         )
@@ -119,11 +119,6 @@ def _offers(entries: Sequence[EntryPoint]) -> list[tuple[str, str]]:
         (one_line(group.removeprefix("pitstop.")), ", ".join(one_line(entry.name) for entry in of_group))
         for group, of_group in groupby(entries, key=lambda entry: entry.group)
     ]
-
-
-def _document(entry: EntryPoint) -> dict[str, str]:
-    """Return an entry as JSON."""
-    return {key: value for key, value in entry.as_dict().items() if key != "location"}
 
 
 def _warn(registry: Registry) -> None:
