@@ -18,7 +18,7 @@ from pitstop_database_maintenance.databases.description import (
     Space,
 )
 from pitstop_database_maintenance.history import CheckRecord, DatabaseHistory
-from pitstop_database_maintenance.sqlite.assessments.space import waste_text
+from pitstop_database_maintenance.sqlite.assessments import checks, space, statistics
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts
 from pitstop_database_maintenance.sqlite.guards.own_files import journal_doubt, log_doubt
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, SchemaFacts
@@ -28,10 +28,6 @@ _SHARE: Final = 0.10
 _LOG: Final = 4_000_000
 #: At how many problems an inspection stops (`surveyor.schema.read_schema.PROBLEMS`).
 _PROBLEMS: Final = 100
-_CHECKS: Final = ("quick_check", "integrity_check", "foreign_key_check", "fts_check")
-#: The operations that cure waste, and those that cure statistics.
-_SPACE: Final = frozenset({"compact", "incremental_vacuum", "vacuum"})
-_STATISTICS: Final = frozenset({"analyze", "optimize"})
 _FILE, _SCHEMA, _LOG_AND_LIBRARY, _ROOM = "The file", "Statistics and schema", "Log and library", "Room on disk"
 
 
@@ -40,8 +36,8 @@ def description(inspection: Inspection, history: DatabaseHistory | None = None) 
     if inspection.refused:
         return Description(findings=[inspection.refused])
     verdicts = Verdicts.from_inspection(inspection, history)
-    checks = {check: known for check in _CHECKS if (known := verdicts.latest(check))}
-    found = [*_findings(inspection), *_check_findings(checks)]
+    checked = {check: known for check in checks.CHECKS if (known := verdicts.latest(check))}
+    found = [*_findings(inspection), *_check_findings(checked)]
     found.sort(key=lambda finding: finding.level is Level.FINE)
     return Description(
         findings=found,
@@ -49,7 +45,7 @@ def description(inspection: Inspection, history: DatabaseHistory | None = None) 
         limits=_limits(inspection),
         figures=_figures(inspection),
         space=_space(inspection),
-        checks=checks,
+        checks=checked,
         notes=inspection.notes,
     )
 
@@ -160,11 +156,11 @@ def _waste(inspection: Inspection) -> Iterator[Finding]:
         text += "; " if text else ""
         text += "auto_vacuum is none, so that free pages go back only by a rebuild of the whole file"
     yield Finding(
-        waste_text(inspection),
+        space.waste_text(inspection),
         text,
         level=Level.NOTABLE if share >= _SHARE else Level.FINE,
         gain=None if waste is None else waste.bytes,
-        cures=_SPACE,
+        cures=space.OPERATIONS,
     )
 
 
@@ -219,11 +215,11 @@ def _schema(schema: SchemaFacts) -> Iterator[Finding]:
     if schema.statistics_missing:
         yield Finding(
             f"the query planner has no statistics of {join_names(schema.statistics_missing)}",
-            cures=_STATISTICS,
+            cures=statistics.OPERATIONS,
         )
     if schema.statistics_stale:
         stale = join_names(f"{table!r} ({why})" for table, why in schema.statistics_stale.items())
-        yield Finding("statistics are stale", f"those of {stale}", cures=_STATISTICS)
+        yield Finding("statistics are stale", f"those of {stale}", cures=statistics.OPERATIONS)
     if schema.indexes and not (schema.statistics_missing or schema.statistics_stale):
         yield Finding("the statistics of the query planner fit", level=Level.FINE)
     redundant = [index for index in schema.indexes if index.redundant_with and not index.automatic]
@@ -263,7 +259,7 @@ def _facts(inspection: Inspection) -> Iterator[Fact]:
     waste = inspection.waste
     if waste is not None:
         looked = "every page" if waste.exact else f"{count_noun(waste.sampled, 'page')}, seed {waste.seed}"
-        yield Fact("waste", f"{size_text(waste.bytes)}; {waste_text(inspection)}; looked at {looked}", _FILE)
+        yield Fact("waste", f"{size_text(waste.bytes)}; {space.waste_text(inspection)}; looked at {looked}", _FILE)
     modes = f"journal {inspection.journal}, auto_vacuum {inspection.auto_vacuum}, {inspection.encoding}"
     yield Fact("modes", modes, _FILE)
     if inspection.journal == "wal":

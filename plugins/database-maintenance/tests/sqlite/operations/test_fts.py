@@ -368,6 +368,15 @@ def test_fts_optimize_ends_with_the_merge_that_finds_nothing_to_do(
 # -- virtual tables ----------------------------------------------------------------------------------------------------
 
 
+def test_fts_check_copies_nothing_where_there_is_nothing_to_check(bloated: Path, opened: Open) -> None:
+    """However short a stall is allowed."""
+    db = opened(bloated)
+    db.limits = Limits(max_stall=1e-6)
+    result = fts_check(db)
+    assert (result.data["copied"], db.stalls.count) == (False, 0)
+    assert result.summary == "there are no full-text indexes and no R-trees"
+
+
 @given(name=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_virtual_tables_tell_the_module_whatever_the_name(name: str) -> None:
     """A name may hold any word and any quote."""

@@ -31,6 +31,7 @@ from pitstop_database_maintenance.sqlite.connection.lock_waits import worst_wait
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, SchemaFacts
 
 NEED: Final = "soundness"
+CHECKS: Final = ("quick_check", "integrity_check", "foreign_key_check", "fts_check")
 Days = Annotated[float, Bounds(gt=0)]
 _DAY: Final = 86_400.0
 _OLA: Final = "https://ola.hallengren.com/sql-server-integrity-check.html (oldest check first)"

@@ -28,6 +28,8 @@ from pitstop_database_maintenance.sqlite.connection.check_answers import LEFT_BE
 from pitstop_database_maintenance.sqlite.inspection.records import AutoVacuum, Inspection
 
 NEED: Final = "space"
+#: What does something about waste.
+OPERATIONS: Final = frozenset({"compact", "incremental_vacuum", "vacuum"})
 #: Bytes of free pages a second that go back in slices without a write-ahead log: pauses of 110 ms, and three syncs to
 #: each slice. Measured by benchmarks/stalls.py: 11 to 15 MB/s, and 60 to 90 with a log.
 _ROLLBACK_RATE: Final = 12e6

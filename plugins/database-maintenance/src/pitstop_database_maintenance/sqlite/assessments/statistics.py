@@ -15,6 +15,8 @@ from pitstop_database_maintenance.sqlite.inspection.records import Inspection, S
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
 
 NEED: Final = "statistics"
+#: What does something about missing and stale statistics.
+OPERATIONS: Final = frozenset({"analyze", "optimize"})
 _SOURCE: Final = "https://sqlite.org/pragma.html#pragma_optimize; Ola Hallengren's IndexOptimize: sqrt(1000 * rows)"
 #: What a limited look at one index takes, in seconds; ANALYZE with a limit of 1000 on 306 MB with six indexes: 0.02.
 _PER_INDEX: Final = 0.004

@@ -69,7 +69,7 @@ def place_to_check(db: SQLiteConnection, check: str, seconds: float, *, locks: b
     Args:
         db: the database.
         check: the operation.
-        seconds: how long its longest statement takes.
+        seconds: how long its longest statement takes; 0 if there is nothing to check.
         locks: whether it keeps writers out in any journal mode.
 
     Raises:
@@ -77,7 +77,7 @@ def place_to_check(db: SQLiteConnection, check: str, seconds: float, *, locks: b
     """
     limit = db.limits.max_stall
     rollback = not db.has_wal
-    if limit is None or not (rollback or locks) or worst_wait(seconds) <= limit:
+    if limit is None or not seconds or not (rollback or locks) or worst_wait(seconds) <= limit:
         look = worst_wait(db.measure().bytes / QUICK_CHECK_RATE)
         yield Place(db=db, original=db, rollback=rollback, may_lock=limit is None or look <= limit)
         return
