@@ -48,7 +48,7 @@ class _Column:
 
 
 @frozen(kw_only=True)
-class Sorted:
+class CollatedIndex:
     """An index of which the order depends on a collation other than BINARY.
 
     Args:
@@ -68,7 +68,7 @@ class Sorted:
         return ", ".join(dict.fromkeys(column.collation for column in self.key if column.collation.upper() != _PLAIN))
 
 
-def list_collated_indexes(db: SQLiteConnection) -> list[Sorted]:
+def list_collated_indexes(db: SQLiteConnection) -> list[CollatedIndex]:
     """Return the indexes whose order depends on a collation other than BINARY."""
     # what no SQL of the schema names is BINARY; reading that is quicker than asking for the columns of every index
     if not any("collate" in str(sql).lower() for (sql,) in db.execute("SELECT sql FROM main.sqlite_master")):
@@ -79,11 +79,11 @@ def list_collated_indexes(db: SQLiteConnection) -> list[Sorted]:
         while key and key[-1].collation.upper() == _PLAIN:
             key.pop()
         if key:
-            found.append(Sorted(name=name, table=table, key=tuple(key), partial=bool(partial)))
+            found.append(CollatedIndex(name=name, table=table, key=tuple(key), partial=bool(partial)))
     return found
 
 
-def find_misordered(db: SQLiteConnection, names: Collection[str] | None = None) -> list[Sorted]:
+def find_misordered(db: SQLiteConnection, names: Collection[str] | None = None) -> list[CollatedIndex]:
     """Return the indexes that are not in the order of this connection's collations; an index is read as a whole.
 
     Args:
@@ -115,25 +115,16 @@ def require_order(db: SQLiteConnection, what: str) -> None:
         OperationError: one is; the text names it, and what to do.
         JobCancelledError, DeadlineExceededError: the job was asked to stop.
     """
-    wrong = find_misordered(db)
+    wrong = "; ".join(
+        f"index {index.name!r} of table {index.table!r} is not in the order of {index.collations} as it is here"
+        for index in find_misordered(db)
+    )
     if wrong:
         raise OperationError(
-            reason=f"{what} of {db.path} would sort anew by another rule: {describe_misordered(wrong)}", hint=_HINT
+            reason=f"{what} of {db.path} would sort anew by another rule: {wrong}",
+            hint="if the application registers such a collation itself, give it by the option on_connect; if it does "
+            "not, or if it has changed its own, name the index to reindex first; nothing was touched",
         )
-
-
-_HINT = (
-    "if the application registers such a collation itself, give it by the option on_connect; if it does not, or if "
-    "it has changed its own, name the index to reindex first; nothing was touched"
-)
-
-
-def describe_misordered(wrong: Collection[Sorted]) -> str:
-    """Return what is out of order, for a message."""
-    return "; ".join(
-        f"index {index.name!r} of table {index.table!r} is not in the order of {index.collations} as it is here"
-        for index in wrong
-    )
 
 
 def find_recomputed(db: SQLiteConnection, names: Collection[str]) -> list[str]:
@@ -160,7 +151,7 @@ def find_recomputed(db: SQLiteConnection, names: Collection[str]) -> list[str]:
     return found
 
 
-def _is_in_order(db: SQLiteConnection, index: Sorted) -> bool:
+def _is_in_order(db: SQLiteConnection, index: CollatedIndex) -> bool:
     if index.partial or any(column.name is None for column in index.key):
         return _finds_all_rows(db, index)
     query = _violations(db, index)
@@ -170,7 +161,7 @@ def _is_in_order(db: SQLiteConnection, index: Sorted) -> bool:
     return not db.execute(query)
 
 
-def _violations(db: SQLiteConnection, index: Sorted) -> str:
+def _violations(db: SQLiteConnection, index: CollatedIndex) -> str:
     """Return a query for one entry that stands behind one that is greater."""
     # the plus sign takes a column's affinity away, so that both sides are compared as they are stored
     columns = [(f"+{db.quote(str(c.name))}", c, f"COLLATE {db.quote(c.collation)}") for c in index.key]
@@ -186,20 +177,16 @@ def _violations(db: SQLiteConnection, index: Sorted) -> str:
         greater = f"({high} > {low} {rule} OR ({high} IS NOT NULL AND {low} IS NULL))"
         wrong = f"({greater} OR ({was} IS {now} {rule} AND {wrong}))"
     # the first entry has none before it, which must not count as NULL in a descending index
-    source = f"main.{db.quote(index.table)} {_make_index_clause(db, index)}"
+    # a WITHOUT ROWID table's own b-tree has a name and is none of the schema's entries
+    listed = db.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'index' AND name = ?", (index.name,))
+    source = f"main.{db.quote(index.table)} {f'INDEXED BY {db.quote(index.name)}' if listed else 'NOT INDEXED'}"
     return (
         f"SELECT 1 FROM (SELECT row_number() OVER one AS place, {taken} FROM {source} "  # noqa: S608 - quoted
         f"WINDOW one AS (ORDER BY {order})) WHERE place > 1 AND {wrong} LIMIT 1"
     )
 
 
-def _make_index_clause(db: SQLiteConnection, index: Sorted) -> str:
-    # a WITHOUT ROWID table's own b-tree has a name and is none of the schema's entries
-    listed = db.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'index' AND name = ?", (index.name,))
-    return f"INDEXED BY {db.quote(index.name)}" if listed else "NOT INDEXED"
-
-
-def _finds_all_rows(db: SQLiteConnection, index: Sorted) -> bool:
+def _finds_all_rows(db: SQLiteConnection, index: CollatedIndex) -> bool:
     """Return whether SQLite finds every row of the table through the index; False where that cannot be known."""
     problems = _problems(db, index.table)
     against = ((CheckFinding.ROW_MISSING, index.name), (CheckFinding.KEY_ORDER, index.table))
