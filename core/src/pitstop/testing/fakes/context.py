@@ -42,6 +42,8 @@ class FakeContext:
         deadline: when it must have ended, in seconds since 1970. It is only told; `expire()` makes it come.
 
     Attributes:
+        job, stored_job: the job; nothing is expanded here.
+        attempt, deadline: as they were given.
         logger: what the job writes its log with.
         reports: every progress, just as it was reported.
         checks: how often it has asked whether to stop.
@@ -63,10 +65,11 @@ class FakeContext:
         attempt: int = 1,
         deadline: float | None = None,
     ) -> None:
-        self._job = job or Job(type="test", config=config or {})
-        self._attempt = attempt
-        self._deadline = deadline
-        self._log = JobLog(job_id=self._job.id, correlation_id=self._job.correlation_id)
+        self.job = self.stored_job = job or Job(type="test", config=config or {})
+        self.attempt = attempt
+        self.deadline = deadline
+        self._log = JobLog(job_id=self.job.id, correlation_id=self.job.correlation_id)
+        self.logger: JobLogger = self._log.logger
         self._lines: list[LogLine] = []
         self._lock = threading.RLock()
         self.failures: list[BaseException] = []
@@ -82,31 +85,6 @@ class FakeContext:
         self.at_sign: Callable[[int], object] = lambda _number: None
 
     # -- what the job sees --------------------------------------------------------------------------------------------
-
-    @property
-    def job(self) -> Job:
-        """The job."""
-        return self._job
-
-    @property
-    def stored_job(self) -> Job:
-        """The job too: nothing is expanded here."""
-        return self._job
-
-    @property
-    def logger(self) -> JobLogger:
-        """What the job writes its log with."""
-        return self._log.logger
-
-    @property
-    def attempt(self) -> int:
-        """Which start of the job it is, from 1."""
-        return self._attempt
-
-    @property
-    def deadline(self) -> float | None:
-        """When it must have ended, in seconds since 1970, or None."""
-        return self._deadline
 
     def progress(self, done: float, total: float | None = None, unit: str = "", message: str = "") -> None:
         """Keep a report, just as it is; see `JobContext`."""
@@ -129,7 +107,7 @@ class FakeContext:
 
     def mask(self, value: Any) -> Any:
         """Return a JSON value without the secrets of the job's config; see `JobContext`."""
-        return mask_value(value, find_secrets(self._job.config))
+        return mask_value(value, find_secrets(self.job.config))
 
     def check_cancelled(self) -> None:
         """Return at once, or raise if the job must stop; see `JobContext`."""
@@ -147,21 +125,22 @@ class FakeContext:
     def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
         """Have `callback` called when the job must stop, again and again until it has ended; see `JobContext`."""
         with self._scope.on_cancel(callback):
-            self._count_callback(1)
+            self._note_moment(callbacks=1)
             self._give_sign()
             try:
                 yield
             finally:
-                self._count_callback(-1)
+                self._note_moment(callbacks=-1)
 
-    def _count_callback(self, more: int) -> None:
+    def _note_moment(self, *, callbacks: int = 0) -> None:
+        """Note that the job can be heard now, with so many more callbacks."""
         with self._lock:
-            self._callbacks += more
+            self._callbacks += callbacks
             self.moments.append((time.monotonic(), self._callbacks > 0))
 
     def _give_sign(self) -> None:
         with self._lock:
-            self.moments.append((time.monotonic(), self._callbacks > 0))
+            self._note_moment()
             self.callers.add(threading.current_thread())
             self.signs += 1
             number = self.signs

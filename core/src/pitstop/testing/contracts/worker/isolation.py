@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,14 +32,15 @@ class IsolationPromises(JobContract):
 
     def test_execute_writes_nothing_outside_its_resource(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Files are written in the given folder, in the folder for temporary files, and where `may_write` says."""
-        with _temporary_folder(folder.parent, monkeypatch) as temporary:
-            trial = self.trial(folder)
-            allowed = (str(folder), str(temporary), *(str(path) for path in self.may_write(folder)))
-            here = os.getcwd()  # the job may change it
-            before = contents(here)
-            with watch(*allowed) as deeds:
-                trial.run()
-            written = [*deeds, *differences(before, contents(here))]
+        temporary = str(self.fresh_folder(folder.parent, "temporary"))
+        for variable in ("TMPDIR", "TEMP", "TMP"):
+            monkeypatch.setenv(variable, temporary)
+        monkeypatch.setattr(tempfile, "tempdir", temporary)
+        here = os.getcwd()  # the job may change it
+        before = contents(here)
+        with watch(str(folder), temporary, *(str(path) for path in self.may_write(folder))) as deeds:
+            self.trial(folder).run()
+        written = [*deeds, *differences(before, contents(here))]
         assert not written, f"beside its resource it changed: {', '.join(written)}"
 
     def test_execute_leaves_the_process_as_it_was(self, folder: Path) -> None:
@@ -149,18 +149,6 @@ def _figures(returned: object, varying: Collection[str]) -> object:
             if key not in varying and not isinstance(value, float)
         }
     return returned
-
-
-@contextmanager
-def _temporary_folder(parent: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Yield a folder that is that for temporary files within the block."""
-    temporary = parent / "temporary"
-    temporary.mkdir(exist_ok=True)
-    with monkeypatch.context() as patch:
-        for variable in ("TMPDIR", "TEMP", "TMP"):
-            patch.setenv(variable, str(temporary))
-        patch.setattr(tempfile, "tempdir", str(temporary))
-        yield temporary
 
 
 def _exclude_each_other(worker: Worker, trials: list[Trial]) -> bool:
