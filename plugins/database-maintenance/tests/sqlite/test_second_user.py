@@ -26,7 +26,8 @@ if os.geteuid() != 0 or shutil.which("setpriv") is None:
     pytest.skip("a second user can be had by root only, with setpriv", allow_module_level=True)
 
 ATTACKER, SERVICE = 12345, 23456
-ROUNDS = 25
+#: How often the user does something while he is attacked.
+FEW, MANY = 5, 25
 SECRET = "a value that is nobody else's business"
 
 #: Takes whatever Pitstop makes away, and puts links to what he wants in its place; or does so with the database.
@@ -127,7 +128,7 @@ class Scene:
     user: int
     victim: Path
 
-    def run(self, what: str, rounds: int = ROUNDS) -> list[str]:
+    def run(self, what: str, rounds: int) -> list[str]:
         """Have the user do something again and again."""
         done = subprocess.run(
             as_user(self.user, sys.executable, "-c", WORK, what, str(rounds)),
@@ -203,13 +204,19 @@ def exposed(folder: Path) -> list[str]:
     return [path.name for path in plain if SECRET.encode() in path.read_bytes()]
 
 
+@pytest.fixture(params=[FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often: a few times each day, and many in the run of the slow tests."""
+    return int(request.param)
+
+
 @pytest.mark.parametrize("what", ["compact", "backup", "snapshot", "report", "plan"])
-def test_what_is_made_is_not_turned_into_another_file(scene: Scene, what: str) -> None:
+def test_what_is_made_is_not_turned_into_another_file(scene: Scene, what: str, rounds: int) -> None:
     """The temporary ones while they are written, read and swapped, and what has just got its name."""
     before = state(scene.victim)
     with scene.attacked("made"):
-        said = scene.run(what)
-    assert len(said) == ROUNDS
+        said = scene.run(what, rounds)
+    assert len(said) == rounds
     assert state(scene.victim) == before
     assert os.listdir(scene.victim.parent) == [scene.victim.name]
     assert exposed(scene.folder) == []
@@ -220,12 +227,12 @@ def test_what_is_made_is_not_turned_into_another_file(scene: Scene, what: str) -
 
 
 @pytest.mark.parametrize("what", ["compact", "backup", "snapshot", "vacuum"])
-def test_the_database_is_not_turned_into_another_file(scene: Scene, what: str) -> None:
+def test_the_database_is_not_turned_into_another_file(scene: Scene, what: str, rounds: int) -> None:
     """A link bears its name now and then: it is refused, or the database itself was worked on."""
     before = state(scene.victim)
     with scene.attacked("database"):
-        said = scene.run(what)
-    assert len(said) == ROUNDS
+        said = scene.run(what, rounds)
+    assert len(said) == rounds
     assert state(scene.victim) == before
     assert os.listdir(scene.victim.parent) == [scene.victim.name]
     assert exposed(scene.folder) == []
@@ -233,12 +240,12 @@ def test_the_database_is_not_turned_into_another_file(scene: Scene, what: str) -
 
 
 @pytest.mark.parametrize("what", ["compact", "backup", "vacuum"])
-def test_what_lies_beside_the_database_is_not_turned_into_another_file(scene: Scene, what: str) -> None:
+def test_what_lies_beside_the_database_is_not_turned_into_another_file(scene: Scene, what: str, rounds: int) -> None:
     """SQLite's journal and log, which Pitstop removes or looks at."""
     before = state(scene.victim)
     with scene.attacked("beside"):
-        said = scene.run(what)
-    assert len(said) == ROUNDS
+        said = scene.run(what, rounds)
+    assert len(said) == rounds
     assert state(scene.victim) == before
     assert os.listdir(scene.victim.parent) == [scene.victim.name]
     assert exposed(scene.folder) == []
