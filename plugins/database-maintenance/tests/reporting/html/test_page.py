@@ -102,6 +102,15 @@ def test_page_of_a_refused_file_says_why_and_guesses_nothing():
     assert found.all("section") == []
 
 
+def test_page_of_a_schema_that_cannot_be_read_plans_nothing():
+    """The headline says why; that nothing pays is not said of what nobody could judge."""
+    found = make_inspection(schema=None, schema_error="the schema cannot be read")
+    text = read_page(inspection=found, plan=make_plan(refused="the schema cannot be read")).text
+    assert "Nothing can be done with this database. The schema cannot be read." in text
+    assert "What is due" not in text
+    assert "no operation pays" not in text
+
+
 def test_page_shows_the_pages_before_after_and_now(history):
     """All maps have one scale: a smaller file leaves places empty, which the legend gives in bytes."""
     cells = [["table", 0.4]] * 60 + [["free", 1.0]] * 40
