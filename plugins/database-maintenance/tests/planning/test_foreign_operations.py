@@ -156,6 +156,7 @@ def test_what_only_reads_is_allowed_on_a_damaged_file(make: Any, registry: pitst
         ({"phase": "early"}, TypeError, "phase is 'early', not a whole number"),
         ({"rate": 0}, ValueError, "rate is 0, not a number of bytes a second"),
         ({"only_reads": "yes"}, TypeError, "only_reads is 'yes', neither True nor False"),
+        ({"cures": {"drop": "free list"}}, TypeError, "cures is .*, not kinds of damage for each parameter"),
     ],
 )
 def test_traits_of_a_wrong_type_are_refused(traits: Any, error: type[Exception], text: str) -> None:

@@ -16,7 +16,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from attrs import Attribute, Factory, field, frozen
+from attrs import Attribute, field, frozen
 
 from pitstop.contracts import Lookup
 from pitstop.errors import PitstopError
@@ -73,6 +73,11 @@ def _check_rate(_: object, attribute: Attribute[Any], value: object) -> None:
         raise ValueError(f"{attribute.name} is {value!r}, not a number of bytes a second")
 
 
+def _check_cures(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, Mapping) or any(isinstance(kinds, str) for kinds in value.values()):
+        raise TypeError(f"{attribute.name} is {value!r}, not kinds of damage for each parameter that asks for it")
+
+
 @frozen(kw_only=True)
 class OperationTraits:
     """What is known of an operation before it runs.
@@ -95,7 +100,7 @@ class OperationTraits:
     by_name_only: bool = field(default=False, validator=_check_flag)
     only_reads: bool = field(default=False, validator=_check_flag)
     rate: float | None = field(default=None, validator=_check_rate)
-    cures: Mapping[str, Collection[str]] = Factory(dict)
+    cures: Mapping[str, Collection[str]] = field(factory=dict, validator=_check_cures)
 
 
 UNKNOWN: Final = OperationTraits()

@@ -9,7 +9,7 @@ verdict but a reason to look, and a file that is sound after all is worked on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 
 def is_refused(traits: OperationTraits, parameters: Mapping[str, Any], problems: Iterable[Problem]) -> bool:
     """Return whether an operation is refused, with these parameters, while these problems of a file are known."""
-    cured = [kind for name, kinds in traits.cures.items() if parameters.get(name) for kind in kinds]
-    return not traits.only_reads and is_damage(problems, healed=frozenset(map(Flaw, cured)))
+    asked = [name for name in traits.cures if parameters.get(name)]
+    return not traits.only_reads and is_damage(problems, healed=_find_cured(traits, asked))
+
+
+def _find_cured(traits: OperationTraits, asked: Collection[str]) -> frozenset[Flaw]:
+    """Return the damage that an operation sets right if these of its parameters are set."""
+    return frozenset(flaw for name in asked for flaw in Flaw if flaw in traits.cures[name])
 
 
 @contextmanager
@@ -80,7 +85,7 @@ def require_undamaged(
     if known:
         declared = traits()
         # one that cures looks at the pages itself, for all else, and at whether it was asked to
-        healed |= {Flaw(kind) for kinds in declared.cures.values() for kind in kinds}
+        healed |= _find_cured(declared, declared.cures)
         if declared.only_reads or not is_damage(known.problems, healed=healed):
             return
         # imported where it is needed: hardly any job is about a damaged file
