@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     code = _exit_code(arguments)
     if not gc.isenabled():
         gc.freeze()  # or the interpreter would look through all of a listing's objects before it ends
+        gc.enable()
     sys.exit(code)
 
 
