@@ -13,7 +13,6 @@ from attrs import evolve, frozen
 from pitstop.jobs import (
     Counts,
     ErrorRecord,
-    Job,
     JobRecord,
     JobStatus,
     LogLine,
@@ -34,14 +33,12 @@ class Claim(NamedTuple):
         owner: the id of the asking process.
         now: the time, in seconds since 1970.
         lease_until: until when the job is the owner's unless extended.
-        job: the job itself, for a caller who knows it; a store may save itself reading it.
     """
 
     job_id: str
     owner: str
     now: float
     lease_until: float
-    job: Job | None = None
 
 
 class Completion(NamedTuple):
@@ -55,7 +52,6 @@ class Completion(NamedTuple):
         not_before: when another attempt may start at the earliest.
         owner: the process that is responsible for it until then; None if any process may take it.
         lines: log lines that have not been stored yet.
-        record: the record as it was claimed, for a caller who has it; a store may save itself reading it.
     """
 
     job_id: str
@@ -67,7 +63,6 @@ class Completion(NamedTuple):
     not_before: float | None = None
     owner: str | None = None
     lines: tuple[LogLine, ...] = ()
-    record: JobRecord | None = None
 
 
 class CompletionReceipt(NamedTuple):

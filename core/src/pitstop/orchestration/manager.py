@@ -44,9 +44,6 @@ from pitstop.orchestration.liveness import Liveness, ProcessLock
 BACKOFF = 1.0
 BACKOFF_LIMIT = 60.0
 
-#: So many jobs that were created here are remembered until they are claimed, which saves reading them back.
-KNOWN_JOBS = 10_000
-
 
 @frozen(kw_only=True)
 class RescueReport:
@@ -90,7 +87,6 @@ class JobManager:
         # beside a store that is no file nobody sees a lock: all that is looked after has a lease there
         self._needs_leases = store.path is None and not alone
         self._jitter = jitter
-        self._known: dict[str, Job] = {}
 
     def create(self, jobs: Sequence[Job], *, shared: bool = False) -> list[JobRecord]:
         """Store jobs in one transaction, parents before their children.
@@ -112,8 +108,6 @@ class JobManager:
         new = [JobRecord(job=job, created_at=now, owner=owner, lease_until=lease) for job in jobs]
         records = _count_children(new, now=now)
         self.store.create(records)
-        for record in records[: KNOWN_JOBS - len(self._known)]:
-            self._known[record.id] = record.job
         return records
 
     def create_running(self, job: Job) -> tuple[JobRecord, JobRecord | None]:
@@ -126,7 +120,7 @@ class JobManager:
             StoreError: it could not be stored.
         """
         self.process_lock.acquire()
-        claim = self._make_claim(job.id, job)
+        claim = self._make_claim(job.id)
         record = JobRecord(job=job, created_at=claim.now, owner=claim.owner)
         return record, self.store.create((record,), then=claim)
 
@@ -176,7 +170,6 @@ class JobManager:
             not_before=now + self._retry_delay(record.attempt + 1) if retry else None,
             owner=None if shared else record.owner,
             lines=tuple(lines),
-            record=record,
         )
         return self.store.finish(ending, then=self._make_claim(then) if then else None)
 
@@ -186,10 +179,7 @@ class JobManager:
 
     def cancel(self, job_id: str, *, reason: str) -> Cancelled:
         """Cancel a job and all below it. Raises UnknownJobError if there is none of this id."""
-        done = self.store.cancel(job_id, now=self.clock.now(), reason=reason)
-        for cancelled in done.cancelled:
-            self._known.pop(cancelled, None)
-        return done
+        return self.store.cancel(job_id, now=self.clock.now(), reason=reason)
 
     def heartbeat(self) -> list[Running]:
         """Send a heartbeat: extend the leases of what this process runs. Returns what that is."""
@@ -298,10 +288,9 @@ class JobManager:
         # between the end of an attempt and the next heartbeat there is no lease
         return max(record.created_at, record.started_at or 0.0) + LEASE < now
 
-    def _make_claim(self, job_id: str, job: Job | None = None) -> Claim:
+    def _make_claim(self, job_id: str) -> Claim:
         now = self.clock.now()
-        job = job or self._known.pop(job_id, None)
-        return Claim(job_id=job_id, owner=self.process_lock.id, now=now, lease_until=now + LEASE, job=job)
+        return Claim(job_id=job_id, owner=self.process_lock.id, now=now, lease_until=now + LEASE)
 
     def _retry_delay(self, attempt: int) -> float:
         # the exponent is bounded too: 2.0 ** 1100 is an OverflowError

@@ -289,8 +289,7 @@ def claim(job):
     return Claim(job_id=job.id, owner=me, now=2.0, lease_until=30.0)
 def end(record):
     line = LogLine(job_id=record.id, correlation_id=record.job.correlation_id, at=3.0, level="INFO", message="m")
-    return Completion(job_id=record.id, attempt=record.attempt, status=JobStatus.COMPLETED, now=3.0, lines=(line,),
-        record=record)
+    return Completion(job_id=record.id, attempt=record.attempt, status=JobStatus.COMPLETED, now=3.0, lines=(line,))
 def work(number):
     for step in range(rounds):
         root = Job(type="p", id=f"{me}-{number}-{step}", tolerance=Tolerance())

@@ -21,7 +21,7 @@ def test_job_restores_every_field():
     """A field that is added to `Job` must be stored, too."""
     job = Job(type="t", tolerance=Tolerance())
     made = attrs.evolve(job, parent_id="p", resource="r", timeout=1.0)
-    values = {"seq": 1, **rows.make_job_values(JobRecord(job=made), submitter=None)}
+    values = dict(zip(rows.NEW_COLUMNS, rows.make_job_row(JobRecord(job=made), submitter=None), strict=True), seq=1)
     restored = rows.read_record(tuple(values[name] for name in rows.COLUMNS.split(", "))).job
     assert restored == made
     assert {field.name for field in attrs.fields(Job)} == set(attrs.asdict(restored, recurse=False))
@@ -51,6 +51,7 @@ HOT = (
     "PARENT_STATE",
     "CLAIM",
     "END",
+    "END_KNOWN",
     "RETRY",
     "CLOSE_PARENT",
     "PROGRESS",
@@ -111,6 +112,7 @@ KEYS = {
     "GET": "sqlite_autoindex_job_1",
     "CLAIM": "sqlite_autoindex_job_1",
     "END": "sqlite_autoindex_job_1",
+    "END_KNOWN": "sqlite_autoindex_job_1",
     "WAITING": "job_by_resource (resource=? AND status=? AND rowid>?)",
     "HEARTBEAT": "job_by_kind (status=?)",
     "RUNNING": "job_by_kind (status=?)",

@@ -283,6 +283,11 @@ JOB = Columns(
     Column("error_traceback", "text", _OPTIONAL_TEXT),
     *(Column(status.value, "number of children", _read_number_from(0), 0) for status in JobStatus),
 )
+#: Of a job what may have changed since it was claimed.
+ENDED = Columns(
+    Column("cancel_requested_at", _TIME, _OPTIONAL_TIME),
+    Column("progress", "progress", _read_optional(parse_progress)),
+)
 #: Of a job what its history is expanded from.
 STATE = Columns(
     _SEQ,

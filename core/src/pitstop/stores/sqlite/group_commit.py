@@ -16,7 +16,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from enum import Enum
 from random import random
@@ -48,11 +48,15 @@ class Transaction:
         """Run a statement and return its rows."""
         return self._raw.execute(sql, values).fetchall()
 
+    def insert(self, sql: str, values: Sequence[object]) -> int:
+        """Run an INSERT of one row and return its rowid."""
+        return self._raw.execute(sql, values).lastrowid or 0
+
     def change(self, sql: str, values: Sequence[object] = ()) -> int:
         """Run a statement and return how many rows it changed."""
         return self._raw.execute(sql, values).rowcount
 
-    def run_each(self, sql: str, rows: Iterable[Sequence[object] | Mapping[str, object]]) -> None:
+    def run_each(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run a statement once for each row of values."""
         self._raw.executemany(sql, rows)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json.encoder
 from collections.abc import Callable, Iterable
 from json import JSONEncoder
+from operator import itemgetter
 from typing import Any
 
-from pitstop.contracts import Running, Unreadable
+from pitstop.contracts import Completion, Running, StoredJob, Unreadable
 from pitstop.contracts.job_history import AttemptEnd, CurrentState, JobHistory, expand_history
 from pitstop.contracts.parent_rules import NO_COUNTS, make_tolerance
 from pitstop.jobs import Counts, ErrorRecord, Job, JobRecord, JobStatus, LogLine, Progress, Result
-from pitstop.stores.sqlite.columns import JOB, LINE, OF_JOB, OF_RECORD, PAST, STATE, UnreadableRowError, show
+from pitstop.stores.sqlite.columns import ENDED, JOB, LINE, OF_JOB, OF_RECORD, PAST, STATE, UnreadableRowError, show
 
 Row = tuple[Any, ...]
 
@@ -35,9 +36,13 @@ _dumps = _make_dumps()
 _dumps_any = JSONEncoder(separators=(",", ":"), default=str, skipkeys=True).encode
 _STATUSES = tuple(status.value for status in JobStatus)
 
-#: The columns of a job that `read_record` takes, and those that `make_job_values` gives.
+#: The columns of a job that `read_record` takes, and those that `make_job_row` gives.
 COLUMNS = ", ".join(JOB.names)
 NEW_COLUMNS = (*(name for name in JOB.names if name != "seq"), "submitter", "is_root")
+_new_values: Callable[[dict[str, Any]], Row] = itemgetter(*NEW_COLUMNS)
+_NO_CHILDREN = dict.fromkeys(_STATUSES, 0)
+#: The columns of a job that `read_ended_record` takes.
+ENDED_COLUMNS = ", ".join(ENDED.names)
 #: The columns of a job and of what is kept of its past that `read_histories` takes.
 PAST_COLUMNS = ", ".join((*(f"job.{name}" for name in STATE.names), *(f"past.{name}" for name in PAST.names)))
 #: The columns of a log line that `read_log_line` takes and `make_line_row` gives.
@@ -50,8 +55,8 @@ _JOB_END, _RECORD_END = len(OF_JOB.names), len(OF_JOB.names) + len(OF_RECORD.nam
 # -- records as rows -----------------------------------------------------------------------------------------------
 
 
-def make_job_values(record: JobRecord, *, submitter: str | None) -> dict[str, Any]:
-    """Return the values of `NEW_COLUMNS`, and others, by their names.
+def make_job_row(record: JobRecord, *, submitter: str | None) -> Row:
+    """Return the values of `NEW_COLUMNS`.
 
     Args:
         record: a new record.
@@ -75,7 +80,9 @@ def make_job_values(record: JobRecord, *, submitter: str | None) -> dict[str, An
         "submitter": submitter,
         "is_root": job.parent_id is None,
     }
-    return values | {status: getattr(record.counts, status) for status in _STATUSES}
+    if tolerance is None:
+        return _new_values(values | _NO_CHILDREN)
+    return _new_values(values | {status: getattr(record.counts, status) for status in _STATUSES})
 
 
 def dump_progress(progress: Progress) -> str:
@@ -159,6 +166,23 @@ def read_repaired_record(row: Row) -> JobRecord:
         return read_record(row)
     except UnreadableRowError:
         return _make_record(JOB.repair(row), repair=True)
+
+
+def read_ended_record(row: Row, completion: Completion, before: JobRecord) -> JobRecord:
+    """Return the record of a job that has ended for good, from what it was and a row of `ENDED_COLUMNS`."""
+    cancel_requested_at, progress = ENDED.repair(row)
+    job = StoredJob(before)
+    job.update(
+        status=completion.status,
+        not_before=None,
+        finished_at=completion.now,
+        lease_until=None,
+        cancel_requested_at=cancel_requested_at,
+        progress=progress,
+        result=completion.result,
+        error=completion.error,
+    )
+    return job.record
 
 
 def _make_record(values: list[Any], *, repair: bool = False) -> JobRecord:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pitstop.jobs import JobStatus
 from pitstop.stores.sqlite.columns import EARLIEST, LATEST
-from pitstop.stores.sqlite.rows import COLUMNS, LINE_COLUMNS, NEW_COLUMNS, PAST_COLUMNS
+from pitstop.stores.sqlite.rows import COLUMNS, ENDED_COLUMNS, LINE_COLUMNS, NEW_COLUMNS, PAST_COLUMNS
 
 # ruff: noqa: S608 - only constants of this package and values of JobStatus are put into the texts
 
@@ -30,7 +30,7 @@ _IN_TREE = "(job.id = ? AND job.correlation_id = job.id OR job.correlation_id = 
 # of a parent not what a planner has put there, of which there may be much
 _PARENT = COLUMNS.replace("config, metadata", "'{}', '{}'")
 
-INSERT = f"INSERT INTO job ({', '.join(NEW_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in NEW_COLUMNS)})"
+INSERT = f"INSERT INTO job ({', '.join(NEW_COLUMNS)}) VALUES ({', '.join('?' * len(NEW_COLUMNS))})"
 GET = f"SELECT {COLUMNS} FROM job WHERE id = ?"
 IDS = "SELECT id FROM job WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 STATUS = "SELECT status FROM job WHERE id = ?"
@@ -48,6 +48,9 @@ END = f"""
 UPDATE job SET status = ?, finished_at = ?, lease_until = NULL, not_before = NULL,
     result = ?, error_type = ?, error_message = ?, error_traceback = ?
 WHERE {_RUNS} RETURNING {COLUMNS}"""
+
+#: The same, for who knows what it was.
+END_KNOWN = END.replace(COLUMNS, ENDED_COLUMNS)
 
 #: finished_at (if it is cancelled after all), not_before, returned_at, owner, result, the three of the error, id,
 #: attempt

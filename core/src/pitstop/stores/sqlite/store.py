@@ -10,11 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qsl, quote, unquote
+from weakref import WeakValueDictionary
 
 from attrs import evolve
 
-from pitstop.contracts import Cancelled, Claim, Completion, CompletionReceipt, JobQuery, JobStore, Running, Unreadable
+from pitstop.contracts import (
+    Cancelled,
+    Claim,
+    Completion,
+    CompletionReceipt,
+    JobQuery,
+    JobStore,
+    Running,
+    StoredJob,
+    Unreadable,
+)
 from pitstop.contracts.job_history import merge_histories
 from pitstop.contracts.parent_rules import CancelledJob, ParentState, check_transition, settle_parents
 from pitstop.errors import InvalidValueError, UnknownJobError, UnknownKeyError, UnreadableRecordError
@@ -28,6 +40,7 @@ from pitstop.text import suggest
 #: Rows that `lines` reads at once, and jobs after which `purge` ends a transaction.
 LINES_AT_ONCE = 1000
 PURGED_AT_ONCE = 500
+T = TypeVar("T", bound=JobRecord | None)
 _WHERE = "sqlite job store"
 _LIVE = (JobStatus.PENDING.value, JobStatus.RUNNING.value)
 _STATUSES = frozenset(status.value for status in JobStatus)
@@ -76,6 +89,7 @@ class SQLiteStore(JobStore):
         self._url = (
             "sqlite:///" + quote(str(self._path)) + ("" if durability == "full" else f"?durability={durability}")
         )
+        self._claimed: WeakValueDictionary[str, JobRecord] = WeakValueDictionary()
         self._db = Connection(self._path, url=self._url, durability=durability)
 
     @property
@@ -92,13 +106,24 @@ class SQLiteStore(JobStore):
 
     def create(self, records: Sequence[JobRecord], *, then: Claim | None = None) -> JobRecord | None:
         """Add records, and claim one of them. See `JobStore.create`."""
-        values = [rows.make_job_values(record, submitter=record.owner) for record in records]
+        if then is not None and len(records) == 1 and _starts_at_once(records[0], then):
+            return self._create_running(records[0], then)
+        values = [rows.make_job_row(record, submitter=record.owner) for record in records]
 
         def work(transaction: Transaction) -> JobRecord | None:
             transaction.run_each(statements.INSERT, values)
             return None if then is None else _claim(transaction, then)
 
-        return self._db.write(work, alone=then is None and len(values) == 1)
+        return self._keep(self._db.write(work, alone=then is None and len(values) == 1))
+
+    def _create_running(self, record: JobRecord, claim: Claim) -> JobRecord:
+        """Add a record as one that is claimed already: one statement instead of two."""
+        owner, lease_until, now = claim.owner, claim.lease_until, claim.now
+        job = StoredJob(record)
+        job.change_status(JobStatus.RUNNING, now, attempt=1, owner=owner, lease_until=lease_until, started_at=now)
+        values = rows.make_job_row(job.record, submitter=record.owner)
+        job.update(seq=self._db.write(lambda transaction: transaction.insert(statements.INSERT, values), alone=True))
+        return self._keep(job.record)
 
     def get(self, job_id: str) -> JobRecord:
         """Return one record. See `JobStore.get`."""
@@ -164,7 +189,7 @@ class SQLiteStore(JobStore):
     def claim(self, claim: Claim) -> JobRecord | None:
         """Make a pending job running, if it can be had. See `JobStore.claim`."""
         try:
-            return self._db.write(lambda transaction: _claim(transaction, claim), alone=True)
+            return self._keep(self._db.write(lambda transaction: _claim(transaction, claim), alone=True))
         except UnreadableRowError as error:
             raise self._unreadable_error(claim.job_id, error) from None
 
@@ -176,18 +201,34 @@ class SQLiteStore(JobStore):
         """
         check_transition(completion.job_id, JobStatus.RUNNING, completion.status)
         lines = [rows.make_line_row(line) for line in completion.lines]
-        end = _end_statement(completion)
+        before = self._find_claimed(completion)
+        end = _end_statement(completion, before)
 
         def work(transaction: Transaction) -> CompletionReceipt | None:
-            found = transaction.run(*end)
-            if not found:
+            record = _read_end(transaction.run(*end), completion, before)
+            if record is None:
                 return None
-            receipt = _settle(transaction, rows.read_repaired_record(found[0]), completion)
+            receipt = _settle(transaction, record, completion)
             if lines:
                 transaction.run_each(statements.ADD_LINE, lines)
             return receipt if then is None else _claim_next(transaction, then, receipt)
 
-        return self._db.write(work)
+        alone = then is None and not lines and before is not None and before.job.parent_id is None
+        receipt = self._db.write(work, alone=alone)
+        if receipt is not None:
+            self._keep(receipt.claimed)
+        return receipt
+
+    def _keep(self, record: T) -> T:
+        """Remember a record that was claimed here, as long as the caller has it, so that its end need not read it."""
+        if record is not None:
+            self._claimed[record.id] = record
+        return record
+
+    def _find_claimed(self, completion: Completion) -> JobRecord | None:
+        """Return the record of an attempt that ends for good, if it was claimed here."""
+        before = None if completion.status is JobStatus.PENDING else self._claimed.get(completion.job_id)
+        return before if before is not None and before.attempt == completion.attempt else None
 
     def cancel(self, job_id: str, *, now: float, reason: str) -> Cancelled:
         """Cancel a job and its descendants. See `JobStore.cancel`."""
@@ -387,13 +428,29 @@ def _claim_next(transaction: Transaction, claim: Claim, receipt: CompletionRecei
         return receipt._replace(unreadable=Unreadable(id=claim.job_id, seq=bad.seq, problem=bad.problem))
 
 
-def _end_statement(completion: Completion) -> tuple[str, Row]:
+def _starts_at_once(record: JobRecord, claim: Claim) -> bool:
+    """Return whether nothing but the record itself says whether it can be had, and it can."""
+    job = record.job
+    alone = job.id == claim.job_id and job.parent_id is None and job.resource is None and not record.attempt
+    return alone and StoredJob(record).may_start(claim.now)
+
+
+def _end_statement(completion: Completion, before: JobRecord | None) -> tuple[str, Row]:
     """Return the statement that ends or gives back an attempt, and its values."""
     what = rows.dump_result(completion.result), *rows.make_error_row(completion.error)
     which, now = (completion.job_id, completion.attempt), completion.now
     if completion.status is JobStatus.PENDING:
         return statements.RETRY, (now, completion.not_before, now, completion.owner, *what, *which)
-    return statements.END, (completion.status.value, now, *what, *which)
+    sql = statements.END if before is None else statements.END_KNOWN
+    return sql, (completion.status.value, now, *what, *which)
+
+
+def _read_end(found: list[Row], completion: Completion, before: JobRecord | None) -> JobRecord | None:
+    if not found:
+        return None
+    if before is None:
+        return rows.read_repaired_record(found[0])
+    return rows.read_ended_record(found[0], completion, before)
 
 
 def _settle(transaction: Transaction, record: JobRecord, completion: Completion) -> CompletionReceipt:
