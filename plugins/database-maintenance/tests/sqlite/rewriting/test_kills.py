@@ -1,6 +1,6 @@
 """`compact` and `backup`, killed: at random moments, and at each step of the swap; and out of room in the middle.
 
-This file is also the program that does it: `python test_kills.py FOLDER MODE`. It forks a child for each
+This file is also the program that does it: `python test_kills.py FOLDER MODE KILLS`. It forks a child for each
 kill, which a process with threads, such as the one of these tests, should not.
 """
 
@@ -141,7 +141,7 @@ def checked(path: Path, expected: list[Any], how: str) -> None:
     assert left == [path.name], how
 
 
-def kill_at_random(path: Path, expected: list[Any]) -> int:
+def kill_at_random(path: Path, expected: list[Any], kills: int) -> int:
     """Kill compact at random moments, and return how often it was not complete by then."""
     chance = random.Random(7)
     began = time.monotonic()
@@ -156,7 +156,7 @@ def kill_at_random(path: Path, expected: list[Any]) -> int:
         run(compact, path, offline=True)
 
     hits = 0
-    for number in range(KILLS):
+    for number in range(kills):
         restore(path)
         after = chance.uniform(0.0005, usual)
         hits += forked(lambda after=after: work(after))  # type: ignore[misc]
@@ -190,7 +190,7 @@ def stepped(path: Path, owner: Any, name: str, *, before: bool) -> None:
     run(compact, path, offline=True)
 
 
-def main(folder: str, mode: str) -> None:
+def main(folder: str, mode: str, kills: str) -> None:
     """Kill, check, and print how often it was killed."""
     path = Path(folder) / "app.db"
     # the parent's own handles and processes are not what is tried here
@@ -198,17 +198,24 @@ def main(folder: str, mode: str) -> None:
     make(path, mode)
     restore(path)
     expected = rows(path)
-    print(json.dumps({"random": kill_at_random(path, expected), "steps": kill_at_steps(path, expected)}))
+    print(json.dumps({"random": kill_at_random(path, expected, int(kills)), "steps": kill_at_steps(path, expected)}))
 
 
-@pytest.mark.parametrize("mode", [pytest.param("delete", marks=pytest.mark.slow), "wal"])
-def test_compact_killed_at_any_time_loses_nothing(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "kills"),
+    [
+        ("wal", 6),
+        pytest.param("wal", KILLS, marks=pytest.mark.slow),
+        pytest.param("delete", KILLS, marks=pytest.mark.slow),
+    ],
+)
+def test_compact_killed_at_any_time_loses_nothing(tmp_path: Path, mode: str, kills: int) -> None:
     """The file is sound and holds all rows, and the next run completes and leaves nothing of the killed one."""
-    command = [sys.executable, __file__, str(tmp_path), mode]
+    command = [sys.executable, __file__, str(tmp_path), mode, str(kills)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     hits = json.loads(done.stdout)
-    assert hits["random"] >= KILLS // 4
+    assert hits["random"] >= kills // 4
     assert hits["steps"] == 2 * len(STEPS)
 
 
