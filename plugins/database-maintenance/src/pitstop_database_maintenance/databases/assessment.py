@@ -47,7 +47,7 @@ class Prediction:
         written: bytes that it writes to disk in all.
         learned: whether the seconds come from past runs here, and not from what was measured elsewhere.
         cancellable: whether it can be stopped at any time within about a second.
-        looks: whether it looks at the whole database for damage first, which is done once for all steps of a plan.
+        checks_first: whether it checks the whole database for damage first, which is done once for all steps of a plan.
     """
 
     seconds: float | None = None
@@ -57,7 +57,7 @@ class Prediction:
     written: int = 0
     learned: bool = False
     cancellable: bool = True
-    looks: bool = False
+    checks_first: bool = False
 
 
 @frozen(kw_only=True)

@@ -177,8 +177,8 @@ class MaintenancePlanner:
         by_name = {candidate.name: candidate for candidate in candidates}
         options = [self._admit(option, by_name[option.name], dialect.kind, look) for option in options]
         options.sort(key=lambda option: (by_name[option.name].traits.phase, option.left is None))
-        looked_once = _count_look_once(options, candidates, look)
-        return tuple(self._step(option) for option in self._fit_into_time(looked_once))
+        checked_once = _count_check_once(options, candidates, look)
+        return tuple(self._step(option) for option in self._fit_into_time(checked_once))
 
     def _find_resumable(self, candidates: Iterable[Candidate], look: Look) -> dict[str, UnfinishedStep]:
         """Return what earlier runs left and this one goes on with, by operation.
@@ -420,17 +420,17 @@ def _verdict(candidate: Candidate, assessment: Assessment | None) -> Cause:
     return Cause.NOT_DUE if candidate.by_itself else Cause.BY_NAME_ONLY
 
 
-def _count_look_once(options: Iterable[Option], candidates: Iterable[Candidate], look: Look) -> Iterator[Option]:
-    """Have the look for damage counted for the first step only that takes it: those after it need not."""
+def _count_check_once(options: Iterable[Option], candidates: Iterable[Candidate], look: Look) -> Iterator[Option]:
+    """Count the check for damage for the first step only that makes it: those after it need not."""
     by_name = {candidate.name: candidate for candidate in candidates}
     sound = attrs.evolve(look, sound=True)
-    looked = False
+    is_checked = False
     for option in options:
         found = option.assessment
         if option.run and found is not None:
-            again, _ = by_name[option.name].judge(sound) if looked else (None, "")
+            again, _ = by_name[option.name].judge(sound) if is_checked else (None, "")
             if again is not None:
                 found = attrs.evolve(found, prediction=again.prediction)
                 option = attrs.evolve(option, assessment=found)
-            looked = looked or found.prediction.looks
+            is_checked = is_checked or found.prediction.checks_first
         yield option

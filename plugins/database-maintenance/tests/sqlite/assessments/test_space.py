@@ -272,7 +272,7 @@ def test_predictions_count_the_look_for_damage_apart(history: History, journal: 
     given = inspection(megabytes=300, journal=journal)
     first = space.vacuum(look(given, history)).prediction
     later = space.vacuum(look(given, history, sound=True)).prediction
-    assert first.looks
+    assert first.checks_first
     assert first.seconds == pytest.approx(5, rel=0.01)
     assert later.seconds == pytest.approx(1, rel=0.01)
     if journal == "wal":

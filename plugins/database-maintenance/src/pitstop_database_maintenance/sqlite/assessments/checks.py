@@ -147,7 +147,9 @@ def _assess(
     if due and not by_itself:
         reason += " (planned by itself only with --checks)"
     time = predict_time(look, kind, inspection.size, declared_rate(check), whole_if_unchanged=True)
-    prediction = predict_blocking(look, time, held=time.seconds, looks=False) if locks else predict_reading(look, time)
+    prediction = (
+        predict_blocking(look, time, held=time.seconds, checks_first=False) if locks else predict_reading(look, time)
+    )
     verdict = Assessment(
         worth=Worth.YES if due and by_itself else Worth.NO,
         reason=reason,

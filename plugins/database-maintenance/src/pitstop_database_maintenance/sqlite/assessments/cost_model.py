@@ -124,19 +124,19 @@ def rollback(look: Look) -> bool:
     return inspection.journal != "wal"
 
 
-def predict_blocking(look: Look, time: Time, *, held: float, looks: bool = True, **others: Any) -> Prediction:
+def predict_blocking(look: Look, time: Time, *, held: float, checks_first: bool = True, **others: Any) -> Prediction:
     """Return what an operation costs that keeps writers out at a stretch.
 
     Args:
         look: with the journal mode.
         time: as `predict_time` says.
         held: for how many seconds, unless past runs taught better.
-        looks: whether it looks for damage first, which in rollback mode keeps writers waiting too.
+        checks_first: whether it looks for damage first, which in rollback mode keeps writers waiting too.
         others: further fields of the prediction.
     """
     if look.brief:
         return _NOT_WORKED_OUT
-    first = predict_look(look) if looks else 0.0
+    first = predict_look(look) if checks_first else 0.0
     stall = time.held if time.held is not None else worst_wait(held)
     if rollback(look) and first:
         stall = max(stall, worst_wait(first))
@@ -145,7 +145,7 @@ def predict_blocking(look: Look, time: Time, *, held: float, looks: bool = True,
         writer_stall=stall,
         reader_stall=stall if rollback(look) else 0.0,
         learned=time.learned,
-        looks=looks,
+        checks_first=checks_first,
         **others,
     )
 

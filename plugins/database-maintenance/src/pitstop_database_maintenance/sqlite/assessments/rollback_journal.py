@@ -29,6 +29,6 @@ def rollback_journal(look: Look) -> Assessment:
         rule="a journal that has a header, while nobody writes",
         source="https://sqlite.org/lockingv3.html#hot_journals",
         # it keeps nobody waiting who would not have to do it himself
-        prediction=Prediction(seconds=seconds, written=inspection.journal_bytes, looks=True),
+        prediction=Prediction(seconds=seconds, written=inspection.journal_bytes, checks_first=True),
     )
     return preconditions.apply_obstacles(verdict, preconditions.check_opening(look))

@@ -124,7 +124,9 @@ def compact(look: Look, *, offline: bool = False) -> Assessment:
     no_room, disk = preconditions.check_room([(inspection.folder, _used(inspection))])
     time = predict_time(look, "compact", inspection.size, declared_rate(compact))
     # it looks for damage meanwhile, and not first
-    prediction = predict_blocking(look, time, held=time.seconds, looks=False, disk=disk, written=_result(inspection))
+    prediction = predict_blocking(
+        look, time, held=time.seconds, checks_first=False, disk=disk, written=_result(inspection)
+    )
     # readers of the old file must be gone as well
     prediction = evolve(prediction, reader_stall=prediction.writer_stall)
     verdict = _assess_rebuild(look, prediction, parameters={"offline": True})
