@@ -84,9 +84,9 @@ class OffersTwice(ThreadRunner):
     def __init__(self) -> None:
         super().__init__(1)
 
-    def _following(self) -> str | None:
+    def _pop_following(self) -> str | None:
         with self._changed:
-            following = super()._following()
+            following = super()._pop_following()
             if following is not None:
                 heapq.heappush(self._queue, (0.0, 0, following))
             return following

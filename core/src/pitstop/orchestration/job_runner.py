@@ -269,10 +269,10 @@ class JobRunner:
         if record.job.parent_id is None and record.status.terminal:
             self.dispatcher.disown_tree(record.id)
         # the end is stored, and nobody would come back to what follows from it
-        self.do_or_defer(f"handing over what follows job {record.id}", lambda: self._dispatch_after(receipt, then))
+        self.do_or_defer(f"handing over what follows job {record.id}", lambda: self._dispatch_successors(receipt, then))
         self.waiters.notify(record.id)
 
-    def _dispatch_after(self, receipt: CompletionReceipt, then: str | None) -> None:
+    def _dispatch_successors(self, receipt: CompletionReceipt, then: str | None) -> None:
         record = receipt.record
         # a lost job of a tree that nobody looks after waits until somebody adopts it
         if record.status is JobStatus.PENDING and self.dispatcher.is_ours(record.job.correlation_id):

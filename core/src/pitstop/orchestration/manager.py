@@ -225,7 +225,7 @@ class JobManager:
                 continue
             attempt_result = _conclude_lost(record, wanted)
             lost.append(
-                self.finish(record, attempt_result, lines=[_lost_line(record, attempt_result, self.clock.now())])
+                self.finish(record, attempt_result, lines=[_make_lost_line(record, attempt_result, self.clock.now())])
             )
         lost += [self.fail_unreadable(bad) for bad in self._find_unreadable(whole=whole)]
         lost += [self.fail_unreadable(bad) for bad in (self._find_miscounted() if whole else ())]
@@ -311,7 +311,7 @@ def _conclude_lost(record: JobRecord, on_crash: OnCrash) -> AttemptResult:
     return AttemptResult(kind=kind, error=ErrorRecord(type="LostError", message=message))
 
 
-def _lost_line(record: JobRecord, attempt_result: AttemptResult, now: float) -> LogLine:
+def _make_lost_line(record: JobRecord, attempt_result: AttemptResult, now: float) -> LogLine:
     return LogLine(
         job_id=record.id,
         correlation_id=record.job.correlation_id,

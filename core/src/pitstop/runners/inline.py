@@ -68,8 +68,8 @@ class InlineRunner(LocalRunner):
         """Run what is queued, if this is called from within a job; see `LocalRunner`."""
         if self._thread == threading.get_ident():
             assert self._run_job is not None, "start() comes before submit()"
-            while (job_id := self._following()) is not None:
-                self._run_job(job_id, self._following)
+            while (job_id := self._pop_following()) is not None:
+                self._run_job(job_id, self._pop_following)
         yield
 
     def cancel(self, job_id: str) -> None:
@@ -103,7 +103,7 @@ class InlineRunner(LocalRunner):
     def _drain(self, first: str | None) -> None:
         assert self._run_job is not None, "start() comes before submit()"
         if first is not None:
-            self._run_job(first, self._following)
+            self._run_job(first, self._pop_following)
         while True:
             with self._lock:
                 if not self._queue:
@@ -118,9 +118,9 @@ class InlineRunner(LocalRunner):
                 # in short steps: a job that may run at once can come from another thread meanwhile
                 self._clock.sleep(min(pause, 0.1))
                 continue
-            self._run_job(job_id, self._following)
+            self._run_job(job_id, self._pop_following)
 
-    def _following(self) -> str | None:
+    def _pop_following(self) -> str | None:
         with self._lock:
             if self._queue and self._queue[0][0] <= self._clock.now():
                 return heapq.heappop(self._queue)[2]

@@ -126,7 +126,7 @@ class ThreadRunner(LocalRunner):
         while (job_id := self._next()) is not None:
             # only the main thread can be interrupted; here a worker raised it, and its job is recorded as cancelled
             with suppress(KeyboardInterrupt):
-                self._run_job(job_id, self._following)
+                self._run_job(job_id, self._pop_following)
             with self._changed:
                 self._busy -= 1
                 if self._queue:
@@ -152,7 +152,7 @@ class ThreadRunner(LocalRunner):
                     self._idle -= 1
             return None
 
-    def _following(self) -> str | None:
+    def _pop_following(self) -> str | None:
         with self._changed:
             if not self._stopped and self._busy <= self._limit and self._is_due():
                 return heapq.heappop(self._queue)[2]

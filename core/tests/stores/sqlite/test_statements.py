@@ -164,7 +164,7 @@ def test_listings_merge_the_ends_of_indexes(path, store, query, index):
 def test_count_reads_an_index(path, store, query):
     """Counting by what the index of kinds knows reads nothing else."""
     steps = plan(path, queries.count(query)[0])
-    if queries.by_kind(query) and not query.leaves and query.owner is None:
+    if queries.is_by_kind(query) and not query.leaves and query.owner is None:
         assert any("USING COVERING INDEX job_by_kind" in step for step in steps), steps
 
 

@@ -178,14 +178,14 @@ class ProcessRunner(ThreadRunner):
                 self._held.child = self.take()
         return job_id
 
-    def _following(self) -> str | None:
+    def _pop_following(self) -> str | None:
         if self._remote is None:
-            return super()._following()
+            return super()._pop_following()
         child = self._held_child() or self._idle_child()
         if child is None:
             return None  # the next job waits for a new child, and is claimed when that is ready
         self._held.child = child
-        job_id = super()._following()
+        job_id = super()._pop_following()
         if job_id is None:
             self._return_child()
         return job_id

@@ -14,7 +14,7 @@ from pitstop.contracts import JobQuery
 from pitstop.jobs import JobStatus
 from pitstop.stores.sqlite.columns import Undecodable
 from pitstop.stores.sqlite.rows import COLUMNS
-from pitstop.stores.sqlite.statements import any_of
+from pitstop.stores.sqlite.statements import status_condition
 
 # ruff: noqa: S608 - only constants of this package and values of JobStatus are put into the texts
 
@@ -47,7 +47,7 @@ WITH RECURSIVE kind (seq) AS (
 SELECT job.status, job.is_root, job.type FROM kind CROSS JOIN job ON job.seq = kind.seq LIMIT 101"""
 
 
-def by_kind(query: JobQuery) -> bool:
+def is_by_kind(query: JobQuery) -> bool:
     """Return whether the kinds of jobs lead to the answer; then `select` must be given the kinds that there are."""
     restricted = query.statuses is not None or query.types is not None or query.roots
     return restricted and query.parent_id is query.correlation_id is query.resource is None
@@ -58,7 +58,7 @@ def select(query: JobQuery, kinds: Sequence[Kind] = ()) -> tuple[str, list[objec
 
     Args:
         query: what fits.
-        kinds: what `KINDS` says, if `by_kind` asks for it.
+        kinds: what `KINDS` says, if `is_by_kind` asks for it.
     """
     order = "seq" if query.oldest_first else "seq DESC"
     arms = _arms(query, kinds)
@@ -82,7 +82,7 @@ def count(query: JobQuery, kinds: Sequence[Kind] = ()) -> tuple[str, list[object
     if query.parent_id is query.correlation_id is query.resource is query.owner is None and not query.leaves:
         # the index alone has all that is asked for, and is read in a tenth of the time
         filters, values = _filters(query)
-        where = [any_of(tuple(JobStatus) if query.statuses is None else query.statuses), *filters]
+        where = [status_condition(tuple(JobStatus) if query.statuses is None else query.statuses), *filters]
         return f"SELECT status, count(*) FROM job INDEXED BY job_by_kind WHERE {' AND '.join(where)} GROUP BY 1", values
     found, values = select(evolve(query, oldest_first=False, beyond=None, limit=None), kinds)
     inner = found.partition("seq IN (")[2].rpartition(")")[0]
@@ -101,12 +101,14 @@ def _arms(query: JobQuery, kinds: Sequence[Kind]) -> list[tuple[str, Values]]:
         ]
     if query.resource is not None:
         statuses = tuple(JobStatus) if query.statuses is None else query.statuses
-        return [(f"resource = ? AND {any_of((status,))}", (query.resource,)) for status in dict.fromkeys(statuses)]
-    if not by_kind(query) or len(kinds) > MANY_KINDS or not all(map(_is_kind, kinds)):
+        return [
+            (f"resource = ? AND {status_condition((status,))}", (query.resource,)) for status in dict.fromkeys(statuses)
+        ]
+    if not is_by_kind(query) or len(kinds) > MANY_KINDS or not all(map(_is_kind, kinds)):
         return [("true", ())]
     # as values, not as texts: the file may hold what no status and no type can be, and a listing says so
     return [
-        (_KIND_KNOWN.format(status=any_of((JobStatus(status),)), is_root=is_root), (kind,))
+        (_KIND_KNOWN.format(status=status_condition((JobStatus(status),)), is_root=is_root), (kind,))
         if status in _STATUSES and is_root in (0, 1)
         else (_KIND, (status, is_root, kind))
         for status, is_root, kind in kinds
@@ -131,7 +133,7 @@ _KIND = "status IS ? AND is_root IS ? AND type IS ?"
 def _filters(query: JobQuery) -> tuple[list[str], list[object]]:
     where, values = [], list[object]()
     if query.statuses is not None:
-        where.append(any_of(query.statuses))
+        where.append(status_condition(query.statuses))
     if query.types is not None:
         where.append(f"type IN ({', '.join('?' * len(query.types))})")
         values += query.types

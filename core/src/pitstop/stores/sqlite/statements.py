@@ -185,14 +185,14 @@ PURGE_JOBS = f"DELETE FROM job WHERE id IN ({_WHOLE_TREE})"
 STILL_ENDED = "SELECT 1 FROM job WHERE seq = ? AND id = ? AND finished_at < ?"
 
 
-def any_of(statuses: Sequence[JobStatus]) -> str:
+def status_condition(statuses: Sequence[JobStatus]) -> str:
     """Return the condition that a job has one of these statuses."""
     names = ", ".join(f"'{JobStatus(status).value}'" for status in statuses)
     return f"status = {names}" if len(statuses) == 1 else f"status IN ({names})"
 
 
-def ended_roots(statuses: tuple[JobStatus, ...]) -> str:
+def select_ended_roots(statuses: tuple[JobStatus, ...]) -> str:
     """Return the statement that finds roots to purge; its values: seq to go on after, time, limit."""
     return f"""
-SELECT seq, id FROM job NOT INDEXED WHERE seq > ? AND is_root = 1 AND {any_of(statuses)} AND finished_at < ?
+SELECT seq, id FROM job NOT INDEXED WHERE seq > ? AND is_root = 1 AND {status_condition(statuses)} AND finished_at < ?
 ORDER BY seq LIMIT ?"""

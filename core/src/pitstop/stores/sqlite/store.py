@@ -182,7 +182,7 @@ class SQLiteStore(JobStore):
         return Counts(**{status: number for status, number in found if status in _STATUSES})
 
     def _read_kinds(self, query: JobQuery) -> list[Row]:
-        return self._db.read(queries.KINDS) if queries.by_kind(query) else []
+        return self._db.read(queries.KINDS) if queries.is_by_kind(query) else []
 
     # -- the life of a job -----------------------------------------------------------------------------------------
 
@@ -331,7 +331,7 @@ class SQLiteStore(JobStore):
         ended = tuple(status for status in dict.fromkeys(statuses) if status.terminal)
         removed, last = 0, 0
         while ended:
-            roots = self._db.read(statements.ended_roots(ended), (last, before, PURGED_AT_ONCE))
+            roots = self._db.read(statements.select_ended_roots(ended), (last, before, PURGED_AT_ONCE))
             if not roots:
                 break
             last = roots[-1][0]
