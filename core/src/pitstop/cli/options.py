@@ -161,11 +161,7 @@ def run_options(command: Any = None, *, runner: str = "thread") -> Any:
         runner: where its jobs run unless the user says something else: `@run_options(runner="process")`.
     """
     if command is None:
-        return partial(_with_run_options, runner=runner)
-    return _with_run_options(command, runner=runner)
-
-
-def _with_run_options(command: Any, *, runner: str) -> Any:
+        return partial(run_options, runner=runner)
     options = (
         store_option,
         json_option,

@@ -77,7 +77,7 @@ class Discovery:
         # all that were met so far: of two of one name the later one does not count
         self._known_names: set[str] = set()
         # metadata folders met so far whose names have not been worked out, as most walks never need them
-        self._unnamed: list[str] = []
+        self._unnamed: list[tuple[str, str]] = []
 
     def search_folder(self, place: str) -> None:
         """Read the metadata folders of one entry of the path; one that is a file is left to `importlib.metadata`."""
@@ -98,7 +98,7 @@ class Discovery:
         if texts:
             self._accept(place, folders, texts)
         else:
-            self._unnamed += [_folder_name(place, folder) for folder in folders]
+            self._unnamed += [(place, folder) for folder in folders]
 
     def _read_declarations(self, place: str, folders: list[str]) -> dict[str, bytes]:
         """Return the declarations of those folders that mention Pitstop, by folder."""
@@ -121,7 +121,7 @@ class Discovery:
         return texts
 
     def _report_unreadable(self, place: str, folder: str, cause: str) -> None:
-        name, version = _parse_folder_name(_folder_name(place, folder))
+        name, version = _parse_folder_name(place, folder)
         where = place + os.sep + folder + os.sep + _FILE
         distribution = Distribution(name=name, version=version, location=place, where=where)
         self.problems.append(distribution.problem(cause, hint=f"make it readable, or reinstall {name}", severity=NOTE))
@@ -130,10 +130,8 @@ class Discovery:
         """Take in what one folder declares, except from distributions that an earlier one has already."""
         self._name_the_unnamed()
         by_name: dict[str, list[str]] = {}
-        versions = {}
         for folder in folders:
-            name, versions[folder] = _parse_folder_name(_folder_name(place, folder))
-            by_name.setdefault(name, []).append(folder)
+            by_name.setdefault(_parse_folder_name(place, folder)[0], []).append(folder)
         for name, same in by_name.items():
             mentioned = [folder for folder in same if folder in texts]
             if not mentioned or name in self._known_names:
@@ -143,7 +141,7 @@ class Discovery:
                 self._note(where, "it was left over by an installation that failed", f"delete {where}")
                 continue
             folder = same[0] if len(same) == 1 else self._choose_newest(place, name, same)
-            self._add(texts.get(folder, b""), _make_distribution(place, folder, name, versions[folder]))
+            self._add(texts.get(folder, b""), _identify(place, folder))
         self._known_names.update(by_name)
 
     def _choose_newest(self, place: str, name: str, folders: list[str]) -> str:
@@ -168,7 +166,7 @@ class Discovery:
         self.problems += problems
 
     def _name_the_unnamed(self) -> None:
-        self._known_names.update([_parse_folder_name(stem)[0] for stem in self._unnamed])
+        self._known_names.update([_parse_folder_name(place, folder)[0] for place, folder in self._unnamed])
         self._unnamed.clear()
 
     def ask_finder(self, finder: object, path: list[str]) -> None:
@@ -242,13 +240,10 @@ def _read(file: str) -> bytes:
         os.close(descriptor)
 
 
-def _folder_name(place: str, folder: str) -> str:
-    """Return the name of a metadata folder; that of an egg is its own."""
-    return os.path.basename(place) if folder == "EGG-INFO" else folder
-
-
-def _parse_folder_name(folder: str) -> tuple[str, str]:
+def _parse_folder_name(place: str, folder: str) -> tuple[str, str]:
     """Return the distribution and the version that the name of a metadata folder tells; "" for no version."""
+    if folder == "EGG-INFO":
+        folder = os.path.basename(place)  # an egg's own
     stem, _, kind = folder.rpartition(".")
     if kind == "dist-info":
         name, _, version = stem.rpartition("-")
@@ -258,12 +253,8 @@ def _parse_folder_name(folder: str) -> tuple[str, str]:
 
 
 def _identify(place: str, folder: str) -> Distribution:
-    """Return who a metadata folder belongs to."""
-    return _make_distribution(place, folder, *_parse_folder_name(_folder_name(place, folder)))
-
-
-def _make_distribution(place: str, folder: str, name: str, version: str) -> Distribution:
     """Return who a metadata folder belongs to. Its metadata is read only when its name does not tell the version."""
+    name, version = _parse_folder_name(place, folder)
     base = place + os.sep + folder + os.sep
     if not version:
         headers = dict(_read_headers(base))
