@@ -109,14 +109,9 @@ def _run_command(given: list[str]) -> int:
 def _refuse(
     given: list[str], text: str, code: int, *, error: PitstopError | None = None, shown: str | None = None
 ) -> int:
-    """Tell on stderr why nothing (more) was done, and, where a program reads stdout, there too. Returns the code.
+    """Tell on stderr why nothing (more) was done, and, where a program reads stdout (`--json`), there too.
 
-    Args:
-        given: the arguments; `--json` among them says that a program reads.
-        text: what is wrong and what to do.
-        code: the exit code.
-        error: what was raised, if it is one of ours.
-        shown: what a person is shown instead of the text.
+    A person may be shown something else than the text. Returns the exit code.
     """
     say(f"Error: {text}" if shown is None else shown)
     options = given[: given.index("--")] if "--" in given else given

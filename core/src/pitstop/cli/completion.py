@@ -32,9 +32,7 @@ def complete(app: click.Command, instruction: str) -> int:
 def command_of_source(name: str, target: str) -> click.Command:
     """Return a command that takes what the one at a target takes, and does nothing.
 
-    Args:
-        name: what it is called.
-        target: where it is, "module:attribute". If its source does not tell, any words are taken, which may be files.
+    If the source does not tell, any words are taken, which may be files.
     """
     found = find_definition(target)
     if found is None:

@@ -41,12 +41,7 @@ class ProgressRates:
         self._said: dict[tuple[str, int, str], deque[tuple[float, float]]] = {}
 
     def note(self, record: JobRecord, *, now: float) -> None:
-        """Take what a running job says now.
-
-        Args:
-            record: it.
-            now: in seconds of a clock that never goes back.
-        """
+        """Take what a running job says now, in seconds of a clock that never goes back."""
         if record.progress is None:
             return
         said = self._said.setdefault(_rate_key(record), deque())

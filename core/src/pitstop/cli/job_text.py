@@ -43,13 +43,7 @@ class ProgressRate:
 
 
 def tree_lines(root: JobRecord, jobs: Sequence[JobRecord], *, waits: Mapping[str, Wait] | None = None) -> Iterator[str]:
-    """Yield the lines that show a tree.
-
-    Args:
-        root: where to begin.
-        jobs: all records of the tree, in order of creation.
-        waits: what its jobs wait for, by their ids.
-    """
+    """Yield the lines that show a tree: its records in order of creation, and what each waits for, by its id."""
     children: dict[str | None, list[JobRecord]] = {}
     for job in jobs:
         # a child is created after its parent: what somebody wrote otherwise into the store is no child
@@ -123,12 +117,7 @@ def _data_text(data: Mapping[str, Any]) -> str:
 
 
 def progress_text(record: JobRecord, speed: ProgressRate | None = None) -> str:
-    """Return how far a running job is, such as "3/7 indexes, orders_by_day" or "41.0 of 81.2 MB, 2.1 s left".
-
-    Args:
-        record: the job. What it counts as "bytes" is shown in readable units.
-        speed: how fast it gets on, if that is known.
-    """
+    """Return how far a running job is, such as "3/7 indexes, orders_by_day" or "41.0 of 81.2 MB, 2.1 s left"."""
     told = record.progress
     if told is None:
         return ""
@@ -156,9 +145,7 @@ def _amount(done: float, total: float | None, unit: str) -> str:
 def record_document(record: JobRecord, wait: Wait | None = None) -> dict[str, Any]:
     """Return a record as a JSON object, secrets masked, times in ISO 8601 and UTC.
 
-    Args:
-        record: the job.
-        wait: what it waits for; what its record says of that if not given.
+    What it waits for is what its record says of that, if not given.
     """
     job = record.job
     secrets = find_secrets(job.config)

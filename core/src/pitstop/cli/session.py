@@ -129,12 +129,7 @@ def say_left_behind(trees: int) -> None:
 
 
 class Watch:
-    """What the user sees while jobs run, and whether they asked to stop. Made by `watch_jobs`.
-
-    Args:
-        display: shows the tree.
-        signals: counts what asks the process to stop.
-    """
+    """What the user sees while jobs run, and whether they asked to stop. Made by `watch_jobs`."""
 
     def __init__(self, display: Display, signals: _Signals) -> None:
         self.display = display

@@ -37,13 +37,7 @@ _UNREADABLE: Final = (SyntaxError, ValueError, TypeError, MemoryError, Recursion
 
 
 class Module:
-    """A module whose source is read.
-
-    Args:
-        name: its full name.
-        is_package: whether it is the `__init__` of a package.
-        source: its text.
-    """
+    """A module whose source is read."""
 
     def __init__(self, name: str, *, is_package: bool, source: str) -> None:
         self.name = name
@@ -51,12 +45,7 @@ class Module:
         self._source = source
 
     def statement(self, name: str, *, head: bool = False) -> ast.stmt | None:
-        """Return the statement that gives a name its meaning; None if there is none.
-
-        Args:
-            name: what is looked for.
-            head: whether a function may lack what comes after its docstring.
-        """
+        """Return the statement that gives a name its meaning; with `head`, of a function perhaps only its head."""
         return self._parse_one(name, head=head) or self._statements.get(name)
 
     @property
@@ -94,13 +83,7 @@ class Module:
 
 
 class Definition:
-    """Where something is defined.
-
-    Args:
-        module: in which module.
-        name: what it is called there.
-        node: the statement: a function, a class or an assignment.
-    """
+    """Where something is defined, and by which statement: a function, a class or an assignment."""
 
     def __init__(self, module: Module, name: str, node: ast.stmt) -> None:
         self.module = module
@@ -129,11 +112,7 @@ class Definition:
         return [self.node.value] if isinstance(self.node, (ast.Assign, ast.AnnAssign)) and self.node.value else []
 
     def literal(self, node: ast.expr, *, steps: int = _MOST_STEPS) -> Any:
-        """Return the value of an expression: a literal, or the name of one.
-
-        Args:
-            node: the expression, as it is written where this is defined.
-            steps: through so many names it is followed.
+        """Return the value of an expression that is a literal, or the name of one, followed through so many steps.
 
         Raises:
             ValueError: it is something else.
@@ -152,9 +131,6 @@ def find_definition(target: str) -> Definition | None:
     """Return where the target of an entry point is defined; None if its source does not tell, or cannot be had.
 
     Of a function, decorators, arguments and docstring are known.
-
-    Args:
-        target: as an entry point names it, "module:attribute".
     """
     name, _, attribute = target.partition(":")
     module = _read(name)

@@ -58,7 +58,7 @@ def check_hook_plugin(_entry: EntryPoint, loaded: Any) -> Any:
     """Return a loaded module or object with hook functions.
 
     Raises:
-        PluginTypeError: it is none.
+        PluginTypeError: it has none.
     """
     from pitstop.contracts.hooks import find_fault
 
@@ -128,9 +128,6 @@ def _check_methods(worker: Any) -> None:
     """Check the methods of a worker, or of a class of workers: an `async def` would never run.
 
     A class may lack one that its objects get when they are made, but not one that keeps them from being made.
-
-    Raises:
-        PluginTypeError: one is missing, or would not do its work when it is called.
     """
     abstract = getattr(worker, "__abstractmethods__", ())
     for name in ("validate", "execute", *_OPTIONAL_METHODS):

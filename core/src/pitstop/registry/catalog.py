@@ -191,11 +191,7 @@ class Catalog:
         return {"allow": allow, "block": block, "path": None if self._path is None else list(self._path)}
 
     def _remove_entry(self, group: str, name: str) -> EntryPoint:
-        """Take back what was added by hand, and return it.
-
-        Raises:
-            UnknownNameError: none of this name was added.
-        """
+        """Take back what was added by hand, and return it."""
         with self._lock:
             entry = self._added.pop((group, name), None)
             self._changes += entry is not None
@@ -210,11 +206,7 @@ class Catalog:
         )
 
     def _refuse_taken(self, where: str, group: str, name: str) -> None:
-        """Refuse a name that somebody offers already, by hand or in a distribution.
-
-        Raises:
-            InvalidValueError: it is taken.
-        """
+        """Refuse a name that somebody offers already, by hand or in a distribution."""
         added = self._added.get((group, name))
         taken = [added] if added else self._declarations().find_offers(group, name)
         if taken:

@@ -134,9 +134,7 @@ def _mask_nested(value: Any, secrets: tuple[tuple[str, str], ...]) -> Any:
 def _hidden(value: Any, *, alone: bool = False) -> Any:
     """Return what to show of the value of a secret name.
 
-    Args:
-        value: any JSON value.
-        alone: whether the name is of one secret, so that a number is the secret too; one of "tokens" is how many.
+    A name of one secret stands `alone`, so that a number is the secret too; a number of "tokens" is how many.
     """
     if isinstance(value, dict):
         return {key: _hidden(entry) for key, entry in value.items()}

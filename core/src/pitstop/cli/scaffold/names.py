@@ -103,12 +103,7 @@ def _article(noun: str) -> str:
 
 
 def refuse_taken(registry: Registry, group: str, names: Names) -> None:
-    """Refuse names that somebody has already, and say who.
-
-    Args:
-        registry: knows who offers what, also those that are switched off.
-        group: the entry-point group of the new thing.
-        names: those of the new package.
+    """Refuse names that somebody has already in a group, or among packages, and say who.
 
     Raises:
         InvalidValueError: one is taken.

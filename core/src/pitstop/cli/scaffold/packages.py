@@ -75,11 +75,7 @@ def new_worker(
 
 
 def _owners(registry: Registry, worker_type: str) -> list[str]:
-    """Return the distributions that offer a worker type.
-
-    Raises:
-        UnknownNameError, BlockedError: there is none that may be used.
-    """
+    """Return the distributions that offer a worker type, or refuse one that nobody offers who may be used."""
     offers = [entry for entry in registry.entries(WORKERS) if entry.name == worker_type]
     if not offers:
         registry.entry(WORKERS, worker_type)  # raises
@@ -87,12 +83,7 @@ def _owners(registry: Registry, worker_type: str) -> list[str]:
 
 
 def _require_operations(registry: Registry, worker_type: str) -> None:
-    """Refuse a worker that takes no operations: nothing would ever call the new one.
-
-    Raises:
-        InvalidValueError: it is so.
-        PluginError: it cannot be loaded.
-    """
+    """Refuse a worker that takes no operations: nothing would ever call the new one."""
     if worker_type in registry.names(TEMPLATES):
         return  # whoever ships a template for operations takes them
     worker = registry.worker(worker_type)

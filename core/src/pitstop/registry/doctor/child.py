@@ -94,11 +94,7 @@ def _count_threads() -> int:
 
 
 def _check_signatures(entry: EntryPoint, built: Any) -> None:
-    """Check what the registry leaves to the first call: that what is called can be called so.
-
-    Raises:
-        PluginTypeError: it cannot.
-    """
+    """Check what the registry leaves to the first call: that what is called can be called so."""
     if entry.group == WORKERS:
         _check_callable("validate", built.validate, 1)
         _check_callable("execute", built.execute, 2)

@@ -99,11 +99,7 @@ def probe(
 
 
 class _Bisection:
-    """Finds which plugin breaks those that work without it, in a bounded number of processes.
-
-    Args:
-        registry, entries, limit: as for `probe`.
-    """
+    """Finds which plugin breaks those that work without it, in a bounded number of processes."""
 
     def __init__(self, registry: Registry, entries: Sequence[EntryPoint], limit: float) -> None:
         self._registry = registry
