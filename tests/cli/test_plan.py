@@ -101,7 +101,7 @@ def test_plan_follows_its_options(pitstop, wasteful, arguments, planned):
         (["--set", "analyze.limt=1"], "did you mean 'limit'"),
         (["--max-stall", "soon"], "is no duration"),
         (["--save", "app.db"], "is there already"),
-        (["--save", "no/where.json"], "is not there"),
+        (["--save", "no/where.json"], "there is no folder"),
     ],
 )
 def test_plan_refuses_wrong_input(pitstop, database, arguments, said):

@@ -168,12 +168,19 @@ def test_a_plan_is_not_written_over_or_beside_anything(saved: Path, bloated: Pat
         (link, "is there already"),
         (Path(f"{bloated}-journal"), "will not do: a SQLite database beside it"),
         (Path(f"{bloated}-wal"), "will not do: a SQLite database beside it"),
-        (saved.parent / "nofolder" / "x.json", "is not there"),
+        (saved.parent / "nofolder" / "x.json", "there is no folder .*; make it, or name another"),
     ):
         with pytest.raises(InvalidValueError, match=why):
             check_target(str(path), [str(bloated)], MaintenanceRequest(), lookup=pitstop.Registry())
     assert not saved.with_name("nowhere.json").exists()
     assert not Path(f"{bloated}-journal").exists()
+
+
+def test_a_plan_is_not_saved_where_this_user_can_make_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is said before any database is inspected, and not when the plan is to be written."""
+    monkeypatch.setattr(os, "access", lambda path, _: path != str(tmp_path))
+    with pytest.raises(InvalidValueError, match="no file can be made in"):
+        check_target(str(tmp_path / "x.json"), [], MaintenanceRequest(), lookup=pitstop.Registry())
 
 
 @pytest.mark.parametrize(

@@ -8,28 +8,62 @@ from contextlib import suppress
 from typing import Final
 
 from pitstop.errors import InvalidValueError
-from pitstop.files import OWN, open_descriptors
+from pitstop.files import OWN, open_descriptors, open_folder
 from pitstop_database_maintenance.databases.database import Database
 
 #: Beside a job store, the folder of its runners' locks.
 _RUNNERS: Final = "-runners"
 
 
-def require_free_name(path: str, *, kind: type[Database], databases: Iterable[str] = (), where: str, name: str) -> None:
-    """Refuse a file that is a database, or would be taken for a part of one, or for what Pitstop needs for a while.
+def require_usable_target(
+    path: str, *, kind: type[Database], databases: Iterable[str], where: str, name: str, example: str
+) -> None:
+    """Refuse a file that cannot be written by this user, that is a database, or whose name has a meaning.
 
     Args:
         path: the file that is to be written.
         kind: of the databases that may be beside it.
         databases: paths of databases that are in use.
         where, name: what was asked for, and by which parameter, for the error.
+        example: what such a file could be called.
+
+    Raises:
+        InvalidValueError: what is wrong with it, and what to do.
+    """
+    folder, problem = os.path.dirname(os.path.abspath(path)), ""
+    used = next((database for database in databases if _is_same(path, database)), None)
+    if not os.path.basename(path):
+        problem = f"{path!r} names no file; give one, such as {os.path.join(path, example)!r}"
+    elif not os.path.isdir(folder):
+        problem = f"there is no folder {folder!r}; make it, or name another"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        problem = f"no file can be made in {folder!r} by this user; name another folder"
+    elif used is not None:
+        problem = f"{path!r} belongs to the database {used!r}; name another file"
+    else:
+        try:
+            with open_folder(folder):
+                pass
+        except OSError as error:
+            problem = f"{folder!r} cannot be used: {error.strerror}; name another folder"
+    if problem:
+        raise InvalidValueError(where=where, name=name, problem=problem)
+    require_free_name(path, kind=kind, where=where, name=name)
+
+
+def require_free_name(path: str, *, kind: type[Database], where: str, name: str) -> None:
+    """Refuse a file whose name would have it taken for a part of a database, or for what Pitstop needs for a while.
+
+    Args:
+        path: the file that is to be written.
+        kind: of the databases that may be beside it.
+        where, name: what was asked for, and by which parameter, for the error.
 
     Raises:
         InvalidValueError: what the name means, and what to do.
     """
     last = os.path.basename(path)
-    used = next((database for database in databases if _is_same(path, database)), None)
-    meaning = "" if used is None else f"it belongs to the database {used!r}"
+    meaning = ""
     if kind.claims(last):
         meaning = f"a {kind.noun} beside it would take a file of such a name for a part of itself"
     elif OWN in last:

@@ -19,7 +19,7 @@ from pitstop.files.disk_space import require_room
 from pitstop.secrets.masking import replace
 from pitstop.text.escaping import json_text, one_line
 from pitstop_database_maintenance.databases.database import file_kind
-from pitstop_database_maintenance.databases.target_names import require_free_name
+from pitstop_database_maintenance.databases.target_names import require_usable_target
 from pitstop_database_maintenance.databases.urls import parse
 from pitstop_database_maintenance.planning.plan import MaintenancePlan, MaintenanceRequest
 from pitstop_database_maintenance.planning.secrecy import collect_secrets, literal_secrets
@@ -46,11 +46,10 @@ def check_target(path: str, urls: Sequence[str], request: MaintenanceRequest, *,
     """
     if os.path.lexists(path):
         raise _refusal(_SAVE, path, "is there already; give the name of a new file")
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise _refusal(_SAVE, path, f"the folder {folder} is not there")
-    databases = [database for url in urls if (database := parse(url).path) is not None]
-    require_free_name(path, kind=file_kind(lookup), databases=databases, where=_SAVE, name=one_line(path))
+    used = [database for url in urls if (database := parse(url).path) is not None]
+    require_usable_target(
+        path, kind=file_kind(lookup), databases=used, where=_SAVE, name=one_line(path), example="plan.json"
+    )
     found = literal_secrets(urls, request)
     if found:
         there_are = ", ".join(map(one_line, found[:3])) + (f" and {len(found) - 3} more" if len(found) > 3 else "")

@@ -7,10 +7,10 @@ import stat
 from collections.abc import Iterable
 
 from pitstop.errors import InvalidValueError
-from pitstop.files import open_folder, write_whole
+from pitstop.files import write_whole
 from pitstop.files.disk_space import require_room
 from pitstop_database_maintenance.databases.database import Database
-from pitstop_database_maintenance.databases.target_names import is_database, is_open_here, require_free_name
+from pitstop_database_maintenance.databases.target_names import is_database, is_open_here, require_usable_target
 
 _WHERE = "pitstop report"
 _NAME = "--html"
@@ -28,19 +28,7 @@ def check_target(path: str, *, kind: type[Database], databases: Iterable[str], f
     Raises:
         InvalidValueError: what is wrong with it, and what to do.
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.basename(path):
-        raise _refusal(f"{path!r} names no file; give one, such as {os.path.join(path, 'report.html')!r}")
-    if not os.path.isdir(folder):
-        raise _refusal(f"there is no folder {folder!r}; make it, or name another")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _refusal(f"no file can be made in {folder!r} by this user; name another folder")
-    try:
-        with open_folder(folder):
-            pass
-    except OSError as error:
-        raise _refusal(f"{folder!r} cannot be used: {error.strerror}; name another folder") from None
-    require_free_name(path, kind=kind, databases=databases, where=_WHERE, name=_NAME)
+    require_usable_target(path, kind=kind, databases=databases, where=_WHERE, name=_NAME, example="report.html")
     try:
         found = os.lstat(path)
     except FileNotFoundError:
