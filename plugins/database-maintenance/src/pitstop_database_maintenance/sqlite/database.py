@@ -97,10 +97,11 @@ class SQLiteDatabase(SQLiteConnection):
             OperationError: it cannot be opened, or the application's `on_connect` failed.
         """
         path = database_path(url)
-        setup = Setup.load(Options.parse(options).on_connect)
+        given = Options.parse(options)
+        setup = Setup.load(given.on_connect)
         found = find_database(path)
         require_files_in_place(path, real=found.path)
-        journal = 0 if Options.parse(options).force else require_own_files(path, real=found.path)
+        journal = 0 if given.force else require_own_files(path, real=found.path)
         mode_taken = was_in_wal_mode(found.path)
         if not mode_taken:
             sweep(found.path, fresh=False)
@@ -153,7 +154,6 @@ class SQLiteDatabase(SQLiteConnection):
     def check_options(cls, **options: Any) -> None:
         """Refuse an `on_connect` that no job could import."""
         from pitstop_database_maintenance.sqlite.connection.on_connect import require_importable
-        from pitstop_database_maintenance.sqlite.connection.options import Options
 
         spec = Options.parse(options).on_connect
         if spec:

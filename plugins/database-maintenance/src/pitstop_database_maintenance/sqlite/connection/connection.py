@@ -221,7 +221,7 @@ class SQLiteConnection(Session):
         Args:
             mode: "ro" or "rw".
             path: another file instead, such as a copy of this one.
-            alone: see `uri.connection_uri`.
+            alone: see `immutable` of `sqlite_view.connection_uri`.
 
         Raises:
             OperationError: it cannot be opened.

@@ -150,28 +150,21 @@ def read_attributes(path: str, found: os.stat_result) -> dict[str, bytes]:
     Raises:
         OperationError: another file has that name by now, or it cannot be looked at.
     """
+    if not hasattr(os, "listxattr"):
+        return {}
     try:
-        return _read_attributes(path, found)
+        with pin(path) as handle:
+            if handle is not None and not os.path.samestat(os.fstat(handle), found):
+                raise ReplacedError(path)
+            own = path if handle is None else f"/proc/self/fd/{handle}"
+            return {name: os.getxattr(own, name) for name in os.listxattr(own)}
     except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return {}
         raise OperationError(
             reason=f"the rights of {path} cannot be looked at: {error.strerror}",
             hint="see who puts other files in its place; nothing was touched",
         ) from None
-
-
-def _read_attributes(path: str, found: os.stat_result) -> dict[str, bytes]:
-    if not hasattr(os, "listxattr"):
-        return {}
-    with pin(path) as handle:
-        if handle is not None and not os.path.samestat(os.fstat(handle), found):
-            raise ReplacedError(path)
-        own = path if handle is None else f"/proc/self/fd/{handle}"
-        try:
-            return {name: os.getxattr(own, name) for name in os.listxattr(own)}
-        except OSError as error:
-            if error.errno == errno.ENOTSUP:
-                return {}
-            raise
 
 
 def copy_rights(handle: int, model: os.stat_result, attributes: Mapping[str, bytes]) -> None:

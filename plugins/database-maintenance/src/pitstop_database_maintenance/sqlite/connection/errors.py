@@ -165,13 +165,6 @@ def damage_error(path: str, problems: str | Sequence[Problem]) -> SQLiteFailure:
     return SQLiteFailure(reason=reason, hint=REPAIR, code=sqlite3.SQLITE_CORRUPT, problems=found, said=f"{named}{more}")
 
 
-def describe_python_error(error: UnicodeDecodeError | MemoryError) -> str:
-    """Return what an error of Python's own, raised while it took over SQLite's answer, says of the file."""
-    if isinstance(error, MemoryError):
-        return "it claims sizes for which there is no memory"
-    return "a name or a text in it is not valid UTF-8"
-
-
 def _text(error: sqlite3.Error, code: int, path: str) -> tuple[str, str]:
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     if is_out_of_room(name, path):

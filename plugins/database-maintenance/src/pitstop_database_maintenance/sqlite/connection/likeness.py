@@ -9,8 +9,9 @@ import os
 import re
 from typing import Final
 
+from pitstop_database_maintenance.sqlite.surveyor.format.header import MAGIC
+
 #: sqlite.org/fileformat2.html: a header of 100 bytes, whose bytes 21 to 23 are the same in every database.
-_BEGINNING: Final = b"SQLite format 3\0"
 _FRACTIONS: Final = slice(21, 24), bytes((64, 32, 32))
 _SIZES: Final = (4096, 1024, 2048, 8192, 16384, 32768, 65536, 512)
 #: What the first byte of a b-tree page is: of an index or a table, of its inside or its leaves.
@@ -38,7 +39,7 @@ def was_database(handle: int) -> bool:
         handle: a file descriptor to read from.
     """
     header = os.pread(handle, 100, 0)
-    if header.startswith(_BEGINNING):
+    if header.startswith(MAGIC):
         return True
     where, what = _FRACTIONS
     return header[where] == what or any(_has_pages(handle, size) for size in _SIZES)

@@ -12,7 +12,6 @@ import os
 import sqlite3
 from functools import partial
 from typing import Final, Literal
-from urllib.parse import quote
 
 from pitstop.errors import InvalidJobError, OperationError
 from pitstop.files import real_path
@@ -20,6 +19,7 @@ from pitstop_database_maintenance.databases.urls import absolute_path, parse
 from pitstop_database_maintenance.sqlite.connection.callbacks import CallbackConnection
 from pitstop_database_maintenance.sqlite.connection.errors import explain_error
 from pitstop_database_maintenance.sqlite.connection.identity import Found, find_file, open_same
+from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_view import connection_uri
 
 #: Why something was left out of which `is_valid_utf8` is not so.
 NOT_UTF8: Final = "its name is not valid UTF-8, so that no statement can name it; have the application rename it"
@@ -51,21 +51,6 @@ def find_database(path: str) -> Found:
         raise _cannot_open(path, error, "check that the file is there, and the rights of its folders") from None
 
 
-def connection_uri(path: str, *, mode: Literal["ro", "rw"], alone: bool = False) -> str:
-    """Return the `file:` URI of an absolute path. Neither mode ever creates a file.
-
-    Args:
-        path: absolute.
-        mode: "ro" or "rw".
-        alone: whether to read the file without what lies beside it, and without a lock (sqlite.org/uri.html,
-            "immutable"). It is then as it was at the last checkpoint, and may be half of a newer state: for a question
-            about the file itself only, never for one about the database.
-
-    The authority is written, though empty: without it, a path that begins with two slashes would name a host.
-    """
-    return f"file://{quote(os.fsencode(path))}?mode={mode}{'&immutable=1' if alone else ''}"
-
-
 def companion_path(path: str, suffix: Literal["-wal", "-shm", "-journal"]) -> str:
     """Return the path of a database's log, index or journal: beside the file itself, and not beside a link to it."""
     return f"{resolve_link(path)}{suffix}"
@@ -95,13 +80,13 @@ def open_connection(
         mode: "ro" or "rw".
         busy_seconds: for how long SQLite itself waits for a lock of somebody else, within a statement.
         found: which file it must be; None takes whatever has the name.
-        alone: see `connection_uri`.
+        alone: see `immutable` of `connection_uri`.
 
     Raises:
         OperationError: it cannot be opened, or it is another file.
         TransientError: it is locked.
     """
-    uri = connection_uri(path, mode=mode, alone=alone)
+    uri = connection_uri(path, mode=mode, immutable=alone)
 
     def connect() -> sqlite3.Connection:
         # autocommit: Python begins no transaction of its own, in which VACUUM would be refused

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 from pitstop.contracts import JobContext
 from pitstop.errors import OperationError, PitstopError
@@ -18,12 +18,12 @@ from pitstop_database_maintenance.sqlite.connection.errors import (
     SQLiteFailure,
     damage_error,
     describe_holders,
-    describe_python_error,
     explain_error,
     name_holders,
     result_code,
 )
 from pitstop_database_maintenance.sqlite.connection.lock_waits import busy_sleeps
+from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import describe_python_error
 
 #: How often `execute_with_step_budget` is asked before it gives up: it may be once before, and once within, the first
 #: step.
@@ -236,7 +236,7 @@ class StatementRunner(Database):
         if isinstance(error, UnicodeEncodeError):
             reason = f"a text that was given to {self.path} holds half of a character, which UTF-8 has not"
             return OperationError(reason=reason, hint="give another one")
-        return damage_error(self.path, describe_python_error(cast("UnicodeDecodeError | MemoryError", error)))
+        return damage_error(self.path, describe_python_error(error))
 
     def _run(self, sql: str, parameters: Parameters) -> Rows:
         rows = self._connection.execute(sql, parameters).fetchall()

@@ -17,18 +17,22 @@ from pitstop.text import size_text
 from pitstop_database_maintenance.databases.paths import require_file
 from pitstop_database_maintenance.sqlite.connection.errors import (
     REPAIR,
-    describe_python_error,
     explain_full_disk,
     is_out_of_room,
     result_code,
 )
 from pitstop_database_maintenance.sqlite.connection.filesystem import describe_folder
-from pitstop_database_maintenance.sqlite.connection.opening import companion_path, connection_uri
+from pitstop_database_maintenance.sqlite.connection.opening import companion_path
 from pitstop_database_maintenance.sqlite.connection.unreadable_files import guess_content
 from pitstop_database_maintenance.sqlite.guards.own_files import require_files_in_place
 from pitstop_database_maintenance.sqlite.surveyor.format.journal import explain_emptiness
 from pitstop_database_maintenance.sqlite.surveyor.format.wal import is_sound
-from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Corruption, corruption
+from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import (
+    Corruption,
+    corruption,
+    describe_python_error,
+)
+from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_view import connection_uri
 
 #: These say nothing against the file: somebody holds a lock now, or a crash left a journal that only a connection which
 #: may write can roll back. Both are for the operation to meet.

@@ -19,23 +19,15 @@ _SAME: Final = {
     "auto_vacuum": "auto_vacuum changed",
     "journal": "the journal mode changed",
 }
+#: What else is kept as it is.
+_KEPT: Final = (*_SAME, "bytes", "pages", "free_pages", "change_counter", "modified", "device")
 
 
 def fingerprint(inspection: Inspection) -> dict[str, Any]:
     """Return what a plan keeps of the file's state, as JSON."""
     return {
-        "bytes": inspection.bytes,
-        "page_size": inspection.page_size,
-        "pages": inspection.pages,
-        "free_pages": inspection.free_pages,
+        **{name: getattr(inspection, name) for name in _KEPT},
         "waste": None if inspection.waste is None else inspection.waste.share.value,
-        "change_counter": inspection.change_counter,
-        "schema_cookie": inspection.schema_cookie,
-        "modified": inspection.modified,
-        "device": inspection.device,
-        "inode": inspection.inode,
-        "auto_vacuum": inspection.auto_vacuum,
-        "journal": inspection.journal,
         "wal_bytes": inspection.log.bytes,
     }
 

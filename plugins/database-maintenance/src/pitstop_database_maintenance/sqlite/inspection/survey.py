@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
 
+from attrs import define
+
 from pitstop.children import ChildProcess, isolate, wait
 from pitstop.errors import InvalidJobError, OperationError
 from pitstop_database_maintenance.databases.description import Cell
@@ -112,7 +114,7 @@ def _answers(
         crew = [stack.enter_context(contextlib.closing(_Surveyor(request, silence))) for _ in range(workers)]
         while True:
             for path in itertools.islice(coming, _AHEAD * workers - len(waiting)):
-                waiting.append(_Task(path))
+                waiting.append(_Task(os.path.abspath(path)))
                 waiting[-1].answer = _refusal(waiting[-1].path)
                 if waiting[-1].answer is None:
                     min(crew, key=lambda child: len(child.tasks)).give(waiting[-1])
@@ -141,14 +143,12 @@ def _refusal(path: str) -> dict[str, Any] | None:
     return None
 
 
+@define(eq=False)
 class _Task:
     """A file that is to be looked at, and what was found, once it was."""
 
-    __slots__ = ("answer", "path")
-
-    def __init__(self, path: str) -> None:
-        self.path = os.path.abspath(path)
-        self.answer: dict[str, Any] | None = None
+    path: str
+    answer: dict[str, Any] | None = None
 
 
 class _Surveyor:

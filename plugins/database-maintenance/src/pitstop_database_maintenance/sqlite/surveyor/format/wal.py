@@ -13,6 +13,7 @@ import os
 from struct import Struct, unpack
 
 from pitstop_database_maintenance.sqlite.surveyor.format import wal_index
+from pitstop_database_maintenance.sqlite.surveyor.processes.proc import stat_if_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,10 +111,8 @@ def _checksum(words: tuple[int, ...], begin: tuple[int, int]) -> tuple[int, int]
 
 
 def _unknown(path: str) -> Log:
-    try:
-        log = Log(os.stat(f"{path}-wal").st_size)
-    except OSError:
-        log = Log(0)
+    found = stat_if_there(f"{path}-wal")
+    log = Log(found.st_size if found else 0)
     log.frames = log.checkpointed = None
     return log
 
@@ -216,10 +215,8 @@ def _count_dropped(file: int, log: Log, step: int, broken: int, most: int) -> in
 def is_unchanged(path: str, log: Log) -> bool:
     """Return whether the log has not begun again, and the file has got nothing newer than what was looked at."""
     if not log.bytes or not log.indexed:
-        try:
-            return os.stat(f"{path}-wal").st_size == log.bytes
-        except OSError:
-            return log.bytes == 0
+        there = stat_if_there(f"{path}-wal")
+        return log.bytes == (there.st_size if there else 0)
     found = wal_index.open_index(path)
     if found is None:
         return False

@@ -12,6 +12,7 @@ from pitstop_database_maintenance.sqlite.surveyor.schema.missing_features import
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import (
     Corruption,
     corruption,
+    describe_python_error,
     is_null,
     problem_lines,
 )
@@ -145,10 +146,8 @@ def _refuses(error: Exception) -> bool:
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "what it says of it is not valid UTF-8"
-    if isinstance(error, MemoryError):
-        return "it claims sizes for which there is no memory"
+    if isinstance(error, (UnicodeDecodeError, MemoryError)):
+        return describe_python_error(error)
     return str(error.strerror if isinstance(error, OSError) else error)
 
 

@@ -74,6 +74,13 @@ def corruption(error: Exception) -> Corruption:
     return Corruption.UNSPECIFIED if text == "database disk image is malformed" else Corruption.SPECIFIC
 
 
+def describe_python_error(error: Exception) -> str:
+    """Return what an error of Python's own, raised while it took over SQLite's answer, says of the file."""
+    if isinstance(error, MemoryError):
+        return "it claims sizes for which there is no memory"
+    return "a name or a text in it is not valid UTF-8"
+
+
 def is_null(answer: str) -> bool:
     """Return whether a check's answer is that a column holds a NULL that it must not hold."""
     return answer.startswith(_NULL)

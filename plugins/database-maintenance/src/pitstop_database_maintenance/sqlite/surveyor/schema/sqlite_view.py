@@ -20,7 +20,7 @@ from pitstop_database_maintenance.sqlite.surveyor.schema.missing_features import
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import Any, Literal, TypeVar
 
     from pitstop_database_maintenance.sqlite.surveyor.format.wal import Log
 
@@ -87,7 +87,7 @@ def is_readable(path: str) -> bool:
     For a file without a log that is ahead of it. Cheap: thousands are asked.
     """
     try:
-        with closing(sqlite3.connect(_uri(path, immutable=True), uri=True)) as db:
+        with closing(sqlite3.connect(connection_uri(path, immutable=True), uri=True)) as db:
             db.execute("SELECT 1 FROM main.sqlite_master LIMIT 1").fetchone()
     except FAILURES:
         return False
@@ -102,7 +102,8 @@ def _once(
     *,
     immutable: bool,
 ) -> T:
-    with closing(sqlite3.connect(_uri(path, immutable=immutable), uri=True, isolation_level=None, timeout=_BUSY)) as db:
+    uri = connection_uri(path, immutable=immutable)
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY)) as db:
         db.text_factory = _text
         if limit is not None:
             until = time.monotonic() + limit
@@ -116,10 +117,21 @@ def _text(content: bytes) -> str:
     return content.decode("utf-8", "replace")
 
 
-def _uri(path: str, *, immutable: bool) -> str:
+def connection_uri(path: str, *, mode: Literal["ro", "rw"] = "ro", immutable: bool = False) -> str:
+    """Return the `file:` URI of an absolute path. Neither mode ever creates a file.
+
+    The authority is written, though empty: without it, a path that begins with two slashes would name a host.
+
+    Args:
+        path: absolute.
+        mode: "ro" or "rw".
+        immutable: whether to read the file without what lies beside it, and without a lock (sqlite.org/uri.html). It is
+            then as it was at the last checkpoint, and may be half of a newer state: for a question about the file
+            itself only, never for one about the database.
+    """
     raw = os.fsencode(path)
     quoted = path if _SAFE.issuperset(raw) else "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw)
-    return f"file://{quoted}?mode=ro{'&immutable=1' if immutable else ''}"
+    return f"file://{quoted}?mode={mode}{'&immutable=1' if immutable else ''}"
 
 
 def _stamp(path: str) -> tuple[object, ...]:
