@@ -9,7 +9,7 @@ import pytest
 
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
-from pitstop_database_maintenance.sqlite.guards.rowids import digests, references, require_stable_rowids
+from pitstop_database_maintenance.sqlite.guards.rowids import find_references, hash_rowids, require_stable_rowids
 
 Open = Callable[..., SQLiteDatabase]
 #: Rows with a gap in their numbers, so that numbering them anew would change some.
@@ -53,7 +53,7 @@ def test_references_finds_who_refers_to_hidden_numbers(
 ) -> None:
     """By FTS with external content, a trigger or a view; it is refused, unless it is allowed."""
     db = opened(make("CREATE TABLE log (x)", f"CREATE TABLE {table}", refers, *GAP))
-    assert [(each.table, each.by) for each in references(db)] == [("doc", by)]
+    assert [(each.table, each.by) for each in find_references(db)] == [("doc", by)]
     with pytest.raises(OperationError, match=rf"{by} refers to the rows of 'doc' by numbers"):
         require_stable_rowids(db, allow=False)
     require_stable_rowids(db, allow=True)
@@ -78,7 +78,7 @@ def test_references_finds_who_refers_to_hidden_numbers(
 def test_references_leaves_declared_numbers_alone(make: Any, opened: Open, table: str, refers: str) -> None:
     """A declared key never changes, and what names no number does not mind."""
     db = opened(make("CREATE TABLE log (x)", f"CREATE TABLE {table}", refers, *GAP))
-    assert references(db) == []
+    assert find_references(db) == []
     require_stable_rowids(db, allow=False)
 
 
@@ -91,9 +91,9 @@ def test_references_leaves_rows_without_a_gap_alone(make: Any, opened: Open) -> 
             "INSERT INTO doc VALUES (1), (2)",
         )
     )
-    assert references(db) == []
+    assert find_references(db) == []
     db.execute("DELETE FROM doc WHERE a = 1")
-    assert len(references(db)) == 1
+    assert len(find_references(db)) == 1
 
 
 def test_digests_tell_numbers_apart(make: Any, opened: Open) -> None:
@@ -101,7 +101,7 @@ def test_digests_tell_numbers_apart(make: Any, opened: Open) -> None:
     db = opened(
         make("CREATE TABLE doc (a, rowid)", "CREATE TABLE same (a)", *GAP, "INSERT INTO same SELECT a FROM doc")
     )
-    before = digests(db, ["doc", "same"])
+    before = {table: hash_rowids(db, table) for table in ("doc", "same")}
     assert before["doc"] != before["same"]
     db.execute("UPDATE same SET _rowid_ = 3 WHERE a = 3")
-    assert digests(db, ["same"])["same"] == before["doc"]
+    assert hash_rowids(db, "same") == before["doc"]

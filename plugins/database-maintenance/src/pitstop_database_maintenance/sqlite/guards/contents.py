@@ -76,7 +76,12 @@ def read_contents(db: SQLiteConnection, *, numbered: frozenset[str] = frozenset(
             rows[name] = _count(db, name)
             db.check_stop()
     settings = {name: found[0][0] for name in KEPT if (found := db.execute(f"PRAGMA main.{name}"))}
-    return Contents(schema=schema, settings=settings, rows=rows, numbers=rowids.digests(db, sorted(numbered)))
+    return Contents(
+        schema=schema,
+        settings=settings,
+        rows=rows,
+        numbers={table: rowids.hash_rowids(db, table) for table in numbered},
+    )
 
 
 def has_sequences(db: SQLiteConnection, entries: Iterable[tuple[Any, ...]]) -> bool:

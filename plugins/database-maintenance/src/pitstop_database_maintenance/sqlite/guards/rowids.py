@@ -4,14 +4,13 @@ The rows of a table without an INTEGER PRIMARY KEY have numbers (rowids) that no
 may change the ROWIDs" of these (sqlite.org/lang_vacuum.html): measured in 3.40.1, it numbers the rows of a table
 without an index anew. An FTS index over such a table then finds other rows than it should, while
 `PRAGMA integrity_check` says "ok". VACUUM INTO kept all numbers in that version (insert.c, DBFLAG_VacuumInto), which no
-document promises: whoever relies on it compares them, with `digests`.
+document promises: whoever relies on it compares them, with `hash_rowids`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
 
 from attrs import frozen
 
@@ -35,7 +34,7 @@ class Reference:
     by: str
 
 
-def references(db: SQLiteConnection) -> list[Reference]:
+def find_references(db: SQLiteConnection) -> list[Reference]:
     """Return what refers to numbers that VACUUM may change, as far as the schema tells.
 
     That is FTS with external content, and views and triggers that name the number. What an application, or a virtual
@@ -63,7 +62,7 @@ def require_stable_rowids(db: SQLiteConnection, *, allow: bool) -> None:
     Raises:
         OperationError: it would happen; the text names the table and what refers to it.
     """
-    found = [] if allow else references(db)
+    found = [] if allow else find_references(db)
     if found:
         named = "; ".join(f"{each.by} refers to the rows of {each.table!r}" for each in found)
         raise OperationError(
@@ -73,12 +72,8 @@ def require_stable_rowids(db: SQLiteConnection, *, allow: bool) -> None:
         )
 
 
-def digests(db: SQLiteConnection, tables: Iterable[str]) -> dict[str, str]:
-    """Return, for each table, a checksum of the numbers of its rows in their order."""
-    return {table: _digest(db, table) for table in tables}
-
-
-def _digest(db: SQLiteConnection, table: str) -> str:
+def hash_rowids(db: SQLiteConnection, table: str) -> str:
+    """Return a checksum of the numbers of a table's rows in their order."""
     last, checksum = None, hashlib.sha256()
     name, where = _find_rowid_name(db, table), ""
     while True:

@@ -61,7 +61,7 @@ def compact(db: SQLiteConnection, *, offline: bool = False, allow_renumbering: b
     require_survival(db, "compact")
     _check_writable(db)
     require_features(db, "compact")
-    numbered = frozenset() if allow_renumbering else frozenset(each.table for each in rowids.references(db))
+    numbered = frozenset() if allow_renumbering else frozenset(each.table for each in rowids.find_references(db))
     most, expected = run.before.bytes - run.before.free_bytes, predict_bytes(db, run.before)
     folder = os.path.dirname(place.path)
     durable_files.require_room(folder, most, what=f"compact of {db.path}")
