@@ -15,7 +15,7 @@ import pitstop
 from .broken_workers import AT_EACH, SILENT, TOLD, Contract, FragilePathError, Good
 
 
-def go_on(context, seconds=0.2):
+def go_on(context, seconds):
     """Take some time, and much more once the job is to stop, however late that is on a busy machine."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends + (5 if getattr(context, "stopped", None) else 0):
@@ -25,13 +25,13 @@ def go_on(context, seconds=0.2):
 class NeverAsks(Good):
     def execute(self, job, context):
         context.progress(0, 2)
-        go_on(context)
+        go_on(context, 0.3)
         context.progress(2, 2)
 
 
 class TestNeverAsks(Contract):
     worker = NeverAsks
-    stops_within = 0.1
+    stops_within = 0.2
     breaks = {SILENT, AT_EACH, "test_execute_asks_often_enough", *(each for each in TOLD if "last" not in each)}
 
 
@@ -57,12 +57,12 @@ class TestSwallows(Contract):
 class DeafCallback(Good):
     def execute(self, job, context):
         with context.on_cancel(lambda: None):
-            go_on(context)
+            go_on(context, 0.01)
 
 
 class TestDeafCallback(Contract):
     worker = DeafCallback
-    stops_within = 0.1
+    stops_within = 0.5
     breaks = {SILENT, *TOLD, AT_EACH}
 
 
@@ -123,7 +123,7 @@ class BlockingCallback(Good):
 
 class TestBlockingCallback(Contract):
     worker = BlockingCallback
-    stops_within = 0.1
+    stops_within = 0.5
 
     @pytest.fixture(autouse=True)
     def impatient(self, monkeypatch):

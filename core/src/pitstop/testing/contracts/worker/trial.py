@@ -30,6 +30,7 @@ class Trial:
         context: the job's.
         returned, error: what `execute` returned or raised.
         began, ended: when it was called and had returned, in seconds by `time.monotonic()`.
+        queued: for how many seconds it could have run and no processor was free.
         thread: the thread that it runs in.
     """
 
@@ -42,7 +43,7 @@ class Trial:
         self.context = FakeContext(job)
         self.returned: object = None
         self.error: BaseException | None = None
-        self.began = self.ended = 0.0
+        self.began = self.ended = self.queued = 0.0
         self._meet = meet
         self.thread = threading.Thread(target=self._run, name=f"trial-{job.id}", daemon=True)
 
@@ -108,7 +109,7 @@ class Trial:
         except BaseException as error:  # whatever it is: the test is to tell, and the thread's end would only be noise
             self.error = error
         finally:
-            self.ended = time.monotonic()
+            self.ended, self.queued = time.monotonic(), seconds_in_queue(threading.current_thread())
             self.context.close()
 
 
