@@ -82,7 +82,7 @@ def require_movable(db: SQLiteConnection, *, max_stall: float) -> str:
     """Refuse a file of which pages cannot be moved safely, keeping no writer waiting for much longer than asked.
 
     It is `require_sound` where that keeps to `max_stall`. Where it would not, the list of free pages is compared with
-    the map of pages instead (see `free_pages`), so that no page in use is overwritten; with a write-ahead log all
+    the map of pages instead (see `free_list`), so that no page in use is overwritten; with a write-ahead log all
     b-trees are looked at as well, which keeps nobody waiting. What each finds: docs/decisions/narrower-check.md.
 
     Args:
