@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -15,7 +14,7 @@ from pitstop.cli.waits import Wait, own_wait, wait_document, wait_text
 from pitstop.jobs import JobRecord, JobStatus, Progress, StatusChange
 from pitstop.secrets.masking import mask, mask_value
 from pitstop.secrets.places import find_secrets
-from pitstop.text import iso_text, moment_text, size_text, time_text
+from pitstop.text import iso_text, local_time, moment_text, size_text, time_text
 from pitstop.text.escaping import one_line, printable
 
 if TYPE_CHECKING:
@@ -222,7 +221,7 @@ def change_line(change: StatusChange, name: str) -> str:
     attempt = f"attempt {change.attempt}" if change.attempt else ""
     shown = printing.colour_status(change.new.value) + " " * (9 - len(change.new.value))
     said = one_line(", ".join(part for part in (attempt, by, mask(change.reason)) if part))
-    at = datetime.fromtimestamp(change.at, UTC).astimezone()
+    at = local_time(change.at)
     return (
         f"{at:%Y-%m-%d %H:%M:%S}.{int(change.at * 1000) % 1000:03}  {change.job_id[:8]}  {shown}  {one_line(name)}"
         + (f": {said}" if said else "")

@@ -6,8 +6,7 @@ What runs the job stores the lines; no logger of the application is configured. 
 
 from pitstop.logs.job_log import JobLog, warn
 from pitstop.logs.logging_handler import JobLogHandler, add_job_ids, exclusive_output
-from pitstop.logs.output import Stream, disable, enable
-from pitstop.logs.rendering import Format, as_json, as_text
+from pitstop.logs.output import Format, Stream, as_json, as_text, disable, enable
 
 __all__ = [
     "Format",

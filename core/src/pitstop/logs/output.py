@@ -1,7 +1,8 @@
-"""Where log lines are shown besides the store: nowhere, until the application asks with `enable()`."""
+"""How a log line is shown, and where besides the store: nowhere, until the application asks with `enable()`."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
@@ -11,8 +12,10 @@ from typing import Any, Literal, Protocol
 
 from pitstop.errors import InvalidValueError
 from pitstop.jobs import LogLine
-from pitstop.logs.rendering import Format, as_json, as_text
+from pitstop.text import iso_text, local_time
+from pitstop.text.escaping import indent_lines, json_text, one_line, printable
 
+Format = Literal["text", "json"]
 LEVELS: Mapping[str, int] = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 #: While a line is being shown nothing is caught, so that none comes back.
@@ -31,6 +34,27 @@ class Stream(Protocol):
 
 #: Shows a line; the second argument holds fields of a loguru record that say where in the code it was written.
 _Target = Callable[[LogLine, Mapping[str, Any]], None]
+
+
+def as_text(line: LogLine) -> str:
+    """Return a line for a person: time, level, the job's id, the text."""
+    operation = line.extra.get("operation") or line.extra.get("worker_type") or ""
+    time_of_day = f"{local_time(line.at):%H:%M:%S}.{int(line.at * 1000) % 1000:03}"
+    message = indent_lines(printable(line.message))  # a second line that began like a first one would be a forged one
+    return f"{time_of_day} {line.level:<7} {line.job_id[:8]} {one_line(str(operation))}: {message}"
+
+
+def as_json(line: LogLine) -> str:
+    """Return a line for a program: one JSON object, its time in ISO 8601 and UTC."""
+    own = {
+        "at": iso_text(line.at),
+        "level": line.level,
+        "message": line.message,
+        "job_id": line.job_id,
+        "correlation_id": line.correlation_id,
+        "source": line.source,
+    }
+    return json_text(json.dumps({**own, **line.extra, **own}, ensure_ascii=False, default=str))
 
 
 def enable(
