@@ -12,7 +12,7 @@ import pytest
 from pitstop.contracts import JobQuery
 from pitstop.jobs import Job, JobRecord, JobStatus, LogLine, Tolerance
 from pitstop.stores.sqlite import queries, rows, statements
-from pitstop.stores.sqlite.store import _purge_some
+from pitstop.stores.sqlite.steps import purge_some
 
 from .strangers import ask
 
@@ -104,7 +104,7 @@ def test_purge_leaves_alone_what_has_changed_since_it_looked(store, make):
     store.create([make.leaf("a"), make.leaf("b")])
     make.run(store, "b", now=5.0)
     roots = [(store.get(job_id).seq, job_id) for job_id in "ab"]
-    removed, left = store._db.write(lambda transaction: _purge_some(transaction, roots=roots, before=9.0))
+    removed, left = store._db.write(lambda transaction: purge_some(transaction, roots=roots, before=9.0))
     assert (removed, left, store.ids("")) == (1, [], ["a"])
 
 

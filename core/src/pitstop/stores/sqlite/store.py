@@ -1,8 +1,8 @@
 """`SQLiteStore`: job records in one file, for many threads and processes. No server, nothing to set up.
 
-Owns which statements make up each method. The texts are in `statements`, the tables in `schema`, what a connection does
-in `connection`, and the rules about parents in `contracts.parent_rules`. A trigger moves a parent's counts with every
-change of a child's status.
+Owns which steps and statements make up each method. The steps are in `steps`, the texts in `statements`, the tables in
+`schema`, what a connection does in `connection`, and the rules about parents in `contracts.parent_rules`. A trigger
+moves a parent's counts with every change of a child's status.
 """
 
 from __future__ import annotations
@@ -28,18 +28,17 @@ from pitstop.contracts import (
     Unreadable,
 )
 from pitstop.contracts.job_history import merge_histories
-from pitstop.contracts.parent_rules import CancelledJob, ParentState, check_transition, settle_parents
+from pitstop.contracts.parent_rules import check_transition, settle_parents
 from pitstop.errors import InvalidValueError, UnknownJobError, UnknownKeyError, UnreadableRecordError
-from pitstop.jobs import Counts, ErrorRecord, JobRecord, JobStatus, LogLine, Progress, StatusChange, cancellation
-from pitstop.stores.sqlite import queries, rows, statements
+from pitstop.jobs import Counts, JobRecord, JobStatus, LogLine, Progress, StatusChange, cancellation
+from pitstop.stores.sqlite import queries, rows, statements, steps
 from pitstop.stores.sqlite.columns import UnreadableRowError
 from pitstop.stores.sqlite.connection import SYNCHRONOUS, Connection, Row
 from pitstop.stores.sqlite.group_commit import Transaction
 from pitstop.text import suggest
 
-#: Rows that `lines` reads at once, and jobs after which `purge` ends a transaction.
+#: Rows that `lines` reads at once.
 LINES_AT_ONCE = 1000
-PURGED_AT_ONCE = 500
 T = TypeVar("T", bound=JobRecord | None)
 _WHERE = "sqlite job store"
 _LIVE = (JobStatus.PENDING.value, JobStatus.RUNNING.value)
@@ -106,13 +105,13 @@ class SQLiteStore(JobStore):
 
     def create(self, records: Sequence[JobRecord], *, then: Claim | None = None) -> JobRecord | None:
         """Add records, and claim one of them. See `JobStore.create`."""
-        if then is not None and len(records) == 1 and _starts_at_once(records[0], then):
+        if then is not None and len(records) == 1 and steps.starts_at_once(records[0], then):
             return self._create_running(records[0], then)
         values = [rows.make_job_row(record, submitter=record.owner) for record in records]
 
         def work(transaction: Transaction) -> JobRecord | None:
             transaction.run_each(statements.INSERT, values)
-            return None if then is None else _claim(transaction, then)
+            return None if then is None else steps.claim_job(transaction, then)
 
         return self._keep(self._db.write(work, alone=then is None and len(values) == 1))
 
@@ -162,7 +161,7 @@ class SQLiteStore(JobStore):
     def fail_unreadable(self, unreadable: Unreadable, *, now: float) -> CompletionReceipt | None:
         """End a job that cannot be read. See `JobStore.fail_unreadable`."""
         return self._db.write(
-            lambda transaction: _fail_unreadable(transaction, unreadable.seq, unreadable.problem, now)
+            lambda transaction: steps.fail_unreadable(transaction, unreadable.seq, unreadable.problem, now)
         )
 
     def _read_pages(self, query: JobQuery, read: Callable[[JobQuery], list[Row]]) -> list[JobRecord]:
@@ -189,7 +188,7 @@ class SQLiteStore(JobStore):
     def claim(self, claim: Claim) -> JobRecord | None:
         """Make a pending job running, if it can be had. See `JobStore.claim`."""
         try:
-            return self._keep(self._db.write(lambda transaction: _claim(transaction, claim), alone=True))
+            return self._keep(self._db.write(lambda transaction: steps.claim_job(transaction, claim), alone=True))
         except UnreadableRowError as error:
             raise self._unreadable_error(claim.job_id, error) from None
 
@@ -202,16 +201,16 @@ class SQLiteStore(JobStore):
         check_transition(completion.job_id, JobStatus.RUNNING, completion.status)
         lines = [rows.make_line_row(line) for line in completion.lines]
         before = self._find_claimed(completion)
-        end = _end_statement(completion, before)
+        end = steps.make_end_statement(completion, before)
 
         def work(transaction: Transaction) -> CompletionReceipt | None:
-            record = _read_end(transaction.run(*end), completion, before)
+            record = steps.read_end(transaction.run(*end), completion, before)
             if record is None:
                 return None
-            receipt = _settle(transaction, record, completion)
+            receipt = steps.settle_ancestors(transaction, record, completion)
             if lines:
                 transaction.run_each(statements.ADD_LINE, lines)
-            return receipt if then is None else _claim_next(transaction, then, receipt)
+            return receipt if then is None else steps.claim_next(transaction, then, receipt)
 
         alone = then is None and not lines and before is not None and before.job.parent_id is None
         receipt = self._db.write(work, alone=alone)
@@ -242,7 +241,7 @@ class SQLiteStore(JobStore):
                 return Cancelled()
             cancelled = sorted(transaction.run(statements.CANCEL_PENDING, (now, *error, job_id)))
             marked = sorted(transaction.run(statements.MARK_RUNNING, (now, why, job_id)))
-            settled = settle_parents(_Parents(transaction), {parent_id for _, _, parent_id in cancelled}, now)
+            settled = settle_parents(steps.Parents(transaction), {parent_id for _, _, parent_id in cancelled}, now)
             return Cancelled(
                 cancelled=tuple(row[1] for row in cancelled) + settled.cancelled,
                 stopping=tuple(row[1] for row in marked if row[2] is None),
@@ -331,137 +330,18 @@ class SQLiteStore(JobStore):
         ended = tuple(status for status in dict.fromkeys(statuses) if status.terminal)
         removed, last = 0, 0
         while ended:
-            roots = self._db.read(statements.select_ended_roots(ended), (last, before, PURGED_AT_ONCE))
+            roots = self._db.read(statements.select_ended_roots(ended), (last, before, steps.PURGED_AT_ONCE))
             if not roots:
                 break
             last = roots[-1][0]
             while roots:
-                number, roots = self._db.write(partial(_purge_some, roots=roots, before=before))
+                number, roots = self._db.write(partial(steps.purge_some, roots=roots, before=before))
                 removed += number
         return removed
 
     def close(self) -> None:
         """Close the file; does nothing the second time."""
         self._db.close()
-
-
-class _Parents:
-    """A job's relatives, as `settle_parents` asks for them, within one transaction."""
-
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-
-    def parent_state(self, parent_id: str) -> ParentState | None:
-        found = self._transaction.run(statements.PARENT_STATE, (parent_id,))
-        try:
-            parent = ParentState.of(rows.read_record(found[0])) if found else None
-        except UnreadableRowError:
-            return self.recount(parent_id)
-        if parent is None or parent.status is not JobStatus.RUNNING or parent.counts.pending:
-            return parent
-        # SQLite adds 1 to whatever somebody wrote, so that a count may look like one by now: a parent that has a live
-        # child must not close
-        hides = not parent.counts.running and self._transaction.run(statements.LIVE_CHILD, (parent_id, parent.seq))
-        return self.recount(parent_id) if hides else parent
-
-    def recount(self, parent_id: str) -> ParentState | None:
-        """Count a parent's children again, and return its state."""
-        counted = self._transaction.run(statements.RECOUNT, (parent_id,))
-        parent = ParentState.of(rows.read_repaired_record(counted[0])) if counted else None
-        # known by what it was found by, whatever its id looks like
-        return parent and parent._replace(id=parent_id)
-
-    def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
-        return rows.read_repaired_record(
-            self._transaction.run(statements.CLOSE_PARENT, (status.value, now, parent_id))[0]
-        )
-
-    def cancel_descendants(self, parent_id: str, now: float, reason: str) -> list[CancelledJob]:
-        error = rows.make_error_row(cancellation(reason))
-        stopped = self._transaction.run(statements.STOP_PENDING, (now, *error, parent_id))
-        if stopped:
-            self._transaction.run(statements.MARK_PARENTS, (now, rows.escape_surrogates(reason), parent_id))
-        return sorted(CancelledJob(*row) for row in stopped)
-
-
-def _purge_some(transaction: Transaction, *, roots: list[Row], before: float) -> tuple[int, list[Row]]:
-    """Remove trees until enough jobs are gone. Returns how many there were, and the roots that are left."""
-    removed = 0
-    for done, (seq, root_id) in enumerate(roots, start=1):
-        # they were looked for outside of this transaction, in which no other may write
-        if transaction.run(statements.STILL_ENDED, (seq, root_id, before)):
-            transaction.change(statements.PURGE_LINES, (root_id,))
-            transaction.change(statements.PURGE_PAST, (root_id,))
-            removed += transaction.change(statements.PURGE_JOBS, (root_id,))
-        if removed >= PURGED_AT_ONCE:
-            return removed, roots[done:]
-    return removed, []
-
-
-def _fail_unreadable(transaction: Transaction, seq: int, problem: str, now: float) -> CompletionReceipt | None:
-    """End a job that cannot be read as failed, if it is live; a parent, as its children would."""
-    error = ErrorRecord(type="UnreadableRecordError", message=f"its record cannot be read: {problem}")
-    transaction.run(statements.START_UNREADABLE, (now, seq))
-    found = transaction.run(statements.FAIL_UNREADABLE, (now, *rows.make_error_row(error), seq))
-    if not found:
-        parents, relatives = [row[0] for row in transaction.run(statements.PARENT_AT, (seq,))], _Parents(transaction)
-        for parent_id in parents:
-            relatives.recount(parent_id)
-        settled = settle_parents(relatives, parents, now)
-        return CompletionReceipt(settled.closed[0], settled.closed[1:], settled.cancelled) if settled.closed else None
-    record = rows.read_repaired_record(found[0])
-    settled = settle_parents(_Parents(transaction), (record.job.parent_id,), now)
-    return CompletionReceipt(record, *settled)
-
-
-def _claim(transaction: Transaction, claim: Claim) -> JobRecord | None:
-    values = claim.owner, claim.lease_until, claim.now, claim.job_id, claim.now
-    found = transaction.run(statements.CLAIM, values)
-    return rows.read_record(found[0]) if found else None
-
-
-def _claim_next(transaction: Transaction, claim: Claim, receipt: CompletionReceipt) -> CompletionReceipt:
-    """Claim a job in the transaction that ended another. One that cannot be read costs that one nothing."""
-    try:
-        return receipt._replace(claimed=_claim(transaction, claim))
-    except UnreadableRowError as bad:
-        return receipt._replace(unreadable=Unreadable(id=claim.job_id, seq=bad.seq, problem=bad.problem))
-
-
-def _starts_at_once(record: JobRecord, claim: Claim) -> bool:
-    """Return whether nothing but the record itself says whether it can be had, and it can."""
-    job = record.job
-    alone = job.id == claim.job_id and job.parent_id is None and job.resource is None and not record.attempt
-    return alone and StoredJob(record).may_start(claim.now)
-
-
-def _end_statement(completion: Completion, before: JobRecord | None) -> tuple[str, Row]:
-    """Return the statement that ends or gives back an attempt, and its values."""
-    what = rows.dump_result(completion.result), *rows.make_error_row(completion.error)
-    which, now = (completion.job_id, completion.attempt), completion.now
-    if completion.status is JobStatus.PENDING:
-        return statements.RETRY, (now, completion.not_before, now, completion.owner, *what, *which)
-    sql = statements.END if before is None else statements.END_KNOWN
-    return sql, (completion.status.value, now, *what, *which)
-
-
-def _read_end(found: list[Row], completion: Completion, before: JobRecord | None) -> JobRecord | None:
-    if not found:
-        return None
-    if before is None:
-        return rows.read_repaired_record(found[0])
-    return rows.read_ended_record(found[0], completion, before)
-
-
-def _settle(transaction: Transaction, record: JobRecord, completion: Completion) -> CompletionReceipt:
-    """Settle the parents of a job that has ended or been given back."""
-    if record.job.parent_id is None:
-        return CompletionReceipt(record)
-    retry = completion.status is JobStatus.PENDING
-    settled = settle_parents(_Parents(transaction), (record.job.parent_id,), completion.now, climb=retry)
-    if retry and record.id in settled.cancelled:
-        record = rows.read_repaired_record(transaction.run(statements.GET, (record.id,))[0])
-    return CompletionReceipt(record, *settled)
 
 
 def _read_running(found: list[Row]) -> list[Running]:
