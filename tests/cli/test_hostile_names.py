@@ -8,6 +8,7 @@ import unicodedata
 from contextlib import closing
 
 import pytest
+from tests.sampling import some
 
 FORGED = "12:00:00.000 INFO    deadbeef vacuum: all is well"
 NASTY = f"a\n{FORGED}\n\x1b[2J\r\x9b2J\u202e\u2066\u2028\x07b"
@@ -23,12 +24,12 @@ def check_shown(text, *, most=60_000):
 
 
 @pytest.fixture
-def nasty(pitstop, database, tmp_path):
-    """A database with such a name, with tables and indexes of such names, and one of 900 kB."""
+def nasty(request, pitstop, database, tmp_path):
+    """A database with such a name, with tables and indexes of such names, and one of 900 kB or of what is asked for."""
     path = tmp_path / f"{NASTY}.db"
     shutil.move(database, path)
     with closing(sqlite3.connect(path)) as connection:
-        for name in (NASTY, "n" * 900_000):
+        for name in (NASTY, "n" * getattr(request, "param", 900_000)):
             connection.execute(f'CREATE TABLE "{name}" (x UNIQUE, "{NASTY} column" REFERENCES "{NASTY} gone")')
             connection.execute(f'INSERT INTO "{name}" VALUES (1, 2)')
             connection.execute(f'CREATE INDEX "i {name}" ON "{name}" (x)')
@@ -67,6 +68,7 @@ def test_names_command_forge_and_flood_nothing(pitstop, nasty):
             check_shown(answer.out + answer.err)
 
 
+@pytest.mark.parametrize("nasty", some([30_000, 900_000], of=[30_000]), indirect=True)
 def test_programs_get_names_whole(pitstop, nasty):
     """JSON holds every character of a name, and still commands no terminal that it is shown on."""
     name = nasty.name

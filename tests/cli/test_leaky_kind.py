@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
+from tests.sampling import some
 
 KIND = Path(__file__).parent / "leaky_kind.py"
 PLAIN = "hunter2Plain"
@@ -115,7 +116,7 @@ def history(folder):
         }
 
 
-@pytest.mark.parametrize("way", LITERAL)
+@pytest.mark.parametrize("way", some(LITERAL, of=("URL, encoded", "--set", "on_connect")))
 def test_a_secret_that_is_given_in_clear_is_said_nowhere(leaky, tmp_path, way):
     """It stands in the jobs' configs, from which they are run again, and in nothing else that is said or kept."""
     url, operations, secret = LITERAL[way]
@@ -135,7 +136,7 @@ def test_a_secret_that_is_given_in_clear_is_said_nowhere(leaky, tmp_path, way):
     assert not (tmp_path / "night.json").exists()
 
 
-@pytest.mark.parametrize("way", REFERRED)
+@pytest.mark.parametrize("way", some(REFERRED, of=("whole URL", "--set")))
 def test_a_secret_of_the_environment_is_nowhere(leaky, tmp_path, way):
     """Not in any byte that is kept, also not in a saved plan; what is left over says `${DB}`, and is gone on with."""
     url, operations = REFERRED[way]

@@ -52,18 +52,15 @@ def modules() -> list[object]:
 
 
 @cache
-def trees() -> dict[str, ast.Module]:
-    """Return the syntax of each test by its path."""
-    paths = [path for test in TESTS for path in ROOT.glob(test) if path != Path(__file__)]
+def nodes(folder: str = "") -> list[ast.AST]:
+    """Return what can tell of a use in the syntax of all tests, or of those in a folder."""
+    if folder:
+        paths = list((ROOT / folder).rglob("*.py"))
+    else:
+        paths = [path for test in TESTS for path in ROOT.glob(test) if path != Path(__file__)]
     assert paths
-    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in paths}
-
-
-def nodes(folder: str = "") -> Iterator[ast.AST]:
-    """Yield the syntax of all tests, or of those in a folder."""
-    for path, tree in trees().items():
-        if path.startswith(folder):
-            yield from ast.walk(tree)
+    told = (ast.Call, ast.Compare, ast.Dict, ast.FunctionDef, ast.List, ast.Tuple)
+    return [node for path in paths for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, told)]
 
 
 def names_in(node: ast.AST) -> set[str]:

@@ -19,6 +19,7 @@ def load(folder, name):
     return module
 
 
+@pytest.mark.slow
 class TestPrune(SQLiteOperationContract):
     operation = load("third-party-assessment", "acme_prune").prune
     parameters = {"table": "event", "keep": 1}

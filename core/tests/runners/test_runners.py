@@ -60,6 +60,7 @@ class TestOneProcess(OwnRunner):
         return ProcessRunner(1)
 
 
+@pytest.mark.slow
 class TestFourProcesses(OwnRunner):
     places = 4
 

@@ -40,7 +40,7 @@ REPRESENTATIVE = frozenset(
     }
 )
 #: What is asked of them there.
-REPRESENTATIVE_COMMANDS = ("inspect", "plan", "maintain", "maintain --all", "maintain --checks", "compact", "backup")
+REPRESENTATIVE_COMMANDS = ("inspect", "maintain", "maintain --all", "compact")
 
 
 def run_all(
