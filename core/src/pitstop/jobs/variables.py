@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -49,7 +49,8 @@ def expand(config: Mapping[str, Any], environment: Mapping[str, str]) -> Expande
         if match["escaped"]:
             return match[0][1:]
         name = match["name"]
-        check_name(name)
+        if not _NAME.match(name):
+            raise InvalidJobError(reason=f"{match[0]} in the config names no variable", hint="write ${NAME}")
         value = environment.get(name)
         if value is None:
             raise InvalidJobError(
@@ -59,16 +60,7 @@ def expand(config: Mapping[str, Any], environment: Mapping[str, str]) -> Expande
         filled_in[name] = value
         return value
 
-    def walk(value: Any) -> Any:
-        if isinstance(value, str):
-            return _REFERENCE.sub(put_in, value)
-        if isinstance(value, Mapping):
-            return {key: walk(entry) for key, entry in value.items()}
-        if isinstance(value, list):
-            return [walk(entry) for entry in value]
-        return value
-
-    expanded = {key: walk(value) for key, value in config.items()}
+    expanded = _map_texts(config, lambda text: _REFERENCE.sub(put_in, text))
     return Expanded(config=expanded, secrets=find_secrets(expanded, filled_in))
 
 
@@ -78,31 +70,27 @@ def escape(value: Any) -> Any:
     Args:
         value: any JSON value, such as the names of tables that are to be put into a config.
     """
-    if isinstance(value, str):
-        return _REFERENCE.sub(lambda match: f"${match[0]}", value)
-    if isinstance(value, Mapping):
-        return {key: escape(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [escape(entry) for entry in value]
-    return value
+    return _map_texts(value, lambda text: _REFERENCE.sub(lambda match: f"${match[0]}", text))
 
 
 def names_in(config: Mapping[str, Any]) -> set[str]:
     """Return the variables that a config's texts mention, be they set or not."""
     found: set[str] = set()
 
-    def walk(value: Any) -> None:
-        if isinstance(value, str):
-            found.update(match["name"] for match in _REFERENCE.finditer(value) if not match["escaped"])
-        elif isinstance(value, (Mapping, list)):
-            for entry in value.values() if isinstance(value, Mapping) else value:
-                walk(entry)
+    def collect(text: str) -> str:
+        found.update(match["name"] for match in _REFERENCE.finditer(text) if not match["escaped"])
+        return text
 
-    walk(config)
+    _map_texts(config, collect)
     return found
 
 
-def check_name(name: str) -> None:
-    """Raise InvalidJobError if `name` cannot be the name of an environment variable."""
-    if not _NAME.match(name):
-        raise InvalidJobError(reason=f"${{{name}}} in the config names no variable", hint="write ${NAME}")
+def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a JSON value with each of its texts changed; keys are left alone."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _map_texts(entry, change) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_map_texts(entry, change) for entry in value]
+    return value
