@@ -13,14 +13,14 @@ from pitstop import files
 from pitstop.files import (
     ReplacedError,
     copy_bytes,
+    find_intruders,
+    find_strangers,
+    find_writers,
     give_name,
-    intruders,
     make_file,
     open_folder,
     remove_file,
-    strangers,
     write_whole,
-    writers,
 )
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a folder can be given to another user by root only")
@@ -39,9 +39,9 @@ def test_a_folder_of_ones_own_has_no_strangers(place: Path) -> None:
     """Nor has one that others may read, nor one in which nobody moves what is another's."""
     for mode in (0o700, 0o755, 0o1777, 0o1775):
         place.chmod(mode)
-        assert strangers(str(place)) == ""
+        assert find_strangers(str(place)) == ""
         place.parent.chmod(mode)
-        assert strangers(str(place)) == ""
+        assert find_strangers(str(place)) == ""
 
 
 @pytest.mark.parametrize("where", ["place", "above"])
@@ -50,7 +50,7 @@ def test_who_may_write_to_it_or_to_a_folder_above_is_told(place: Path, where: st
     """He could put another folder in the place of the one below."""
     folder = place if where == "place" else place.parent
     folder.chmod(mode)
-    assert strangers(str(place)) == f"{who} may write to {folder}"
+    assert find_strangers(str(place)) == f"{who} may write to {folder}"
 
 
 @needs_root
@@ -59,28 +59,28 @@ def test_its_owner_and_its_group_are_told(place: Path, where: str) -> None:
     """Unless they may write to the file anyway that it is about."""
     folder = place if where == "place" else place.parent
     os.chown(folder, OTHER, -1)
-    assert strangers(str(place)) == f"{folder} belongs to user {OTHER}"
+    assert find_strangers(str(place)) == f"{folder} belongs to user {OTHER}"
     theirs = place / "theirs"
     theirs.touch()
     os.chown(theirs, OTHER, -1)
-    assert strangers(str(place), file=theirs.stat()) == ""
+    assert find_strangers(str(place), file=theirs.stat()) == ""
     os.chown(folder, 0, OTHER)
     folder.chmod(0o770)
-    assert strangers(str(place)) == f"group {OTHER} may write to {folder}"
+    assert find_strangers(str(place)) == f"group {OTHER} may write to {folder}"
     os.chown(theirs, 0, OTHER)
     theirs.chmod(0o640)
-    assert strangers(str(place), file=theirs.stat()) != ""
+    assert find_strangers(str(place), file=theirs.stat()) != ""
     theirs.chmod(0o660)
-    assert strangers(str(place), file=theirs.stat()) == ""
+    assert find_strangers(str(place), file=theirs.stat()) == ""
 
 
 def test_a_group_of_this_user_alone_is_nobody_else(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many systems give one to each user, and let him make all files for it."""
     place.chmod(0o775)
     monkeypatch.setattr(files, "_is_private", lambda gid, uid: (gid, uid) == (place.stat().st_gid, os.geteuid()))
-    assert strangers(str(place)) == ""
+    assert find_strangers(str(place)) == ""
     monkeypatch.setattr(files, "_is_private", lambda *_: False)
-    assert strangers(str(place)) == f"group {place.stat().st_gid} may write to {place}"
+    assert find_strangers(str(place)) == f"group {place.stat().st_gid} may write to {place}"
 
 
 def test_a_group_with_other_members_is_not_private() -> None:
@@ -103,18 +103,18 @@ def test_a_link_on_the_way_is_told(tmp_path: Path, place: Path) -> None:
     public.mkdir()
     public.chmod(0o1777)
     (public / "link").symlink_to(place)
-    assert strangers(str(public / "link")) == ""
+    assert find_strangers(str(public / "link")) == ""
     os.chown(public / "link", OTHER, -1, follow_symlinks=False)
-    assert strangers(str(public / "link")) == f"{public}/link is a link of user {OTHER}"
+    assert find_strangers(str(public / "link")) == f"{public}/link is a link of user {OTHER}"
     public.chmod(0o777)
-    assert strangers(str(public / "link")) == f"everybody may write to {public}"
+    assert find_strangers(str(public / "link")) == f"everybody may write to {public}"
 
 
 def test_links_in_a_ring_are_told(place: Path) -> None:
     """As the system does."""
     (place / "one").symlink_to("two")
     (place / "two").symlink_to("one")
-    for ask in (strangers, intruders):
+    for ask in (find_strangers, find_intruders):
         with pytest.raises(OSError, match="symbolic links"):
             ask(str(place / "one"))
 
@@ -123,9 +123,9 @@ def test_writers_of_a_file(place: Path) -> None:
     """By its mode and its owner."""
     file = place / "file"
     file.touch(0o644)
-    assert writers(file.stat()) == ""
+    assert find_writers(file.stat()) == ""
     file.chmod(0o646)
-    assert writers(file.stat()) == "everybody may write to it"
+    assert find_writers(file.stat()) == "everybody may write to it"
 
 
 def test_write_whole_writes_all_or_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,6 @@ def say(text: str) -> None:
     from pitstop.secrets.masking import mask
     from pitstop.text.escaping import indent_lines, printable
 
-    # not click.echo: what only lists does without click
     print(indent_lines(printable(mask(text), at_most=_LONGEST_ERROR)), file=sys.stderr, flush=True)  # noqa: T201
 
 

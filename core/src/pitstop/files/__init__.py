@@ -4,7 +4,7 @@ A name says nothing for longer than a moment in a folder that somebody else may 
 have been moved away, and a link to another file put in its place. So what is written there is written through the
 handle of a file that was made with O_EXCL, named and removed through the handle of its folder, and compared with the
 handle (device and inode) when it has its name. What must be opened by its name, because SQLite opens nothing else,
-belongs into a folder in which nobody else may move anything: `strangers` tells which is one.
+belongs into a folder in which nobody else may move anything: `find_strangers` tells which is one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class StrangersLinkError(OSError):
         super().__init__(errno.EPERM, text, link)
 
 
-def strangers(folder: str, *, file: os.stat_result | None = None) -> str:
+def find_strangers(folder: str, *, file: os.stat_result | None = None) -> str:
     """Return who else may put another file in the place of one in a folder; "" if nobody may.
 
     Neither root nor this user is somebody else, nor is a group without other members. In a folder with the sticky bit
@@ -77,7 +77,7 @@ def strangers(folder: str, *, file: os.stat_result | None = None) -> str:
             at = step
             continue
         # nobody has moved it since its folder was looked at, but in one with the sticky bit anybody may have made it
-        if found.st_uid not in _find_trusted_users(file) and not _is_outside(found.st_uid):
+        if not _is_trusted(found.st_uid, file):
             return f"{step} is a link of user {_name_user(found.st_uid)}"
         followed += 1
         if followed > _LINKS:
@@ -87,7 +87,7 @@ def strangers(folder: str, *, file: os.stat_result | None = None) -> str:
         rest += target.split(os.sep)[::-1]
 
 
-def intruders(path: str) -> str:
+def find_intruders(path: str) -> str:
     """Return who else could have another file stand where this user keeps one; "" if nobody could.
 
     A file that is there must be this user's or root's. Another one's that he shares with this user, who may write to
@@ -107,34 +107,34 @@ def intruders(path: str) -> str:
         try:
             found = os.lstat(path)
         except FileNotFoundError:
-            return strangers(folder)
-        owned = found.st_uid in _find_trusted_users(None) or _is_outside(found.st_uid)
+            return find_strangers(folder)
+        owned = _is_trusted(found.st_uid)
         if stat.S_ISLNK(found.st_mode):
-            who = strangers(folder)
+            who = find_strangers(folder)
             if who or not owned:
                 return who or f"{path} is a link of user {_name_user(found.st_uid)}"
             path = os.path.join(folder, os.readlink(path))
             continue
         if owned:
-            return strangers(folder)
+            return find_strangers(folder)
         if os.geteuid() != _ROOT and os.access(path, os.W_OK):
-            return strangers(folder, file=found)
+            return find_strangers(folder, file=found)
         return f"{path} belongs to user {_name_user(found.st_uid)}"
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
-def writers(file: os.stat_result) -> str:
-    """Return who else may write to a file by its mode, or has made it; "" if nobody: as `strangers` of a folder."""
+def find_writers(file: os.stat_result) -> str:
+    """Return who else may write to a file by its mode, or has made it; "" if nobody, as `find_strangers`."""
     return _find_writer("it", file)
 
 
-def _find_trusted_users(file: os.stat_result | None) -> set[int]:
-    return {_ROOT, os.geteuid()} | ({file.st_uid} if file is not None else set())
+def _is_trusted(uid: int, file: os.stat_result | None = None) -> bool:
+    return uid in (_ROOT, os.geteuid()) or (file is not None and uid == file.st_uid) or _is_outside(uid)
 
 
 def _find_writer(path: str, found: os.stat_result, file: os.stat_result | None = None) -> str:
     is_folder = stat.S_ISDIR(found.st_mode)
-    if found.st_uid not in _find_trusted_users(file) and not _is_outside(found.st_uid):
+    if not _is_trusted(found.st_uid, file):
         return f"{path} belongs to user {_name_user(found.st_uid)}"
     if is_folder and found.st_mode & stat.S_ISVTX:
         return ""
@@ -270,10 +270,10 @@ def walk(path: str) -> Iterator[tuple[int | None, str]]:
             if target.startswith(os.sep):
                 way, names = way[:1], []
             rest += target.split(os.sep)[::-1]
-        owner = os.fstat(way[-1]).st_uid
+        reached = os.fstat(way[-1])
         for link, maker in links:
-            if maker not in (_ROOT, os.geteuid(), owner) and not _is_outside(maker):
-                raise StrangersLinkError(link, maker, owner)
+            if not _is_trusted(maker, reached):
+                raise StrangersLinkError(link, maker, reached.st_uid)
         yield way[-1], os.path.join(os.sep, *names)
 
 

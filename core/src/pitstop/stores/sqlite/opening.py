@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 from pitstop.errors import StoreError
-from pitstop.files import intruders
+from pitstop.files import find_intruders
 from pitstop.stores.sqlite import columns, errors, schema
 
 #: Pages, of 4 kB each, after which the log goes into the file. Each time costs two or three syncs, so that every
@@ -146,7 +146,7 @@ def _has_log(path: Path) -> bool:
 
 def _require_own_place(path: Path, url: str) -> None:
     """Refuse a place where somebody else could put a store, or a log beside it, whose jobs would then be run."""
-    others = intruders(str(path))
+    others = find_intruders(str(path))
     if others:
         raise StoreError(
             url=url,

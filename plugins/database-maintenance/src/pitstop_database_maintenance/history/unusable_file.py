@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pitstop.files import intruders
+from pitstop.files import find_intruders
 
 #: Where a SQLite file's header holds the application's number (sqlite.org/fileformat2.html, section 1.3).
 _PLACE_OF_APPLICATION: Final = slice(68, 72)
@@ -26,7 +26,7 @@ def require_trusted(path: Path) -> None:
     Raises:
         OSError: it is a folder or a device, or somebody else can; nothing was made.
     """
-    who = intruders(str(path))
+    who = find_intruders(str(path))
     if who:
         raise PermissionError(errno.EPERM, f"somebody else could put other files in its place: {who}", str(path))
     if path.exists() and not path.is_file():

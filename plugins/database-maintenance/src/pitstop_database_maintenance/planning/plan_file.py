@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pitstop.contracts import Lookup
 from pitstop.errors import InvalidValueError
-from pitstop.files import intruders, write_whole, writers
+from pitstop.files import find_intruders, find_writers, write_whole
 from pitstop.files.disk_space import require_room
 from pitstop.secrets.masking import replace
 from pitstop.text.escaping import json_text, one_line
@@ -116,7 +116,7 @@ def _require_trusted(path: str, handle: int) -> None:
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
         raise _refusal(_PLAN, path, "is no plain file")
-    problem = intruders(path) or writers(found)
+    problem = find_intruders(path) or find_writers(found)
     if problem:
         problem = f"may be somebody else's by now: {one_line(problem)}; look at it, and copy it to a folder of your own"
         raise _refusal(_PLAN, path, problem)

@@ -18,7 +18,7 @@ from typing import Final
 from attrs import frozen
 
 from pitstop.errors import InvalidJobError, OperationError
-from pitstop.files import StrangersLinkError, open_descriptors, strangers, walk
+from pitstop.files import StrangersLinkError, find_strangers, open_descriptors, walk
 
 #: How often a file is opened before it is given up: another thread may open and close files at the same moment.
 _TRIES: Final = 3
@@ -77,9 +77,9 @@ def open_same(connect: Callable[[], sqlite3.Connection], path: str, found: os.st
         OSError: its folder is not there.
         sqlite3.Error: it cannot be opened.
     """
-    # of a link to it the folder is not the one that counts; the links on the way there `strangers` looks at itself
+    # of a link to it the folder is not the one that counts; the links on the way there `find_strangers` looks at itself
     owned = found.st_uid in (0, os.geteuid()) and not os.path.islink(path)
-    if (owned and not strangers(os.path.dirname(path))) or _open_files() is None:
+    if (owned and not find_strangers(os.path.dirname(path))) or _open_files() is None:
         return connect()
     for _ in range(_TRIES):
         before = _open_files() or {}

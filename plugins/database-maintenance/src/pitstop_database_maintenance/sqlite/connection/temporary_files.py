@@ -4,8 +4,8 @@ How they are called is in `surveyor.temporary_folder`. Whoever works on one hold
 the process however it dies; what nobody holds is a leftover, and the next operation removes it.
 
 SQLite opens a file by its name only. So one is beside the database, or where it is to go, only if nobody else may move
-anything there (`pitstop.files.strangers`); else it is in a private folder in SQLite's folder for temporary files, and
-comes to its place as a whole, through handles (`Temporary.move`).
+anything there (`pitstop.files.find_strangers`); else it is in a private folder in SQLite's folder for temporary files,
+and comes to its place as a whole, through handles (`Temporary.move`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Final
 from attrs import define, field
 
 from pitstop.errors import OperationError
-from pitstop.files import OWN, ReplacedError, copy_bytes, give_name, make_file, open_folder, remove_file, strangers
+from pitstop.files import OWN, ReplacedError, copy_bytes, find_strangers, give_name, make_file, open_folder, remove_file
 from pitstop.text import size_text
 from pitstop_database_maintenance.sqlite.connection.durable_files import pin
 from pitstop_database_maintenance.sqlite.connection.errors import suggest_room
@@ -184,7 +184,7 @@ def temporary(path: str, purpose: str, *, folder: str = "", needed: int = 0) -> 
     target = folder or beside
     with ExitStack() as stack:
         try:
-            others = strangers(target)
+            others = find_strangers(target)
             place = stack.enter_context(_private_folder(target, others, needed)) if others else target
             handle = stack.enter_context(open_folder(place))
             own = make_own_name(name, purpose)
@@ -219,7 +219,7 @@ def _private_folder(target: str, others: str, needed: int) -> Iterator[str]:
 
 def _private_place(target: str, others: str, needed: int) -> str:
     device = os.stat(target).st_dev
-    safe = [folder for folder in temporary_folders() if not strangers(folder)]
+    safe = [folder for folder in temporary_folders() if not find_strangers(folder)]
     safe.sort(key=lambda folder: os.stat(folder).st_dev != device)
     for folder in safe:
         room = os.statvfs(folder)
