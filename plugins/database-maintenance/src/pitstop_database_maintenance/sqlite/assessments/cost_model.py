@@ -16,6 +16,7 @@ from attrs import frozen
 from pitstop_database_maintenance.databases.assessment import Look, Prediction
 from pitstop_database_maintenance.history import PastStep
 from pitstop_database_maintenance.sqlite.connection.lock_waits import DEFAULT_STALL, expected_stall, worst_wait
+from pitstop_database_maintenance.sqlite.connection.sound_files import ALL_PAGES
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 
 #: What every operation takes, however small the file: opening, the schema, syncs.
@@ -111,7 +112,7 @@ def _learn_look_rate(steps: Sequence[PastStep], size: int) -> float | None:
         step.bytes / looked
         for step in steps
         if step.bytes
-        and step.data.get("looked_at", "all pages") == "all pages"
+        and step.data.get("looked_at", ALL_PAGES) == ALL_PAGES
         and (looked := step.figure("looked") or 0.0) > _SHORTEST
         and 1 / _ALIKE <= step.bytes / max(size, 1) <= _ALIKE
     ]

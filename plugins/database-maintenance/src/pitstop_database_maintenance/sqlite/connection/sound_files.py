@@ -6,10 +6,15 @@ file's identity, sizes and times: looking into the file would need a handle, and
 
 from __future__ import annotations
 
+from typing import Final
+
 from pitstop_database_maintenance.sqlite.connection.opening import resolve_link
 from pitstop_database_maintenance.sqlite.surveyor.processes.proc import stat_if_there
 
 State = tuple[tuple[int, ...], ...]
+
+#: What a job's figures say was checked (`looked_at`), if it was everything.
+ALL_PAGES: Final = "all pages"
 
 _known: dict[str, State] = {}
 

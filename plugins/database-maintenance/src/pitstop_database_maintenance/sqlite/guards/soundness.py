@@ -100,7 +100,7 @@ def require_movable(db: SQLiteConnection, *, max_stall: float) -> str:
     fits = db.measure().bytes / min(learned or _LOOKS_AT, _LOOKS_AT) <= max_stall
     if _is_known(db) or fits or (db.has_wal and _sees_all(db)):
         require_sound(db)
-        return "all pages"
+        return sound_files.ALL_PAGES
     with _count_time(db):
         _refuse(db, _schema_problems(db))
         if db.has_wal:

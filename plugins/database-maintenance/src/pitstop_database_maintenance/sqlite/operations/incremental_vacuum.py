@@ -17,6 +17,7 @@ from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.lock_waits import aim
+from pitstop_database_maintenance.sqlite.connection.sound_files import ALL_PAGES
 from pitstop_database_maintenance.sqlite.guards.soundness import require_movable, require_sound
 from pitstop_database_maintenance.sqlite.operations._measured import OperationRun, begin
 from pitstop_database_maintenance.sqlite.operations._time_slices import Slices, limit_stall
@@ -67,7 +68,7 @@ def incremental_vacuum(
         return run.unchanged(f"{size_text(run.before.bytes)}, {why}")
     if whole_look:
         require_sound(db)
-    looked = "all pages" if whole_look else require_movable(db, max_stall=stall)
+    looked = ALL_PAGES if whole_look else require_movable(db, max_stall=stall)
     slices = Slices(db, max_stall=stall, least=max(1, min(_LEAST, int(aim(stall) / _PAGE_TAKES))))
     freed, stopped_by = _free(db, slices, wanted, reserve)
     counts: dict[str, Any] = {
