@@ -66,11 +66,11 @@ def work_on_few(
     registry = pitstop.Registry()
     _check_different(urls)
     with _open_engine(settings, registry, request, history) as engine:
-        looked = list(engine.look(urls, map_cells=CELLS))
+        planned = list(engine.plan(urls, map_cells=CELLS))
         if saved is not None:
-            looked = check_saved(saved, looked, lookup=registry)
-        looked = [_explain_failure(one, registry=registry, request=request) for one in looked]
-        outcomes = _run(engine, looked, settings)
+            planned = check_saved(saved, planned, lookup=registry)
+        planned = [_explain_failure(one, registry=registry, request=request) for one in planned]
+        outcomes = _run(engine, planned, settings)
         with FleetSummary(files=len(urls), looked_at=len(urls)) as tally:
             for outcome in outcomes:
                 tally.add(outcome)
@@ -122,13 +122,13 @@ def _open_engine(
         yield Maintenance(registry, start, request=request, history=history, options=settings)
 
 
-def _run(engine: Maintenance, looked: Sequence[PlannedDatabase], settings: Settings) -> list[DatabaseOutcome]:
-    if not any(one.plan.due for one in looked):
-        return engine.run(looked)
+def _run(engine: Maintenance, planned: Sequence[PlannedDatabase], settings: Settings) -> list[DatabaseOutcome]:
+    if not any(one.plan.due for one in planned):
+        return engine.run(planned)
     orchestrator = engine.orchestrator  # before the display begins, so that what is said on opening it is seen
     with watch_jobs(settings) as watch:
         engine.on_submit(lambda submit: watch.follow(orchestrator, submit))
-        return engine.run(looked, map_cells=CELLS)
+        return engine.run(planned, map_cells=CELLS)
 
 
 def _describe_progress(tally: FleetSummary) -> str:
@@ -184,16 +184,16 @@ def _check_different(urls: Sequence[str]) -> None:
 
 
 def _explain_failure(
-    looked: PlannedDatabase, *, registry: pitstop.Registry, request: MaintenanceRequest
+    planned: PlannedDatabase, *, registry: pitstop.Registry, request: MaintenanceRequest
 ) -> PlannedDatabase:
     """Return a database with which nothing can be done with the error of its own check, which also says what to do."""
-    plan = looked.plan
+    plan = planned.plan
     if not plan.refused:
-        return looked
+        return planned
     try:
         with hide_secrets(collect_secrets([plan.database], request)):
             url = expand_env(plan.database)
             database_class(registry, parse(url)).check(url, **request.options)
     except InputError as error:
-        return evolve(looked, plan=evolve(plan, refused=str(error)))
-    return looked
+        return evolve(planned, plan=evolve(plan, refused=str(error)))
+    return planned

@@ -24,7 +24,7 @@ from pitstop.errors import InvalidJobError, PitstopError, UnknownNameError
 from pitstop.text import size_text
 from pitstop_database_maintenance.databases.assessment import Look, OperationPreference
 from pitstop_database_maintenance.databases.causes import Cause
-from pitstop_database_maintenance.databases.description import Description, Figure, Space
+from pitstop_database_maintenance.databases.description import Description, Figure, Space, State
 from pitstop_database_maintenance.databases.limits import Limits
 from pitstop_database_maintenance.databases.traits import UNKNOWN, OperationTraits
 from pitstop_database_maintenance.databases.urls import DEFAULT_SCHEME, DatabaseURL, without_credentials
@@ -228,6 +228,15 @@ class Database(ABC):
             space=Space(bytes=inspection.bytes),
             notes=tuple(map(str, notes)),
         )
+
+    @classmethod
+    def state(cls, inspection: Any) -> State:
+        """Return the figures that are compared before and after a run; by default the size.
+
+        Args:
+            inspection: the record of a database with which something can be done.
+        """
+        return State(bytes=inspection.bytes)
 
     @classmethod
     def disk_bytes(cls, url: str) -> int | None:  # noqa: ARG003 - the subclasses' signature

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Literal, NamedTuple, TypeAlias
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from pitstop_database_maintenance.history import CheckRecord
 
@@ -124,6 +124,25 @@ class Space:
     waste: float | None = None
     objects: tuple[ObjectSpace, ...] = ()
     cells: tuple[Cell, ...] = ()
+
+
+@frozen(kw_only=True)
+class State:
+    """The figures of a database that are compared before and after a run.
+
+    Args:
+        bytes: its size.
+        disk: what its files take on disk, its log included.
+        pending: how much of that goes back at the next checkpoint.
+        free_bytes: how much of that is known to be unused as a whole; None if that is not known.
+        waste: the share that a rebuild would give back, from 0 to 1; None if it is not known.
+    """
+
+    bytes: int
+    disk: int = Factory(lambda state: state.bytes, takes_self=True)
+    pending: int = 0
+    free_bytes: int | None = None
+    waste: float | None = None
 
 
 def _make_findings(found: Iterable[str | Finding]) -> tuple[Finding, ...]:

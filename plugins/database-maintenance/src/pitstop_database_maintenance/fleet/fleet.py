@@ -1,7 +1,7 @@
-"""Thousands of databases: looked at in a stream, and those that are worth it worked on in waves. Bounded in memory.
+"""Thousands of databases: inspected in a stream, and those that are worth it worked on in waves. Bounded in memory.
 
 Owns the order of the work, and what is tried again alone; see docs/decisions/fleets.md. Which databases share a job is
-`batching`'s, what is seen of a run `summary`'s, and which database need not even be looked at `unchanged`'s.
+`batching`'s, what is seen of a run `summary`'s, and which database need not even be inspected `unchanged`'s.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pitstop_database_maintenance.fleet.summary import FleetSummary
 from pitstop_database_maintenance.fleet.unchanged import UnchangedFiles
 from pitstop_database_maintenance.maintenance.engine import Maintenance
 from pitstop_database_maintenance.maintenance.fallback import serve_otherwise
-from pitstop_database_maintenance.maintenance.job_outcomes import Place, PlannedDatabase, database_outcome, places
-from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, State, StepOutcome
+from pitstop_database_maintenance.maintenance.job_outcomes import Place, PlannedDatabase, places, read_state
+from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, StepOutcome
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenancePlan
 from pitstop_database_maintenance.planning.plan_config import planned_steps
 from pitstop_database_maintenance.worker.plan_jobs import mask_resource
@@ -92,8 +92,8 @@ class Fleet:
             self._engine.prepare()
         brief = QUICK_INSPECTION if len(never) > _FEW and not self._engine.request.checks else THOROUGH_INSPECTION
         for urls, settings in ((again, THOROUGH_INSPECTION), (never, brief)):
-            for looked in self._looked(urls, settings, tally):
-                wave.append(looked)
+            for planned in self._plan(urls, settings, tally):
+                wave.append(planned)
                 if len(wave) >= size:
                     self._begin(wave, tally)
                     self._collect(tally, leave=0 if self._is_careful else _IN_FLIGHT)
@@ -102,31 +102,29 @@ class Fleet:
             self._begin(wave, tally)
         self._collect(tally, leave=0)
 
-    def _looked(
-        self, urls: Sequence[str], settings: Mapping[str, Any], tally: FleetSummary
-    ) -> Iterator[PlannedDatabase]:
+    def _plan(self, urls: Sequence[str], settings: Mapping[str, Any], tally: FleetSummary) -> Iterator[PlannedDatabase]:
         """Yield the databases on which something is due, and count the others."""
         idle: list[str] = []
         number = 0
-        for number, looked in enumerate(self._engine.screen(urls, **settings) if urls else (), 1):
+        for number, planned in enumerate(self._engine.screen(urls, **settings) if urls else (), 1):
             tally.looked_at += 1
-            self._engine.defer_unscheduled([looked.plan])
-            if looked.plan.due and not looked.plan.refused:
+            self._engine.defer_unscheduled([planned.plan])
+            if planned.plan.due and not planned.plan.refused:
                 tally.due += 1
-                yield looked
+                yield planned
             else:
-                outcome = database_outcome(looked, [], None)
+                outcome = self._engine.outcome(planned)
                 tally.add(outcome)
                 if outcome.is_settled:
-                    idle.append(looked.plan.database)
+                    idle.append(planned.plan.database)
             if number % 100 == 0:
                 self._changed(tally)
-            if self._stopped(tally):
+            if self._is_stopped(tally):
                 break
         tally.add_unreached(urls[number:])
         self._remember(idle)
 
-    def _stopped(self, tally: FleetSummary) -> bool:
+    def _is_stopped(self, tally: FleetSummary) -> bool:
         until = self._engine.until
         tally.out_of_time = tally.out_of_time or (until is not None and time.time() >= until)
         tally.interrupted = tally.interrupted or self._interrupted()
@@ -143,7 +141,7 @@ class Fleet:
 
     def _begin(self, wave: Sequence[PlannedDatabase], tally: FleetSummary) -> None:
         """Give databases out to be worked on, and do not wait for it."""
-        if self._stopped(tally) or self._gives_up(tally):
+        if self._is_stopped(tally) or self._gives_up(tally):
             tally.add_unreached(one.plan.database for one in wave)
             return
         engine = self._engine
@@ -175,11 +173,11 @@ class Fleet:
     def _count(self, wave: Sequence[PlannedDatabase], ended: _Ended, tally: FleetSummary) -> None:
         """Look again at what was worked on, and count what came of it; try what failed in a shared job alone."""
         after, idle = self._inspect_again([one.plan.database for one in wave] if ended.run else [])
-        for looked in wave:
-            outcome = self._outcome(looked, ended, after.get(looked.plan.database), tally)
+        for planned in wave:
+            outcome = self._outcome(planned, ended, after.get(planned.plan.database), tally)
             tally.add(outcome)
             if not outcome.is_settled:
-                idle.discard(looked.plan.database)
+                idle.discard(planned.plan.database)
         self._remember(sorted(idle))
         self._changed(tally)
 
@@ -192,25 +190,25 @@ class Fleet:
         for url in urls:
             self._seen.state(url)
         after = list(self._engine.screen(urls, **QUICK_INSPECTION))
-        idle = {one.plan.database for one in after if database_outcome(one, [], None).is_settled}
+        idle = {one.plan.database for one in after if self._engine.outcome(one).is_settled}
         return {one.plan.database: one.inspection for one in after}, idle
 
-    def _outcome(self, looked: PlannedDatabase, ended: _Ended, after: Any, tally: FleetSummary) -> DatabaseOutcome:
+    def _outcome(self, planned: PlannedDatabase, ended: _Ended, after: Any, tally: FleetSummary) -> DatabaseOutcome:
         """Return what came of a database; if its part of a shared job failed, of a second try alone."""
-        resource = mask_resource(looked.plan.resource)
+        resource = mask_resource(planned.plan.resource)
         if resource in ended.jobs:
             return serve_otherwise(
-                self._engine, looked, database_outcome(looked, ended.jobs[resource], after, run=ended.run)
+                self._engine, planned, self._engine.outcome(planned, ended.jobs[resource], after, run=ended.run)
             )
         answer = ended.shared.get(resource)
         if answer is None:
-            done = self._recall_steps(looked.plan, ended.run)
+            done = self._recall_steps(planned.plan, ended.run)
         else:
-            done = step_outcomes(looked.plan, answer["steps"])
-        left = [step for place, step in places(looked.plan.steps) if step.run and place not in done]
-        if left and not self._stopped(tally):
-            return self._alone(looked, done)
-        outcome = database_outcome(looked, [], after, run=ended.run)
+            done = step_outcomes(planned.plan, answer["steps"])
+        left = [step for place, step in places(planned.plan.steps) if step.run and place not in done]
+        if left and not self._is_stopped(tally):
+            return self._alone(planned, done)
+        outcome = self._engine.outcome(planned, after=after, run=ended.run)
         return evolve(outcome, steps=tuple(done.get(place, step) for place, step in places(outcome.steps)))
 
     def _recall_steps(self, plan: DatabasePlan, run: str) -> dict[Place, StepOutcome]:
@@ -219,21 +217,22 @@ class Fleet:
         steps = [] if history is None else history.steps(database=plan.resource, limit=len(plan.steps) or 1)
         return step_outcomes(plan, [noted(step) for step in reversed(steps) if step.run == run])
 
-    def _alone(self, looked: PlannedDatabase, done: Mapping[Place, StepOutcome]) -> DatabaseOutcome:
+    def _alone(self, planned: PlannedDatabase, done: Mapping[Place, StepOutcome]) -> DatabaseOutcome:
         """Carry out what is left of a plan with jobs of its own, so that what fails has a record and a log.
 
         It is looked at thoroughly first: what keeps an operation from succeeding may be a reason not to plan it.
         """
         try:
-            fresh = next(iter(self._engine.look([looked.plan.database])))
+            fresh = next(iter(self._engine.plan([planned.plan.database])))
             steps = tuple(step for place, step in places(fresh.plan.steps) if place not in done)
             outcome = self._engine.run([evolve(fresh, plan=evolve(fresh.plan, steps=steps))])[0]
         except InputError as error:
-            fresh, outcome = looked, database_outcome(looked, [], None, problem=str(error))
+            fresh, outcome = planned, self._engine.outcome(planned, problem=str(error))
             outcome = evolve(outcome, steps=tuple(step for place, step in places(outcome.steps) if place not in done))
         again = iter(outcome.steps)
-        planned = [done[place] if place in done else next(again) for place, _ in places(fresh.plan.steps)]
-        return evolve(outcome, before=State.of(looked.inspection), steps=(*planned, *again))
+        all_steps = [done[place] if place in done else next(again) for place, _ in places(fresh.plan.steps)]
+        before = read_state(planned.inspection, self._engine.kind(planned.plan.database))
+        return evolve(outcome, before=before, steps=(*all_steps, *again))
 
     def _remember(self, urls: Sequence[str]) -> None:
         if self._seen is not None and urls:

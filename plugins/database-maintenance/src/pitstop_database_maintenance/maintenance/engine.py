@@ -26,13 +26,14 @@ from pitstop.contracts import JobQuery, Lookup
 from pitstop.errors import InputError, InvalidJobError
 from pitstop.jobs import Job, JobRecord, JobStatus, Plan
 from pitstop_database_maintenance.databases.causes import Cause
-from pitstop_database_maintenance.databases.database import database_class
+from pitstop_database_maintenance.databases.database import Database, database_class
+from pitstop_database_maintenance.databases.description import Space
 from pitstop_database_maintenance.databases.limits import LOCK_WAIT
 from pitstop_database_maintenance.databases.urls import parse, shown_url
 from pitstop_database_maintenance.history import History, UnfinishedStep, usable_history
 from pitstop_database_maintenance.maintenance.fallback import serve_otherwise
 from pitstop_database_maintenance.maintenance.job_outcomes import PlannedDatabase, database_outcome
-from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, State
+from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenancePlan, MaintenanceRequest, PlannedStep
 from pitstop_database_maintenance.planning.plan_config import job_config
 from pitstop_database_maintenance.planning.planner import expand_env, plan_databases, staleness
@@ -91,8 +92,8 @@ class Maintenance:
         """Start what runs the jobs now, so that it is ready when there are some."""
         self.orchestrator  # noqa: B018 - made when it is asked for
 
-    def look(self, urls: Iterable[str], *, without: tuple[str, ...] = (), **settings: Any) -> Iterator[PlannedDatabase]:
-        """Look at databases and plan for each, as they come. Changes nothing.
+    def plan(self, urls: Iterable[str], *, without: tuple[str, ...] = (), **settings: Any) -> Iterator[PlannedDatabase]:
+        """Inspect databases and plan for each, as they come. Changes nothing.
 
         Args:
             urls: paths or URLs.
@@ -106,82 +107,95 @@ class Maintenance:
         found = plan_databases(urls, request, lookup=self._lookup, history=self.history, **settings)
         return (PlannedDatabase(plan=plan, inspection=inspection) for plan, inspection in found)
 
-    def substitutable(self, url: str) -> frozenset[str]:
-        """Return the needs for which another operation may take the place of one that failed; see `Database`."""
-        return database_class(self._lookup, parse(expand_env(url))).substitutable
+    def kind(self, url: str) -> type[Database]:
+        """Return the class that serves a database."""
+        return database_class(self._lookup, parse(expand_env(url)))
 
     def screen(self, urls: Iterable[str], **settings: Any) -> Iterator[PlannedDatabase]:
-        """Look at many databases as `look` does; the plan for those on which nothing pays has no steps."""
+        """Plan for many databases as `plan` does; the plan for those on which nothing pays has no steps."""
         screening = Screening(self.request, lookup=self._lookup, history=self.history)
         return (
             PlannedDatabase(plan=plan, inspection=inspection) for plan, inspection in screening.plans(urls, **settings)
         )
 
     def inspect_only(self, urls: Iterable[str], **settings: Any) -> dict[str, Any]:
-        """Look at databases, and return what was found by URL, without a plan."""
+        """Inspect databases, and return what was found by URL, without a plan."""
         screening = Screening(self.request, lookup=self._lookup, history=self.history)
         return dict(screening.inspections(urls, **settings))
 
-    def run(self, looked: Sequence[PlannedDatabase], **settings: Any) -> list[DatabaseOutcome]:
-        """Carry out the plans, look again, and return what came of each, in their order.
+    def run(self, planned: Sequence[PlannedDatabase], **settings: Any) -> list[DatabaseOutcome]:
+        """Carry out the plans, inspect again, and return what came of each, in their order.
 
         Args:
-            looked: those on which nothing is due are only told of.
-            settings: for the second look.
+            planned: those on which nothing is due are only told of.
+            settings: for the second inspection.
 
         Raises:
             InputError: a job is refused; nothing was started.
         """
-        self.defer_unscheduled(one.plan for one in looked)
-        outcomes = self.carry_out(looked, unfit=self._unfit(looked), settings=settings)
-        return [serve_otherwise(self, one, outcome) for one, outcome in zip(looked, outcomes, strict=True)]
+        self.defer_unscheduled(one.plan for one in planned)
+        outcomes = self.carry_out(planned, unfit=self._unfit(planned), settings=settings)
+        return [serve_otherwise(self, one, outcome) for one, outcome in zip(planned, outcomes, strict=True)]
 
     def carry_out(
         self,
-        looked: Sequence[PlannedDatabase],
+        planned: Sequence[PlannedDatabase],
         *,
         unfit: Mapping[str, str] = MappingProxyType({}),
         settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> list[DatabaseOutcome]:
-        """Carry out plans as they are, look again, and return what came of each, in their order.
+        """Carry out plans as they are, inspect again, and return what came of each, in their order.
 
         Args:
-            looked: the plans.
+            planned: the plans.
             unfit: why databases, by resource, cannot be worked on.
-            settings: for the second look.
+            settings: for the second inspection.
 
         Raises:
             InputError: a job is refused; nothing was started.
         """
-        due = [one.plan for one in looked if one.plan.due and not one.plan.refused and one.plan.resource not in unfit]
+        due = [one.plan for one in planned if one.plan.due and not one.plan.refused and one.plan.resource not in unfit]
         if not due:
-            return [database_outcome(one, [], None, problem=unfit.get(one.plan.resource, "")) for one in looked]
+            return [self.outcome(one, problem=unfit.get(one.plan.resource, "")) for one in planned]
         config = job_config(MaintenancePlan.of(due, self.request), until=self.until, lock_waits=self._lock_waits(due))
         try:
             root = self.follow(lambda: self.orchestrator.submit(ACTION, config, options=self.options))
         except InputError:
-            # a file may have gone since it was looked at, or its disk may be full: then the request is not wrong
-            since = {resource: why for resource, why in self._unfit(looked).items() if resource not in unfit}
+            # a file may have gone since it was inspected, or its disk may be full: then the request is not wrong
+            since = {resource: why for resource, why in self._unfit(planned).items() if resource not in unfit}
             if not since:
                 raise
-            return self.carry_out(looked, unfit={**unfit, **since}, settings=settings)
+            return self.carry_out(planned, unfit={**unfit, **since}, settings=settings)
         records = self.jobs_of(root)
-        after = {one.plan.resource: one.inspection for one in self.look([p.database for p in due], **settings)}
-        self._keep_maps(looked, after, root.id)
+        after = {one.plan.resource: one.inspection for one in self.plan([p.database for p in due], **settings)}
+        self._keep_maps(planned, after, root.id)
         return [
-            database_outcome(
+            self.outcome(
                 one,
                 records.get(mask_resource(one.plan.resource), []),
                 after.get(one.plan.resource),
                 run=root.id,
                 problem=unfit.get(one.plan.resource, ""),
             )
-            for one in looked
+            for one in planned
         ]
 
-    def _unfit(self, looked: Iterable[PlannedDatabase]) -> dict[str, str]:
+    def outcome(
+        self,
+        planned: PlannedDatabase,
+        records: Sequence[JobRecord] = (),
+        after: Any = None,
+        *,
+        run: str = "",
+        problem: str = "",
+    ) -> DatabaseOutcome:
+        """Return what came of a database; see `database_outcome` for the arguments."""
+        kind = self.kind(planned.plan.database)
+        return database_outcome(planned, records, after, kind=kind, run=run, problem=problem)
+
+    def _unfit(self, planned: Iterable[PlannedDatabase]) -> dict[str, str]:
         """Return why databases on which something is due cannot be worked on, by resource."""
-        due = (one.plan for one in looked if one.plan.due and not one.plan.refused)
+        due = (one.plan for one in planned if one.plan.due and not one.plan.refused)
         return {plan.resource: problem for plan in due if (problem := self._why_unfit(plan))}
 
     def _lock_waits(self, plans: Iterable[DatabasePlan]) -> dict[str, float]:
@@ -252,15 +266,16 @@ class Maintenance:
                 if step.left_out and step.cause in (Cause.TIME, Cause.PUT_OFF):
                     self.history.defer(_make_unfinished(plan, step))
 
-    def _keep_maps(self, looked: Iterable[PlannedDatabase], after: Mapping[str, Any], run: str) -> None:
-        if self.history is None:
-            return
-        for one in looked:
-            resource = one.plan.resource
+    def _keep_maps(self, planned: Iterable[PlannedDatabase], after: Mapping[str, Any], run: str) -> None:
+        """Keep how the pages looked before and after, for the report, where the kind of database says it."""
+        for one in planned if self.history is not None else ():
+            resource, kind = one.plan.resource, self.kind(one.plan.database)
             for when, inspection in (("before", one.inspection), ("after", after.get(resource))):
-                if resource in after and getattr(inspection, "map", None):
-                    document = map_document(inspection, run=run, when=when)
-                    self.history.add_snapshot(resource, MAP, document, at_most=_MAPS)
+                if resource not in after or inspection is None or inspection.refused:
+                    continue
+                space = kind.describe(inspection).space
+                if space is not None and space.cells and self.history is not None:
+                    self.history.add_snapshot(resource, MAP, map_document(space, run=run, when=when), at_most=_MAPS)
 
 
 def maintain(
@@ -293,8 +308,8 @@ def maintain(
         history = usable_history(History)
         with history or nullcontext():
             engine = Maintenance(registry, lambda: orchestrator, request=request, history=history)
-            looked = list(engine.look([os.fspath(database) for database in databases]))
-            return engine.run(looked)
+            planned = list(engine.plan([os.fspath(database) for database in databases]))
+            return engine.run(planned)
     finally:
         orchestrator.close(keep_store=opened is None)
 
@@ -304,19 +319,19 @@ def compute_deadline(request: MaintenanceRequest) -> float | None:
     return None if request.time_limit is None else time.time() + request.time_limit
 
 
-def check_saved(plan: MaintenancePlan, looked: Sequence[PlannedDatabase], *, lookup: Lookup) -> list[PlannedDatabase]:
+def check_saved(plan: MaintenancePlan, planned: Sequence[PlannedDatabase], *, lookup: Lookup) -> list[PlannedDatabase]:
     """Return a saved plan's databases as they are now, to be run as it says.
 
     Args:
         plan: the saved one.
-        looked: the same databases, looked at now.
+        planned: the same databases, as they are now.
         lookup: the registry's answers.
 
     Raises:
         InvalidJobError: a database has changed too much since; nothing may be run then.
     """
     changed = []
-    for saved, now in zip(plan.databases, looked, strict=True):
+    for saved, now in zip(plan.databases, planned, strict=True):
         why = staleness(saved, now.inspection, lookup=lookup) if now.inspection is not None else ""
         if why:
             changed.append(f"{shown_url(saved.database)}: {why}")
@@ -327,7 +342,7 @@ def check_saved(plan: MaintenancePlan, looked: Sequence[PlannedDatabase], *, loo
     # which database it is, is asked of the kind again: a plan that was written by hand may say something else
     return [
         evolve(now, plan=evolve(saved, resource=now.plan.resource))
-        for saved, now in zip(plan.databases, looked, strict=True)
+        for saved, now in zip(plan.databases, planned, strict=True)
     ]
 
 
@@ -361,16 +376,14 @@ def _make_unfinished(plan: DatabasePlan, step: PlannedStep) -> UnfinishedStep:
     )
 
 
-def map_document(inspection: Any, *, run: str, when: str) -> dict[str, Any]:
+def map_document(space: Space, *, run: str, when: str) -> dict[str, Any]:
     """Return a map of the pages as it is kept in the history; `when` is "before" or "after"."""
-    state = State.of(inspection)
-    assert state is not None, "what was refused has no map"
     return {
-        "at": inspection.at,
+        "at": space.at,
         "run": run,
         "when": when,
-        "bytes": state.bytes,
-        "free_bytes": state.free_bytes,
-        "waste": state.waste,
-        "cells": [[cell.kind, round(cell.unused, 3)] for cell in inspection.map],
+        "bytes": space.bytes,
+        "free_bytes": space.free_bytes,
+        "waste": space.waste,
+        "cells": [[cell.kind, round(cell.unused, 3)] for cell in space.cells],
     }

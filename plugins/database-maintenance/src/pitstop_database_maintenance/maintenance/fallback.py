@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 _REFUSALS: Final = (OperationError.__name__,)
 
 
-def serve_otherwise(engine: Maintenance, looked: PlannedDatabase, outcome: DatabaseOutcome) -> DatabaseOutcome:
+def serve_otherwise(engine: Maintenance, planned: PlannedDatabase, outcome: DatabaseOutcome) -> DatabaseOutcome:
     """Have needs whose chosen operation failed served by others, and return what came of all of it.
 
     Args:
         engine: plans and runs.
-        looked: how the database was found, and what was planned.
+        planned: how the database was found, and what was planned.
         outcome: what came of that.
     """
-    substitutable = engine.substitutable(looked.plan.database)
-    chosen = {step.operation: step for step in looked.plan.due if _need(step) in substitutable}
+    substitutable = engine.kind(planned.plan.database).substitutable
+    chosen = {step.operation: step for step in planned.plan.due if _need(step) in substitutable}
     failed = {step.operation: step for step in outcome.steps if step.operation in chosen and _is_harmless(step)}
     if not failed or engine.is_over():
         return outcome
     needs = {_need(chosen[name]) for name in failed}
-    (fresh,) = engine.look([looked.plan.database], without=tuple(failed))
+    (fresh,) = engine.plan([planned.plan.database], without=tuple(failed))
     instead = tuple(step for step in fresh.plan.due if _need(step) in needs)
     if fresh.plan.refused or not instead:
         return outcome

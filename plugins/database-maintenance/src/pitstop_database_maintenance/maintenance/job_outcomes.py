@@ -11,7 +11,9 @@ from attrs import evolve, frozen
 from pitstop.jobs import JobRecord, JobStatus, Outcome, Result
 from pitstop.secrets.masking import replace
 from pitstop_database_maintenance.databases.causes import Cause
-from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, State, StepOutcome, StepStatus
+from pitstop_database_maintenance.databases.database import Database
+from pitstop_database_maintenance.databases.description import State
+from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, StepOutcome, StepStatus
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenanceRequest, PlannedStep
 from pitstop_database_maintenance.planning.plan_config import prediction_document
 from pitstop_database_maintenance.planning.secrecy import collect_secrets
@@ -23,7 +25,7 @@ Place = tuple[str, int]
 
 @frozen(kw_only=True)
 class PlannedDatabase:
-    """A database that was looked at.
+    """A database that was inspected, with its plan.
 
     Args:
         plan: what is to be done with it.
@@ -43,18 +45,25 @@ def places(steps: Iterable[Step]) -> Iterator[tuple[Place, Step]]:
 
 
 def database_outcome(
-    looked: PlannedDatabase, records: Sequence[JobRecord], after: Any, *, run: str = "", problem: str = ""
+    planned: PlannedDatabase,
+    records: Sequence[JobRecord],
+    after: Any,
+    *,
+    kind: type[Database],
+    run: str = "",
+    problem: str = "",
 ) -> DatabaseOutcome:
     """Return what came of one database.
 
     Args:
-        looked: how it was found, and what was planned.
+        planned: how it was found, and what was planned.
         records: its jobs, each of one operation, in the order of the plan.
         after: what was found afterwards; None if nobody looked.
+        kind: the class that serves it.
         run: the id of the root job.
         problem: why its jobs were refused.
     """
-    plan = looked.plan
+    plan = planned.plan
     refused = getattr(after, "refused", "")
     if problem or refused:
         secrets = collect_secrets([plan.database], MaintenanceRequest())
@@ -73,13 +82,18 @@ def database_outcome(
     return DatabaseOutcome(
         database=plan.database,
         resource=plan.resource,
-        before=State.of(looked.inspection),
-        after=State.of(after) if ran else State.of(looked.inspection),
+        before=read_state(planned.inspection, kind),
+        after=read_state(after if ran else planned.inspection, kind),
         steps=steps,
         refused=plan.failure or refused,
         notes=plan.notes,
         run=run if ran else "",
     )
+
+
+def read_state(inspection: Any, kind: type[Database]) -> State | None:
+    """Return the figures of an inspection; None if there was none, or nothing can be done with the database."""
+    return None if inspection is None or inspection.refused else kind.state(inspection)
 
 
 def step_outcome(step: PlannedStep, record: JobRecord | None, *, problem: str = "") -> StepOutcome:

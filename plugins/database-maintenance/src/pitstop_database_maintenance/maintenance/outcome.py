@@ -13,6 +13,7 @@ import attrs
 from attrs import Factory, frozen
 
 from pitstop_database_maintenance.databases.causes import Cause
+from pitstop_database_maintenance.databases.description import State
 from pitstop_database_maintenance.databases.urls import shown_url
 
 
@@ -41,39 +42,6 @@ class StepStatus(StrEnum):
     def is_done(self) -> bool:
         """Whether all is well with it: it is not due, or it is done, by itself or by another."""
         return self in (StepStatus.COMPLETED, StepStatus.REPLACED, StepStatus.NOT_PLANNED)
-
-
-@frozen(kw_only=True)
-class State:
-    """A database as it was found.
-
-    Args:
-        bytes: its size.
-        disk: what its files take on disk, its log included.
-        pending: how much of that goes back at the next checkpoint.
-        free_bytes: how much of that is known to be unused as a whole; None if that is not known.
-        waste: the share that a rebuild would give back; None if it is not known.
-    """
-
-    bytes: int
-    disk: int = Factory(lambda state: state.bytes, takes_self=True)
-    pending: int = 0
-    free_bytes: int | None = None
-    waste: float | None = None
-
-    @classmethod
-    def of(cls, inspection: Any) -> State | None:
-        """Return what an inspection of any kind of database says; None if there was none."""
-        if inspection is None or inspection.refused:
-            return None
-        waste: Any = getattr(inspection, "waste", None)
-        return cls(
-            bytes=inspection.bytes,
-            disk=getattr(inspection, "disk_bytes", inspection.bytes),
-            pending=getattr(inspection, "pending_bytes", 0),
-            free_bytes=getattr(inspection, "free_bytes", None),
-            waste=None if waste is None else waste.share.value,
-        )
 
 
 @frozen(kw_only=True)

@@ -16,7 +16,7 @@ from pitstop.contracts import JobContext
 from pitstop.text import size_text
 from pitstop_database_maintenance.databases.assessment import Look, OperationPreference
 from pitstop_database_maintenance.databases.causes import Cause
-from pitstop_database_maintenance.databases.description import Description
+from pitstop_database_maintenance.databases.description import Description, State
 from pitstop_database_maintenance.databases.traits import UNKNOWN, OperationTraits
 from pitstop_database_maintenance.databases.urls import absolute_path, file_identity, parse
 from pitstop_database_maintenance.history import DatabaseHistory
@@ -206,6 +206,17 @@ class SQLiteDatabase(SQLiteConnection):
         from pitstop_database_maintenance.sqlite.describe import description
 
         return description(inspection, history)
+
+    @classmethod
+    def state(cls, inspection: Inspection) -> State:
+        """Return the size, what is on disk and in the log, and the waste."""
+        return State(
+            bytes=inspection.bytes,
+            disk=inspection.disk_bytes,
+            pending=inspection.pending_bytes,
+            free_bytes=inspection.free_bytes,
+            waste=None if inspection.waste is None else inspection.waste.share.value,
+        )
 
     @classmethod
     def policies(cls) -> Mapping[str, Callable[..., OperationPreference]]:

@@ -12,10 +12,11 @@ import click
 
 from pitstop.text import count_noun, size_text
 from pitstop.text.escaping import json_text, one_line
+from pitstop_database_maintenance.databases.description import State
 from pitstop_database_maintenance.databases.urls import label
 from pitstop_database_maintenance.fleet.summary import FleetSummary
 from pitstop_database_maintenance.maintenance.figures import change_text, time_or_nothing, with_prediction
-from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, State, StepOutcome, StepStatus
+from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, StepOutcome, StepStatus
 from pitstop_database_maintenance.reporting.text.layout import Table, list_reasons, terminal_width, wrap
 from pitstop_database_maintenance.reporting.text.summary import format_summary
 
