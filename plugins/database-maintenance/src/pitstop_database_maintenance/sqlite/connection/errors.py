@@ -16,6 +16,7 @@ from pitstop.files.disk_space import NO_ROOM, is_full, takes_no_more_files
 from pitstop.text import size_text
 from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.sqlite.connection.check_answers import Problem, damage
+from pitstop_database_maintenance.sqlite.surveyor.processes.proc import lock_holders, name_process
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature, missing_feature
 from pitstop_database_maintenance.sqlite.surveyor.temporary_folder import temporary_folder
 
@@ -146,8 +147,6 @@ def name_holders(path: str) -> str:
 
 def _find_holders(path: str) -> list[tuple[str, str]]:
     """Return the other processes that hold locks, each with what it does."""
-    from pitstop_database_maintenance.sqlite.surveyor.processes.proc import lock_holders, name_process
-
     return [(name_process(pid, name), does) for pid, name, does in lock_holders(path) if pid > 0 and pid != os.getpid()]
 
 

@@ -95,7 +95,9 @@ def find_hot_journal(path: str, file: int) -> Journal | None:
     if _read_start(path) != first or proc.probe_lock(file, proc.RESERVED) is not None:
         return None
     journal = _read(f"{path}-journal")
-    return None if journal is None or (journal.super_journal and not _is_there(path, journal)) else journal
+    if journal is None or not journal.super_journal:
+        return journal
+    return journal if os.path.exists(os.path.join(os.path.dirname(path), journal.super_journal)) else None
 
 
 def explain_emptiness(path: str) -> str:
@@ -106,10 +108,6 @@ def explain_emptiness(path: str) -> str:
         "is empty, and beside it lies a journal, from which SQLite brings back what it holds when the file is opened; "
         "copy both, then open it once with its application, or 'sqlite3'"
     )
-
-
-def _is_there(path: str, journal: Journal) -> bool:
-    return os.path.exists(os.path.join(os.path.dirname(path), journal.super_journal))
 
 
 def _read_start(path: str) -> tuple[int, int, int] | None:

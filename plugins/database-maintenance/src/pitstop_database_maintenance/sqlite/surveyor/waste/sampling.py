@@ -17,7 +17,7 @@ Estimation", 2007, chapter 8), and MODEL on either side for what the packing mod
 
 from __future__ import annotations
 
-from operator import mul, sub
+from operator import attrgetter, mul, sub
 
 from pitstop_database_maintenance.sqlite.surveyor.format import freelist
 from pitstop_database_maintenance.sqlite.surveyor.format import pages as p
@@ -180,10 +180,10 @@ def _pack(members: list[Sampled], usable: int, *, table: bool) -> Iterator[tuple
             (even if max(one.lengths) <= _EVEN * min(one.lengths) else uneven).append(one)
     if len(uneven) * 4 > len(even):
         # a page with one cell only looks even
-        uneven = sorted(even + uneven, key=_number)
+        uneven = sorted(even + uneven, key=attrgetter("number"))
         even = []
     # rows of one size each, in tables that may lie mixed in the file: those of one size belong together
-    even.sort(key=_length)
+    even.sort(key=lambda one: one.used / one.cells)
     for group in (small, even, uneven):
         packer = packing.Packer(usable, lifted=not table)
         for one in group:
@@ -191,11 +191,3 @@ def _pack(members: list[Sampled], usable: int, *, table: bool) -> Iterator[tuple
                 packer.add(one.lengths)
         if group:
             yield group, packer
-
-
-def _number(one: Sampled) -> int:
-    return one.number
-
-
-def _length(one: Sampled) -> float:
-    return one.used / one.cells
