@@ -8,7 +8,6 @@ from pitstop.contracts.job_history import AttemptEnd, CurrentState, JobHistory, 
 from pitstop.contracts.lookup import Lookup
 from pitstop.contracts.parent_rules import (
     CancelledJob,
-    ParentState,
     ParentStore,
     Settlement,
     check_transition,
@@ -47,7 +46,6 @@ __all__ = [
     "JobQuery",
     "JobStore",
     "Lookup",
-    "ParentState",
     "ParentStore",
     "Planner",
     "RunJob",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from pitstop.contracts.job_history import merge_histories
-from pitstop.contracts.parent_rules import LIVE, CancelledJob, ParentState, Settlement, check_transition, settle_parents
+from pitstop.contracts.parent_rules import LIVE, CancelledJob, Settlement, check_transition, settle_parents
 from pitstop.contracts.store import (
     Cancelled,
     Claim,
@@ -208,10 +208,10 @@ class BaseJobStore(JobStore):
 
     # -- what `settle_parents` asks for ----------------------------------------------------------------------------
 
-    def parent_state(self, parent_id: str) -> ParentState | None:
-        """Return the current state of a parent. See `ParentStore.parent_state`."""
+    def load_parent(self, parent_id: str) -> JobRecord | None:
+        """Return the record of a parent. See `ParentStore.load_parent`."""
         parent = self.load_job(parent_id)
-        return None if parent is None else parent.parent_state()
+        return None if parent is None else parent.record
 
     def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
         """End a running parent. See `ParentStore.close_parent`."""

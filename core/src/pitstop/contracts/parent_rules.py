@@ -21,37 +21,6 @@ LIVE = (JobStatus.PENDING, JobStatus.RUNNING)
 NO_COUNTS = Counts()
 
 
-class ParentState(NamedTuple):
-    """What the rules need to know of a parent.
-
-    Args:
-        id, seq, parent_id: its identity; a parent has a lower `seq` than everything below it.
-        name: what a reason calls it.
-        status, counts, tolerance: its status, its children's statuses, and how many of them may fail.
-        cancel_requested: whether somebody asked to cancel it.
-    """
-
-    id: str
-    seq: int
-    parent_id: str | None
-    name: str
-    status: JobStatus
-    counts: Counts
-    tolerance: Tolerance
-    cancel_requested: bool
-
-    @classmethod
-    def of(cls, record: JobRecord) -> ParentState | None:
-        """Return the state of a parent, or None if the record is that of a job without a tolerance."""
-        job = record.job
-        if job.tolerance is None:
-            return None
-        cancel_requested = record.cancel_requested_at is not None
-        return cls(
-            job.id, record.seq, job.parent_id, job.name, record.status, record.counts, job.tolerance, cancel_requested
-        )
-
-
 class CancelledJob(NamedTuple):
     """A pending job that was cancelled, and its parent."""
 
@@ -63,8 +32,8 @@ class CancelledJob(NamedTuple):
 class ParentStore(Protocol):
     """What a store offers to `settle_parents`, all within the transaction that it has open."""
 
-    def parent_state(self, parent_id: str) -> ParentState | None:
-        """Return the current state of a parent, or None if there is no parent with this id."""
+    def load_parent(self, parent_id: str) -> JobRecord | None:
+        """Return the record of a parent as it is now, or None if there is no job with this id."""
 
     def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
         """End a running parent, at `now` but not before any of its children, and move its own parent's counts."""
@@ -102,14 +71,12 @@ def make_tolerance(on_error: OnError, max_failures: int) -> Tolerance:
     return Tolerance(on_error=on_error, max_failures=max_failures)
 
 
-def stop_reason(parent: ParentState) -> str | None:
+def stop_reason(name: str, counts: Counts, tolerance: Tolerance) -> str | None:
     """Return why the pending jobs below a parent must not start any more, or None if they may."""
-    tolerance, counts = parent.tolerance, parent.counts
     open_children = counts.pending + counts.running
     if tolerance.on_error != "stop" or not open_children or counts.failed <= tolerance.max_failures:
         return None
-    failed = count_noun(counts.failed, "job")
-    return f"{parent.name} stops: {failed} failed, and it tolerates {tolerance.max_failures}"
+    return f"{name} stops: {count_noun(counts.failed, 'job')} failed, and it tolerates {tolerance.max_failures}"
 
 
 def settle_parents(
@@ -128,7 +95,7 @@ def settle_parents(
         The parents that ended and the jobs that were cancelled.
     """
     # parents are created before their children, so the highest `seq` is innermost
-    queue: list[tuple[int, ParentState]] = []
+    queue: list[tuple[int, str, JobRecord]] = []
     queued: set[str] = set()
     closed: list[JobRecord] = []
     cancelled: list[CancelledJob] = []
@@ -136,29 +103,31 @@ def settle_parents(
     def add(parent_ids: Iterable[str | None], below: float = inf) -> None:
         """Add parents that were created before `below`; any other would make a cycle."""
         for parent_id in parent_ids:
-            parent = None if parent_id is None or parent_id in queued else store.parent_state(parent_id)
-            if parent is not None and parent.seq < below:
-                queued.add(parent.id)
-                heappush(queue, (-parent.seq, parent))
+            if parent_id is not None and parent_id not in queued:
+                parent = store.load_parent(parent_id)
+                if parent is not None and parent.seq < below:
+                    queued.add(parent_id)
+                    heappush(queue, (-parent.seq, parent_id, parent))
 
     add(parent_ids)
     while queue:
-        parent = heappop(queue)[1]
-        queued.remove(parent.id)
+        _, parent_id, parent = heappop(queue)
+        queued.remove(parent_id)
         if closed or cancelled:  # and with that the counts above it have changed
-            parent = store.parent_state(parent.id) or parent
-        if parent.status is not JobStatus.RUNNING:
+            parent = store.load_parent(parent_id) or parent
+        tolerance = parent.job.tolerance
+        if parent.status is not JobStatus.RUNNING or tolerance is None:
             continue
-        reason = stop_reason(parent)
-        stopped = store.cancel_descendants(parent.id, now, reason) if reason else []
+        reason = stop_reason(parent.job.name, parent.counts, tolerance)
+        stopped = store.cancel_descendants(parent_id, now, reason) if reason else []
         if stopped:
             cancelled += stopped
-            add({job.parent_id for job in stopped} | {parent.id})
+            add({job.parent_id for job in stopped} | {parent_id})
             continue
-        status = parent_status(parent.counts, parent.tolerance, cancel_requested=parent.cancel_requested)
+        status = parent_status(parent.counts, tolerance, cancel_requested=parent.cancel_requested_at is not None)
         if status is not JobStatus.RUNNING:
-            check_transition(parent.id, parent.status, status)
-            closed.append(store.close_parent(parent.id, status, now))
+            check_transition(parent_id, parent.status, status)
+            closed.append(store.close_parent(parent_id, status, now))
         if climb or status is not JobStatus.RUNNING:
-            add((parent.parent_id,), below=parent.seq)
+            add((parent.job.parent_id,), below=parent.seq)
     return Settlement(tuple(closed), tuple(job.id for job in sorted(cancelled)))

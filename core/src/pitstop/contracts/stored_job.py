@@ -7,7 +7,7 @@ from typing import Any
 from attrs import Factory, define, evolve
 
 from pitstop.contracts.job_history import AttemptEnd, CurrentState, JobHistory, expand_history
-from pitstop.contracts.parent_rules import LIVE, ParentState, check_transition
+from pitstop.contracts.parent_rules import LIVE, check_transition
 from pitstop.contracts.store import Running
 from pitstop.jobs import JobRecord, JobStatus
 
@@ -93,10 +93,6 @@ class StoredJob:
         if self.record.cancel_requested_at is None:
             self.update(cancel_requested_at=now)
             self.cancel_reason = reason
-
-    def parent_state(self) -> ParentState | None:
-        """Return what the rules need to know of a parent, or None if it is none."""
-        return ParentState.of(self.record)
 
     def running(self) -> Running:
         """Return what its owner needs to know of it."""

@@ -6,7 +6,7 @@ Each runs its statements in a transaction that is open. Which of them make up a 
 from __future__ import annotations
 
 from pitstop.contracts import Claim, Completion, CompletionReceipt, StoredJob, Unreadable
-from pitstop.contracts.parent_rules import CancelledJob, ParentState, settle_parents
+from pitstop.contracts.parent_rules import CancelledJob, settle_parents
 from pitstop.jobs import ErrorRecord, JobRecord, JobStatus, cancellation
 from pitstop.stores.sqlite import rows, statements
 from pitstop.stores.sqlite.columns import UnreadableRowError
@@ -23,11 +23,11 @@ class Parents:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    def parent_state(self, parent_id: str) -> ParentState | None:
-        """Return the current state of a parent. See `ParentStore.parent_state`."""
+    def load_parent(self, parent_id: str) -> JobRecord | None:
+        """Return the record of a parent. See `ParentStore.load_parent`."""
         found = self._transaction.run(statements.PARENT_STATE, (parent_id,))
         try:
-            parent = ParentState.of(rows.read_record(found[0])) if found else None
+            parent = rows.read_record(found[0]) if found else None
         except UnreadableRowError:
             return self.recount(parent_id)
         if parent is None or parent.status is not JobStatus.RUNNING or parent.counts.pending:
@@ -37,12 +37,10 @@ class Parents:
         hides = not parent.counts.running and self._transaction.run(statements.LIVE_CHILD, (parent_id, parent.seq))
         return self.recount(parent_id) if hides else parent
 
-    def recount(self, parent_id: str) -> ParentState | None:
-        """Count a parent's children again, and return its state."""
+    def recount(self, parent_id: str) -> JobRecord | None:
+        """Count a parent's children again, and return its record."""
         counted = self._transaction.run(statements.RECOUNT, (parent_id,))
-        parent = ParentState.of(rows.read_repaired_record(counted[0])) if counted else None
-        # known by what it was found by, whatever its id looks like
-        return parent and parent._replace(id=parent_id)
+        return rows.read_repaired_record(counted[0]) if counted else None
 
     def close_parent(self, parent_id: str, status: JobStatus, now: float) -> JobRecord:
         """End a running parent. See `ParentStore.close_parent`."""
