@@ -86,6 +86,20 @@ def test_hooks_one_that_raises_costs_no_other() -> None:
     assert hooks.failures == ["hook plugin 'bad' raised in pitstop_job_created: OSError: no disk"]
 
 
+def test_hooks_one_whose_error_has_no_text_costs_nothing() -> None:
+    """What a plugin raises may itself be broken; it is reported all the same, and the next plugin is called."""
+
+    class SpeechlessError(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    recorder = Recorder()
+    hooks = Hooks([("bad", plugin(pitstop_job_created=raising(SpeechlessError()))), ("good", recorder)])
+    hooks.notify_created(RECORD)
+    assert sorted(kind for kind, *_ in recorder.seen) == ["created", "failed"]
+    assert "hook plugin 'bad' raised in pitstop_job_created: SpeechlessError" in hooks.failures[0]
+
+
 def test_hooks_a_plugin_is_not_told_of_its_own_failure() -> None:
     """Only the others hear of it."""
     told: list[str] = []
@@ -113,7 +127,7 @@ def test_hooks_plugin_failed_may_raise_too() -> None:
     )
     hooks.notify_created(RECORD)
     assert recorder.seen[0][:3] == ("failed", "bad", "pitstop_job_created")
-    assert hooks.failures[1] == "hook plugin 'worse' raised in pitstop_plugin_failed: 3"
+    assert hooks.failures[1] == "hook plugin 'worse' raised in pitstop_plugin_failed: SystemExit: 3"
 
 
 def test_hooks_sys_exit_of_a_plugin_ends_nothing() -> None:

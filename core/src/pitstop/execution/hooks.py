@@ -13,6 +13,7 @@ from typing import Any
 from pitstop.contracts import JobContext
 from pitstop.contracts.hooks import find_fault, make_manager
 from pitstop.jobs import Job, JobRecord, Progress
+from pitstop.registry.entry_points import describe_error
 
 Execute = Callable[[], Any]
 
@@ -145,7 +146,7 @@ class Hooks:
                 self._report_failure(impl, hook, error)
 
     def _report_failure(self, impl: Any, hook: str, error: BaseException) -> None:
-        self._keep_failure(f"hook plugin {impl.plugin_name!r} raised in {hook}: {type(error).__name__}: {error}")
+        self._keep_failure(f"hook plugin {impl.plugin_name!r} raised in {hook}: {describe_error(error)}")
         for other in reversed(self._manager.hook.pitstop_plugin_failed.get_hookimpls()):
             if other.plugin is impl.plugin:
                 continue
@@ -155,7 +156,8 @@ class Hooks:
             except KeyboardInterrupt:
                 raise
             except BaseException as second:
-                self._keep_failure(f"hook plugin {other.plugin_name!r} raised in pitstop_plugin_failed: {second}")
+                raised = f"raised in pitstop_plugin_failed: {describe_error(second)}"
+                self._keep_failure(f"hook plugin {other.plugin_name!r} {raised}")
 
     def _keep_failure(self, text: str) -> None:
         from pitstop import logs

@@ -11,6 +11,7 @@ from pitstop.contracts import JobQuery, JobStore
 from pitstop.errors import InvalidJobError, InvalidPlanError, PitstopError, UnknownNameError, remove_secrets
 from pitstop.jobs import Job, JobRecord, JobStatus, OnCrash, Plan, Tolerance, on_crash_of
 from pitstop.registry.catalog import PLANNERS, WORKERS
+from pitstop.registry.entry_points import describe_error
 from pitstop.secrets.masking import replace
 from pitstop.secrets.places import find_secrets
 
@@ -197,11 +198,7 @@ def _call_plugin(who: str, function: Callable[..., Any], argument: object, confi
         raise masked from None
     except BaseException as error:
         # also SystemExit: a plugin that calls sys.exit must not end its host
-        try:
-            text = f"{type(error).__name__}: {error}"
-        except Exception:
-            text = type(error).__name__
-        text = replace(text, find_secrets(config))
+        text = replace(describe_error(error), find_secrets(config))
         raise InvalidJobError(
             reason=f"{who} failed in {getattr(function, '__qualname__', function)} with {text}",
             hint="an InvalidJobError would say what is wrong with the config; tell the plugin's author",

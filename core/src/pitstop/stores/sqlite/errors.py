@@ -99,7 +99,7 @@ def store_error(url: str, error: Exception) -> StoreError:
             meaning = _FULL
         elif meaning is _FULL:
             meaning = _full_despite_room(url)
-        elif meaning.prefix == "SQLITE_CORRUPT" and _lacks_log(url):
+        elif meaning.prefix == "SQLITE_CORRUPT" and not has_log(_path(url)):
             meaning = meaning._replace(
                 hint=f"if it is a copy, the -wal file of the original belongs to it; {meaning.hint}"
             )
@@ -177,13 +177,12 @@ def _free(url: str) -> float:
         return float("inf")  # the folder is gone, which is another problem
 
 
-def _lacks_log(url: str) -> bool:
-    """Return whether no write-ahead log lies beside the file."""
-    path = _path(url)
+def has_log(path: Path) -> bool:
+    """Return whether a write-ahead log lies beside a file, with anything in it."""
     try:
-        return not path.with_name(f"{path.name}-wal").stat().st_size
+        return path.with_name(f"{path.name}-wal").stat().st_size > 0
     except OSError:
-        return True
+        return False
 
 
 def _folder(url: str) -> str:

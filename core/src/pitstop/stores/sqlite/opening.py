@@ -97,7 +97,7 @@ def _check_header(path: Path, url: str) -> None:
             return
         # The content of a database in WAL mode is in the file and its log together: after a full disk, or a kill
         # in a checkpoint, the file alone is no database.
-        application = _application_id(path, with_log=_has_log(path))
+        application = _application_id(path, with_log=errors.has_log(path))
     if application != schema.APPLICATION_ID:
         raise schema.foreign(url)
 
@@ -134,14 +134,6 @@ def _application_id(path: Path, *, with_log: bool = False) -> int:
         return application
     finally:
         header.close()
-
-
-def _has_log(path: Path) -> bool:
-    """Return whether a write-ahead log lies beside a file, with anything in it."""
-    try:
-        return path.with_name(f"{path.name}-wal").stat().st_size > 0
-    except FileNotFoundError:
-        return False
 
 
 def _require_own_place(path: Path, url: str) -> None:
