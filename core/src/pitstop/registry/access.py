@@ -26,9 +26,9 @@ class _Names:
         # Pitstop's stores and runners are always allowed, or each list would have to name it; a block list may do so
         if (distribution in self.given or distribution == OWN) if self._allows else distribution not in self.given:
             return None
-        return self.format(self.given.values() if self._allows else [self.given[distribution]])
+        return self.format_rule(self.given.values() if self._allows else [self.given[distribution]])
 
-    def format(self, names: Iterable[str]) -> str:
+    def format_rule(self, names: Iterable[str]) -> str:
         """Return the list with some of its names."""
         if self._variable:
             return f"{self._variable}={','.join(names)}"
@@ -69,7 +69,7 @@ class Selection:
         known = sorted({OWN, *distributions})
         return [
             Problem(
-                where=names.format([written]),
+                where=names.format_rule([written]),
                 cause=f"no installed distribution {written!r} offers anything to Pitstop",
                 hint=suggest(name, known) or f"there are: {', '.join(known)}",
                 # a slip of the pen leaves on what was to be off; what is not installed needs no switching off

@@ -205,15 +205,17 @@ def test_waiting_for_somebody_elses_lock_is_no_stall_of_ours(bloated: Path, open
     began, clock = time.monotonic(), db.clock()
     with db.blocking(readers=True):
         db.execute("SELECT count(*) FROM t")
+    passed, took = db.clock() - clock, time.monotonic() - began
     timer.join()
-    assert time.monotonic() - began > 0.35
-    assert db.waited > 0.3
-    assert db.clock() - clock < 0.2
-    assert db.stalls.writers < 0.2
+    assert took > 0.35
+    assert (waited := db.waited) > 0.3
+    # on a busy machine the rest may be long, but what was waited is no part of it
+    assert passed <= took - waited + 0.01
+    assert db.stalls.writers <= took - waited + 0.01
     holder.execute("BEGIN EXCLUSIVE")
     with db.no_lock_wait(), pytest.raises(TransientError):
         db.execute("SELECT count(*) FROM t")
-    assert db.waited < 0.5, "who is impatient waits for nothing"
+    assert db.waited == waited, "who is impatient waits for nothing"
 
 
 def test_a_second_connection_waits_within_the_same_time(bloated: Path, opened: Open) -> None:
