@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable
 
 from pitstop import logs
-from pitstop.contracts import Cancelled, CompletionReceipt, JobStore, Runner, Unreadable
+from pitstop.contracts import Cancelled, CompletionReceipt, JobStore, Runner, Unreadable, ends_with_process
 from pitstop.errors import PitstopError, StoreError, UnreadableRecordError
 from pitstop.execution.execution import Attempt, Execution, Executor
 from pitstop.execution.hooks import Hooks
-from pitstop.jobs import AttemptResult, ErrorRecord, JobRecord, JobStatus, LogLine, Progress
+from pitstop.jobs import AttemptResult, ErrorRecord, JobRecord, JobStatus, LogLine, OnCrash, Progress, on_crash_of
 from pitstop.orchestration.dispatcher import Dispatcher
-from pitstop.orchestration.manager import JobManager, RescueReport
+from pitstop.orchestration.manager import JobManager
 from pitstop.orchestration.monitor import StoreMonitor
-from pitstop.orchestration.rescue import Rescuer
+from pitstop.orchestration.rescue import RescueReport
 from pitstop.orchestration.supervisor import Supervisor, describe_abandoned
 from pitstop.orchestration.waiters import JobWaiters
 from pitstop.registry.registry import Registry
@@ -65,7 +65,9 @@ class JobRunner:
             owns_trees=lambda: self.dispatcher.owns_trees,
         )
         self.dispatcher = Dispatcher(manager, runner, on_waiting=self.monitor.poll_soon)
-        self._rescuer = Rescuer(manager, registry)
+        self._registry = registry
+        self._left: set[str] = set()  # what was lost, and is reported to be left to others
+        self._has_rescued = ends_with_process(self._store)  # then nobody has left anything
         self._deferred: list[tuple[str, Callable[[], None]]] = []
         self._current = threading.local()  # the job that each thread carries out
         local = Execution(registry, hooks=self.hooks, on_progress=self._store_progress, clock=manager.clock)
@@ -136,19 +138,30 @@ class JobRunner:
 
     def rescue(self, *, whole: bool = False) -> RescueReport:
         """Bring to the right place what processes that died have lost, and see to what follows from that."""
-        rescued = self._rescuer.rescue(whole=whole)
+        self._has_rescued = True
+        rescued = self._manager.rescue(on_crash=self._find_on_crash, whole=whole)
+        for job_id in set(rescued.left) - self._left:
+            self._left.add(job_id)
+            logs.warn(f"job {job_id} was lost, and is left to a process that knows its worker")
         for receipt in rescued.lost:
             self._complete(receipt, None)
         return rescued
 
     def rescue_first(self) -> None:
         """Before the first job of this process: mark what others lost, so that nothing waits for what they held."""
-        if not self._rescuer.is_first:
+        if self._has_rescued:
             return
         try:
             self.rescue()
         except PitstopError as error:
             logs.warn(f"jobs of processes that died could not be looked for: {error}")
+
+    def _find_on_crash(self, worker_type: str) -> OnCrash | None:
+        """Return what a worker type wants when its process dies, or None if that is not known here."""
+        try:
+            return on_crash_of(self._registry.worker(worker_type))
+        except PitstopError:
+            return None
 
     # -- one job ---------------------------------------------------------------------------------------------------
 

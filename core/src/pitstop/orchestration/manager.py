@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from pitstop.clock import Clock, SystemClock
 from pitstop.contracts import (
@@ -38,28 +38,12 @@ from pitstop.jobs import (
 )
 from pitstop.orchestration.liveness import LEASE as LEASE
 from pitstop.orchestration.liveness import Liveness, ProcessLock
+from pitstop.orchestration.rescue import RescueReport
 
 #: A retry waits a random time up to BACKOFF * 2 ** (attempt - 1) seconds, at most BACKOFF_LIMIT: exponential backoff
 #: with full jitter, as in M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 BACKOFF = 1.0
 BACKOFF_LIMIT = 60.0
-
-
-@frozen(kw_only=True)
-class RescueReport:
-    """What a rescue found.
-
-    Args:
-        lost: the ends of jobs whose process died under them, by failure or for another attempt, and of jobs that
-            nobody can run because their records cannot be read.
-        orphans: ids of roots that are not finished and that nobody alive looks after.
-        left: ids of jobs whose process died, and of which nobody here knows what they want then: they are left to a
-            process that knows their worker.
-    """
-
-    lost: tuple[CompletionReceipt, ...] = ()
-    orphans: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
 
 
 class JobManager:

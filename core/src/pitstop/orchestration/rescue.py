@@ -1,18 +1,28 @@
-"""Finding what processes that died left behind, for one orchestrator. Writes no status itself: the manager does.
-
-Owns what a job of a worker type wants in a crash, as far as it is known here, and what is told of a rescue.
-"""
+"""What a rescue found, and what came of it: two records."""
 
 from __future__ import annotations
 
 from attrs import frozen
 
-from pitstop import logs
-from pitstop.contracts import ends_with_process
-from pitstop.errors import PitstopError
-from pitstop.jobs import JobRecord, JobStatus, OnCrash, on_crash_of
-from pitstop.orchestration.manager import JobManager, RescueReport
-from pitstop.registry.registry import Registry
+from pitstop.contracts import CompletionReceipt
+from pitstop.jobs import JobRecord, JobStatus
+
+
+@frozen(kw_only=True)
+class RescueReport:
+    """What a rescue found.
+
+    Args:
+        lost: the ends of jobs whose process died under them, by failure or for another attempt, and of jobs that
+            nobody can run because their records cannot be read.
+        orphans: ids of roots that are not finished and that nobody alive looks after.
+        left: ids of jobs whose process died, and of which nobody here knows what they want then: they are left to a
+            process that knows their worker.
+    """
+
+    lost: tuple[CompletionReceipt, ...] = ()
+    orphans: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -37,39 +47,3 @@ class Rescue:
     def __bool__(self) -> bool:
         """Whether anything was left behind."""
         return bool(self.lost or self.roots or self.left)
-
-
-class Rescuer:
-    """Looks for what was lost in one store.
-
-    Args:
-        manager: brings the store.
-        registry: knows the workers of jobs that do not say themselves what they want.
-    """
-
-    def __init__(self, manager: JobManager, registry: Registry) -> None:
-        self._manager = manager
-        self._registry = registry
-        self._reported: set[str] = set()
-        self._is_first = not ends_with_process(manager.store)
-
-    @property
-    def is_first(self) -> bool:
-        """Whether nobody has looked yet, and others may have left something."""
-        return self._is_first
-
-    def rescue(self, *, whole: bool) -> RescueReport:
-        """Bring to the right place what was lost. See `JobManager.rescue`."""
-        self._is_first = False
-        rescued = self._manager.rescue(on_crash=self._on_crash, whole=whole)
-        for job_id in set(rescued.left) - self._reported:
-            self._reported.add(job_id)
-            logs.warn(f"job {job_id} was lost, and is left to a process that knows its worker")
-        return rescued
-
-    def _on_crash(self, worker_type: str) -> OnCrash | None:
-        try:
-            worker = self._registry.worker(worker_type)
-        except PitstopError:
-            return None
-        return on_crash_of(worker)
