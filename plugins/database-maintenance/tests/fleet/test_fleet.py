@@ -178,14 +178,14 @@ def test_fleet_after_a_crash_does_the_rest_alone(
     orchestrator: pitstop.Orchestrator, history: History, files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When a shared job is lost, what it had done is taken from the history, and only the rest is done, alone."""
-    real = batch._maintained
+    real = batch._maintain
 
     def crash(worker: Any, job: Job, entry: Any, context: Any) -> dict[str, Any]:
         if entry["database"].endswith("3.db"):
             raise RuntimeError("the process is gone")
         return real(worker, job, entry, context)
 
-    monkeypatch.setattr(batch, "_maintained", crash)
+    monkeypatch.setattr(batch, "_maintain", crash)
     monkeypatch.setattr(batching, "_groups", lambda entries, sizes, processes: iter([list(entries)]))
     tally = maintain(orchestrator, history, files)
     assert tally.ends == {StepStatus.NOT_PLANNED: 3, StepStatus.COMPLETED: 3}

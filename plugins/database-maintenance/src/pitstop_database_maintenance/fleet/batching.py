@@ -33,7 +33,7 @@ _WORDS: Final = ("operation", "outcome", "summary", "warnings")
 _KEPT: Final = ("seconds", "gain", "writer_stall", "reader_stall", "cancellable", "learned", ASKED)
 
 
-def plan_of(
+def plan_jobs(
     entries: Sequence[DatabaseSteps],
     sizes: Mapping[str, int],
     *,
@@ -88,7 +88,7 @@ def step_outcomes(plan: DatabasePlan, answers: Iterable[Mapping[str, Any]]) -> d
     return found
 
 
-def noted(step: PastStep) -> dict[str, Any]:
+def answer_document(step: PastStep) -> dict[str, Any]:
     """Return what the history has of a step in the form in which a shared job says it."""
     own = {"operation": step.operation, "outcome": step.outcome, "summary": step.summary, "seconds": step.seconds}
     stopped = step.data.get("stopped_by")

@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from pitstop.errors import InputError
 from pitstop.jobs import JobRecord, JobStatus
-from pitstop_database_maintenance.fleet.batching import job_answers, noted, plan_of, step_outcomes
+from pitstop_database_maintenance.fleet.batching import answer_document, job_answers, plan_jobs, step_outcomes
 from pitstop_database_maintenance.fleet.summary import FleetSummary
 from pitstop_database_maintenance.fleet.unchanged import UnchangedFiles
 from pitstop_database_maintenance.maintenance.engine import Maintenance
@@ -24,7 +24,7 @@ from pitstop_database_maintenance.maintenance.fallback import serve_otherwise
 from pitstop_database_maintenance.maintenance.job_outcomes import Place, PlannedDatabase, places, read_state
 from pitstop_database_maintenance.maintenance.outcome import DatabaseOutcome, StepOutcome
 from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenancePlan
-from pitstop_database_maintenance.planning.plan_config import planned_steps
+from pitstop_database_maintenance.planning.plan_config import job_steps
 from pitstop_database_maintenance.worker.plan_jobs import mask_resource
 
 #: How a database of a large fleet is looked at for the first time: a small sample of its pages, which tells 3 % of
@@ -146,8 +146,8 @@ class Fleet:
             return
         engine = self._engine
         plan = MaintenancePlan.of([one.plan for one in wave], engine.request)
-        jobs = plan_of(
-            planned_steps(plan, until=engine.until),
+        jobs = plan_jobs(
+            job_steps(plan, until=engine.until),
             {one.plan.database: one.plan.bytes for one in wave},
             processes=self._processes,
             side_by_side=self._side_by_side,
@@ -212,10 +212,10 @@ class Fleet:
         return evolve(outcome, steps=tuple(done.get(place, step) for place, step in places(outcome.steps)))
 
     def _recall_steps(self, plan: DatabasePlan, run: str) -> dict[Place, StepOutcome]:
-        """Return what a job noted of a database before its process died."""
+        """Return what a job answer_document of a database before its process died."""
         history = self._engine.history
         steps = [] if history is None else history.steps(database=plan.resource, limit=len(plan.steps) or 1)
-        return step_outcomes(plan, [noted(step) for step in reversed(steps) if step.run == run])
+        return step_outcomes(plan, [answer_document(step) for step in reversed(steps) if step.run == run])
 
     def _alone(self, planned: PlannedDatabase, done: Mapping[Place, StepOutcome]) -> DatabaseOutcome:
         """Carry out what is left of a plan with jobs of its own, so that what fails has a record and a log.
@@ -271,4 +271,4 @@ class _Ended:
         """Return what the jobs below a root did."""
         if root is None:
             return cls(run="", jobs={}, shared={})
-        return cls(run=root.id, jobs=engine.jobs_of(root), shared=job_answers(engine.tree(root)))
+        return cls(run=root.id, jobs=engine.jobs_by_resource(root), shared=job_answers(engine.tree(root)))

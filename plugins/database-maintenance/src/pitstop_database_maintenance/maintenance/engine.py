@@ -166,7 +166,7 @@ class Maintenance:
             if not since:
                 raise
             return self.carry_out(planned, unfit={**unfit, **since}, settings=settings)
-        records = self.jobs_of(root)
+        records = self.jobs_by_resource(root)
         after = {one.plan.resource: one.inspection for one in self.plan([p.database for p in due], **settings)}
         self._keep_maps(planned, after, root.id)
         return [
@@ -246,7 +246,7 @@ class Maintenance:
         query = JobQuery(correlation_id=root.job.correlation_id, oldest_first=True, limit=None)
         return list(self.orchestrator.store.select(query))
 
-    def jobs_of(self, root: JobRecord) -> dict[str, list[JobRecord]]:
+    def jobs_by_resource(self, root: JobRecord) -> dict[str, list[JobRecord]]:
         """Return the jobs of a tree that carried out one operation each, by the database's resource, in their order.
 
         A URL would not do: what is stored of one is without its password.

@@ -22,10 +22,10 @@ def job_config(
         lock_waits: for how many seconds locks of databases, by resource, may still be waited for, where that is not
             all the time that a run has for it.
     """
-    return {PLAN: [entry.to_document() for entry in planned_steps(plan, until=until, lock_waits=lock_waits)]}
+    return {PLAN: [entry.to_document() for entry in job_steps(plan, until=until, lock_waits=lock_waits)]}
 
 
-def planned_steps(
+def job_steps(
     plan: MaintenancePlan, *, until: float | None = None, lock_waits: Mapping[str, float] = MappingProxyType({})
 ) -> list[DatabaseSteps]:
     """Return what is to be done on each database; see `job_config` for the arguments."""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -21,7 +21,9 @@ from pitstop.secrets.places import Secrets, find_secrets
 from pitstop_database_maintenance.databases.assessment import Assessment
 from pitstop_database_maintenance.databases.urls import shown_url
 from pitstop_database_maintenance.planning.decisions import Decision
-from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenanceRequest
+from pitstop_database_maintenance.planning.plan import DatabasePlan, MaintenanceRequest, PlannedStep
+
+_Record = TypeVar("_Record", Assessment, DatabasePlan, Decision, PlannedStep)
 
 
 def collect_secrets(urls: Iterable[str], request: MaintenanceRequest) -> Secrets:
@@ -67,32 +69,19 @@ def mask_plan(plan: DatabasePlan, secrets: Secrets) -> DatabasePlan:
         return plan
     steps = tuple(
         attrs.evolve(
-            step,
-            why=replace(step.why, secrets),
-            decision=_mask_decision(step.decision, secrets),
-            assessment=_mask_assessment(step.assessment, secrets),
+            _mask_texts(step, secrets, "why"),
+            decision=_mask_texts(step.decision, secrets, "detail", "left_because"),
+            assessment=step.assessment and _mask_texts(step.assessment, secrets, "reason", "rule", "source"),
         )
         for step in plan.steps
     )
-    return attrs.evolve(
-        plan,
-        steps=steps,
-        refused=replace(plan.refused, secrets),
-        barred=replace(plan.barred, secrets),
-        notes=replace_in(plan.notes, secrets),
-    )
+    masked = _mask_texts(plan, secrets, "refused", "barred")
+    return attrs.evolve(masked, steps=steps, notes=replace_in(plan.notes, secrets))
 
 
-def _mask_decision(decision: Decision, secrets: Secrets) -> Decision:
-    detail, left_because = (replace(text, secrets) for text in (decision.detail, decision.left_because))
-    return attrs.evolve(decision, detail=detail, left_because=left_because)
-
-
-def _mask_assessment(found: Assessment | None, secrets: Secrets) -> Assessment | None:
-    if found is None:
-        return None
-    reason, rule, source = (replace(text, secrets) for text in (found.reason, found.rule, found.source))
-    return attrs.evolve(found, reason=reason, rule=rule, source=source)
+def _mask_texts(record: _Record, secrets: Secrets, *names: str) -> _Record:
+    masked: dict[str, Any] = {name: replace(getattr(record, name), secrets) for name in names}
+    return attrs.evolve(record, **masked)
 
 
 @contextmanager

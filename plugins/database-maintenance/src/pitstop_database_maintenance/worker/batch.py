@@ -60,7 +60,7 @@ def check(worker: DatabaseMaintenanceWorker, job: Job) -> None:
     for entry in _entries(job):
         for step in entry.steps:
             # most do the same with every database, which needs to be checked once
-            request = _job_of(job, entry, step)
+            request = _make_job(job, entry, step)
             kind = (worker.url(request).scheme, *(request.config[name] for name in _CHECKED))
             if kind not in checked:
                 worker.check_step(request)
@@ -84,7 +84,7 @@ def run(worker: DatabaseMaintenanceWorker, job: Job, context: JobContext) -> Res
     def one(place: int) -> dict[str, Any]:
         context.check_cancelled()
         with told.done(str(entries[place].database)):
-            return _maintained(worker, job, entries[place], stored[place], context)
+            return _maintain(worker, job, entries[place], stored[place], context)
 
     number = min(int(job.config.get(SIDE_BY_SIDE, 1)), len(entries))
     with ThreadPoolExecutor(number, thread_name_prefix="pitstop-databases") as pool:
@@ -101,7 +101,7 @@ def run(worker: DatabaseMaintenanceWorker, job: Job, context: JobContext) -> Res
     return Result.changed(f"{databases}, {failed} to be tried again alone" if failed else databases, databases=done)
 
 
-def _maintained(
+def _maintain(
     worker: DatabaseMaintenanceWorker,
     job: Job,
     entry: DatabaseSteps,
@@ -111,10 +111,10 @@ def _maintained(
     """Return what came of one database; `stored` is its entry without what comes from the environment."""
     steps: list[dict[str, Any]] = []
     error = ""
-    requests = [_job_of(job, entry, step) for step in entry.steps]
+    requests = [_make_job(job, entry, step) for step in entry.steps]
     resource = mask_resource(str(worker.resource(requests[0])))
     for number, (step, request) in enumerate(zip(entry.steps, requests, strict=True)):
-        quiet = _Quiet(context, _job_of(job, stored, stored.steps[number]))
+        quiet = _Quiet(context, _make_job(job, stored, stored.steps[number]))
         try:
             if number == 0:
                 worker.check_database(request)
@@ -144,7 +144,7 @@ def _answer(operation: str, result: Result | Mapping[str, Any] | None) -> dict[s
     }
 
 
-def _job_of(job: Job, entry: DatabaseSteps, step: JobStep) -> Job:
+def _make_job(job: Job, entry: DatabaseSteps, step: JobStep) -> Job:
     """Return a step as a job of one operation, of the same tree."""
     return Job(
         type=job.type,
