@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.preloaded import Preloaded
 
 # How long an example takes depends on how busy the machine is. What the examples of a test share is a folder, whose
 # files each of them writes for itself.
@@ -69,3 +70,11 @@ def _hang_ups_end_what_is_started():
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory):
+    """The program, loaded once for all runs."""
+    process = Preloaded(tmp_path_factory.mktemp("preloaded"))
+    yield process
+    process.close()

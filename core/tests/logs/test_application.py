@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import logging.config
+from pathlib import Path
 
 import pytest
+from tests.preloaded import Preloaded
 
 from pitstop import logs
 from pitstop.logs import JobLog
 
-from .helpers import Kept, run
+from .helpers import PRELUDE, Kept, run
 
 SEEN = """
 class Kept(logging.Handler):
@@ -48,14 +50,17 @@ before = list(logging.getLogger().handlers)
         "logging.getLogger().addHandler(logging.NullHandler())",
     ],
 )
-def test_capture_changes_nothing_of_what_the_application_shows(setup: str) -> None:
+def test_capture_changes_nothing_of_what_the_application_shows(
+    setup: str, preloaded: Preloaded, tmp_path: Path
+) -> None:
     """Handlers, levels, filters, `lastResort` and `disable` do inside a job what they do without Pitstop."""
-    without = run(SEEN.format(setup=setup, run="write()"))
-    inside = run(SEEN.format(setup=setup, run="with log.capture(): write()"))
-    after = run(SEEN.format(setup=setup, run="with log.capture(): pass\nwrite()"))
-    assert inside.stdout == without.stdout
-    assert inside.stderr == without.stderr
-    assert (after.stdout, after.stderr) == (without.stdout, without.stderr)
+    without, inside, after = (
+        preloaded.run_source(PRELUDE + SEEN.format(setup=setup, run=run), folder=tmp_path)
+        for run in ("write()", "with log.capture(): write()", "with log.capture(): pass\nwrite()")
+    )
+    assert without[0] == 0, without
+    assert inside == without
+    assert after == without
 
 
 def test_handler_leaves_last_resort_working() -> None:
