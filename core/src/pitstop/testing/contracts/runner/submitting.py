@@ -181,10 +181,10 @@ class Submitting(RunnerTests):
     def test_runner_goes_on_after_an_interrupted_job(self, runner: Runner, jobs: RecordingOrchestrator) -> None:
         """A KeyboardInterrupt from a job may reach who submitted it; jobs that come after it are run all the same."""
 
-        def interrupted() -> None:
+        def interrupt() -> None:
             raise KeyboardInterrupt
 
-        jobs.acts["bad"] = interrupted
+        jobs.acts["bad"] = interrupt
         with suppress(KeyboardInterrupt):
             runner.submit("bad")
         jobs.until("bad")

@@ -54,11 +54,11 @@ class ImportPromises(JobContract):
         yield from modules
 
     def _import(self, module: ModuleType) -> Imported:
-        return _import_within(self.import_budget, module.__name__, getattr(module, "__file__", None))
+        return _import_for_budget(self.import_budget, module.__name__, getattr(module, "__file__", None))
 
 
 @cache  # several suites may be about things of one module
-def _import_within(budget: float, name: str, file: str | None) -> Imported:
+def _import_for_budget(budget: float, name: str, file: str | None) -> Imported:
     imports: list[Imported] = []
     while len(imports) < _MEASURED and not any(imported.seconds <= budget for imported in imports):
         imports.append(import_freshly(name, file))
