@@ -13,11 +13,12 @@ import pytest
 
 from pitstop.contracts import JobQuery
 from pitstop.errors import InvalidValueError
-from pitstop.jobs import Job, JobStatus, Plan, Tolerance
+from pitstop.jobs import Job, JobStatus, LogLine, Plan, Tolerance
 from pitstop.logs.job_log import MAX_LINES
 from pitstop.orchestration.orchestrator import Orchestrator
 from pitstop.registry.registry import Registry
 from pitstop.runners.process.environment import environment_for_child
+from pitstop.runners.process.protocol import line_message, read_line
 from pitstop.runners.process.runner import ProcessRunner
 from pitstop.stores.sqlite.store import SQLiteStore
 
@@ -100,6 +101,15 @@ def test_lines_keep_their_source_level_and_extra(
     assert out == ""
     assert "printed" in err
     assert "guru" not in err, "shown by the child as well as by the parent"
+
+
+def test_a_child_writes_into_no_log_but_that_of_its_job() -> None:
+    """It is trusted with one job at a time: a line that it says is another job's is stored under its own."""
+    own = Job(type="act", id="own", correlation_id="tree")
+    line = LogLine(job_id="other", correlation_id="other", at=1.0, level="ERROR", message="forged", extra={"a": 1})
+    read = read_line(line_message(line, own=True, number=1), own)
+    assert (read.job_id, read.correlation_id) == ("own", "tree")
+    assert (read.at, read.level, read.message, read.extra) == (1.0, "ERROR", "forged", {"a": 1})
 
 
 def test_a_flood_of_lines_is_cut_as_in_a_thread(orchestrate: Callable[..., Orchestrator]) -> None:

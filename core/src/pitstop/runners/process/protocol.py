@@ -67,9 +67,9 @@ def line_message(line: LogLine, *, own: bool, number: int) -> Message:
     return {"line": asdict(line, recurse=False), "own": own, "number": number}
 
 
-def read_line(message: Message) -> LogLine:
-    """Return the line that `line_message` was made from."""
-    return LogLine(**message["line"])
+def read_line(message: Message, job: Job) -> LogLine:
+    """Return the line that `line_message` was made from: one of this job, whatever a child says that it is of."""
+    return LogLine(**{**message["line"], "job_id": job.id, "correlation_id": job.correlation_id})
 
 
 def progress_message(progress: Progress, *, number: int) -> Message:

@@ -106,7 +106,7 @@ class RemoteExecution:
                     if message.get("number") != child.jobs:
                         continue  # a thread that an earlier job has left behind
                     if "line" in message:
-                        attempt.log.keep(read_line(message), own=message["own"])
+                        attempt.log.keep(read_line(message, attempt.record.job), own=message["own"])
                     elif "progress" in message:
                         self._pass_on(message, attempt.record)
                     else:
