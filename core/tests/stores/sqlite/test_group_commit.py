@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from pitstop.contracts import JobQuery
-from pitstop.errors import StoreError, UnknownJobError
+from pitstop.errors import StoreError, UnknownJobError, UnreadableRecordError
 from pitstop.jobs import JobStatus, Progress
 from pitstop.stores.sqlite.store import SQLiteStore
 
@@ -105,6 +106,22 @@ def test_caller_who_fails_fails_alone(store, make):
     assert [type(error) for error in raised] == [type(None), StoreError, type(None), UnknownJobError] + [type(None)] * 2
     assert store.ids("") == ["a", "c", "p", "taken", "x"]
     assert (found["claimed"], found["claimed"].attempt) == (store.get("x"), 1)
+
+
+def test_claim_that_cannot_be_read_happens_in_a_shared_commit_too(path, store, make):
+    """It is claimed, as its caller is told, so that nobody takes its resource before the job is ended."""
+    store.create([make.leaf("bad", resource="db"), make.leaf("good")])
+    with closing(sqlite3.connect(path, isolation_level=None)) as stranger:
+        stranger.execute("UPDATE job SET config = 'no JSON' WHERE id = 'bad'")
+    with Held(store) as held:
+        raised = side_by_side(
+            lambda: store.claim(make.claim("bad")),
+            lambda: store.claim(make.claim("good")),
+            lambda: held.when_queued(2),
+        )
+    assert [type(error) for error in raised] == [UnreadableRecordError, type(None), type(None)]
+    assert [status for (status,) in ask(path, "SELECT status FROM job")] == ["running", "running"]
+    assert held.sql.count("COMMIT") == 1
 
 
 def test_failed_commit_reaches_every_caller(tmp_path, make):

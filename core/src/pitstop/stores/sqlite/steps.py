@@ -87,17 +87,24 @@ def fail_unreadable(transaction: Transaction, seq: int, problem: str, now: float
     return CompletionReceipt(record, *settled)
 
 
-def claim_job(transaction: Transaction, claim: Claim) -> JobRecord | None:
-    """Make a pending job running, if it can be had. Raises UnreadableRowError if it is running and cannot be read."""
-    values = claim.owner, claim.lease_until, claim.now, claim.job_id, claim.now
-    found = transaction.run(statements.CLAIM, values)
+def make_claim_statement(claim: Claim) -> tuple[str, Row]:
+    """Return the statement that makes a pending job running, if it can be had, and its values."""
+    return statements.CLAIM, (claim.owner, claim.lease_until, claim.now, claim.job_id, claim.now)
+
+
+def read_claim(found: list[Row]) -> JobRecord | None:
+    """Return the record of a job that is running, from what `make_claim_statement` found; None if it is not to be had.
+
+    Raises:
+        UnreadableRowError: it is running, and cannot be read.
+    """
     return rows.read_record(found[0]) if found else None
 
 
 def claim_next(transaction: Transaction, claim: Claim, receipt: CompletionReceipt) -> CompletionReceipt:
     """Claim a job in the transaction that ended another. One that cannot be read costs that one nothing."""
     try:
-        return receipt._replace(claimed=claim_job(transaction, claim))
+        return receipt._replace(claimed=read_claim(transaction.run(*make_claim_statement(claim))))
     except UnreadableRowError as bad:
         return receipt._replace(unreadable=Unreadable(id=claim.job_id, seq=bad.seq, problem=bad.problem))
 

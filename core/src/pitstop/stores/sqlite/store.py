@@ -111,7 +111,7 @@ class SQLiteStore(JobStore):
 
         def work(transaction: Transaction) -> JobRecord | None:
             transaction.run_each(statements.INSERT, values)
-            return None if then is None else steps.claim_job(transaction, then)
+            return None if then is None else steps.read_claim(transaction.run(*steps.make_claim_statement(then)))
 
         return self._keep(self._db.write(work, alone=then is None and len(values) == 1))
 
@@ -187,8 +187,10 @@ class SQLiteStore(JobStore):
 
     def claim(self, claim: Claim) -> JobRecord | None:
         """Make a pending job running, if it can be had. See `JobStore.claim`."""
+        found = self._db.change(*steps.make_claim_statement(claim))
+        # not within the transaction: an error there would undo the claim, and those that share its commit
         try:
-            return self._keep(self._db.write(lambda transaction: steps.claim_job(transaction, claim), alone=True))
+            return self._keep(steps.read_claim(found))
         except UnreadableRowError as error:
             raise self._unreadable_error(claim.job_id, error) from None
 
