@@ -152,6 +152,18 @@ def test_check_asks_the_plugin_whose_group_it_is(site):
     assert registry.load("pitstop.phrases", "bad") == 5
 
 
+def test_check_of_a_group_that_comes_later_reaches_what_was_loaded_before(site) -> None:
+    """Whoever installs the owner of a group hears of what is wrong in it, and need not start again."""
+    site.add("phrases", groups={"pitstop.phrases": {"bad": "phrases:bad"}}, modules={"phrases": "bad = 5"})
+    registry = site.registry()
+    assert registry.load("pitstop.phrases", "bad") == 5
+    assert registry.check() == []
+    site.add("owner", groups={CHECKS: {"pitstop.phrases": "owner:check"}}, modules={"owner": CHECK})
+    registry.refresh()
+    (problem,) = registry.check()
+    assert (problem.distribution, problem.group, problem.name) == ("phrases", "pitstop.phrases", "bad")
+
+
 def test_check_that_cannot_be_loaded_costs_nobody_else(site):
     """Only the plugin that offers it is told of."""
     site.add("owner", groups={CHECKS: {"pitstop.phrases": "owner:gone"}}, modules={"owner": ""})

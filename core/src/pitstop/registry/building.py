@@ -23,11 +23,6 @@ def find_builder(group: str) -> Callable[[EntryPoint, Any], Any] | None:
     return build_operation if group.startswith(OPERATIONS) else _BUILDERS.get(group)
 
 
-def keep_loaded(_entry: EntryPoint, loaded: Any) -> Any:
-    """Return what was loaded."""
-    return loaded
-
-
 def check_callable(_entry: EntryPoint, loaded: Any) -> Any:
     """Return what was loaded, which must be a function or a class.
 

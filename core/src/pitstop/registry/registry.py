@@ -17,13 +17,12 @@ from pitstop.registry.building import (
     give_lookup,
     hook_plugin_name,
     instantiate_worker,
-    keep_loaded,
     planner_with_lookup,
 )
 from pitstop.registry.catalog import CHECKS, COMMANDS, HOOKS, OPERATIONS, PLANNERS, RUNNERS, STORES, WORKERS, Catalog
 from pitstop.registry.entry_points import EntryPoint, Problem
 from pitstop.registry.lint import find_unused_entry_points
-from pitstop.registry.loading import Loader, PluginTypeError, plugin_error
+from pitstop.registry.loading import Loader, PluginTypeError, keep_loaded, plugin_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -288,7 +287,7 @@ class Registry(Catalog):
     def added(self) -> list[tuple[EntryPoint, Any]]:
         """Return what was added by hand: the entry of each, and the thing as it was given."""
         with self._lock:
-            return [(entry, self._loader.load(entry)) for entry in self._added.values()]
+            return [(entry, self._loader.load(entry)) for entry in list(self._added.values())]
 
     # -- within -------------------------------------------------------------------------------------------------------
 
