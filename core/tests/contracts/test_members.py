@@ -203,6 +203,23 @@ def test_base_runner_has_every_default() -> None:
     assert pitstop.run("derived", registry=_registry(), store="none", runner=Smallest()).ok
 
 
+@pytest.mark.parametrize("base", [Derived, Operated, Smallest])
+def test_bases_pass_on_what_another_base_is_made_with(base: type) -> None:
+    """An author's class may have another base beside ours, in any order, and make it as Python's own classes do."""
+
+    class Other:
+        def __init__(self, given: int = 0) -> None:
+            super().__init__()
+            self.given = given
+
+    inherits: Any = type("Inherits", (base, Other), {})
+    turned: Any = type("Turned", (Other, base), {})
+    calls: Any = type("Calls", (base, Other), {"__init__": lambda self: super(calls, self).__init__(3)})
+    assert [made.given for made in (calls(), inherits(4), turned(given=5))] == [3, 4, 5]
+    with pytest.raises(TypeError):
+        base(1)
+
+
 def test_runner_with_a_misspelt_member_is_warned_of() -> None:
     """By the orchestrator that is to use it; a job that it would have refused runs."""
 

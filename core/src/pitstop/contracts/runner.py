@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pitstop.jobs import Job
 
@@ -45,6 +45,12 @@ class BaseRunner(Runner):
     """A `Runner` with every optional member, so that a subclass has only what it does otherwise."""
 
     shared: bool = False
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, *arguments, **options):
+            # a Protocol's own would not call that of an author's other base
+            super(Protocol, self).__init__(*arguments, **options)
 
     def cancel(self, job_id: str) -> None:
         """Drop a job that has not started yet; by default it is kept, and cannot be claimed when its turn comes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pitstop.jobs import Job, OnCrash, Result
 from pitstop.operations import Operation
@@ -167,6 +167,12 @@ class BaseWorker(Worker):
 
     worker_type: str
     on_crash: OnCrash = "fail"
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, *arguments, **options):
+            # a Protocol's own would not call that of an author's other base
+            super(Protocol, self).__init__(*arguments, **options)
 
     def resource(self, job: Job) -> str | None:
         """Return what a job that does not say so itself needs alone, such as one database; None for nothing."""
