@@ -121,12 +121,12 @@ def test_expand_names_what_may_not_be_looked_at(folder: Path, monkeypatch: pytes
     """A file that may not be read is passed on, so that the inspection says so; one that went away is not."""
     real = os.open
 
-    def refusing(path: str, *arguments: int) -> int:
+    def refusing(path: str, *arguments: int, **named: int | None) -> int:
         if path == "a.db":
             raise PermissionError(13, "denied", path)
         if path == "b.db":
             Path(path).unlink()
-        return real(path, *arguments)
+        return real(path, *arguments, **named)
 
     monkeypatch.setattr(os, "open", refusing)
     assert expand_words(["*.db"]) == ["a.db"]
