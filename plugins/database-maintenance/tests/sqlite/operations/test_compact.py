@@ -71,6 +71,15 @@ def test_compact_gives_all_waste_back(either: Path, seen: Any, context: Any) -> 
     assert beside(either) == [either.name]
 
 
+def test_compact_keeps_rights_that_were_set_since_it_connected(bloated: Path, context: Any) -> None:
+    """The steps before it may have taken an hour; what somebody forbade meanwhile stays forbidden."""
+    bloated.chmod(0o644)
+    with SQLiteDatabase.connect(str(bloated), context) as db:
+        bloated.chmod(0o600)
+        assert compact(db, offline=True).outcome is Outcome.CHANGED
+    assert stat.S_IMODE(bloated.stat().st_mode) == 0o600
+
+
 def test_compact_moves_the_log_into_the_new_file(bloated: Path, ran: Ran, raw: Any, seen: Any) -> None:
     """Rows that are in the write-ahead log only are in the new file."""
     writer = raw(bloated)

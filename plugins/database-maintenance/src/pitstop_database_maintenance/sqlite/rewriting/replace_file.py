@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -27,6 +27,7 @@ from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.file_holders import Holders, find_holders
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary
+from pitstop_database_maintenance.sqlite.guards.contents import FileFacts
 
 #: A log is looked at, not a link of its name, nor a pipe, for whose other end one would wait.
 _PLAINLY: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -46,7 +47,7 @@ class Place:
 
     path: str
     found: os.stat_result
-    attributes: dict[str, bytes]
+    attributes: Mapping[str, bytes]
     wal: bool
     version: int
 
@@ -55,10 +56,16 @@ def find_place(db: SQLiteConnection) -> Place:
     """Note how a database is before it is copied.
 
     Raises:
-        OperationError: the file has several names, or is mounted by itself.
+        OperationError: the file has several names, is mounted by itself, or another one has its name by now.
     """
     path = db.real
-    found = db.found
+    facts = FileFacts.read(path)  # its rights may have been set since it was opened
+    found = facts.found
+    if not os.path.samestat(found, db.found):
+        raise OperationError(
+            reason=f"{path} is another file than the one that was opened",
+            hint="see who puts other files in its place; nothing was touched",
+        )
     if found.st_nlink > 1:
         raise OperationError(
             reason=f"{path} has {found.st_nlink} names (hard links), and the others would keep the old file",
@@ -69,8 +76,7 @@ def find_place(db: SQLiteConnection) -> Place:
             reason=f"{path} is mounted by itself, so that it cannot be replaced",
             hint="run it where the file's folder is, or run vacuum; nothing was touched",
         )
-    attributes = durable_files.read_attributes(path, found)
-    return Place(path=path, found=found, attributes=attributes, wal=db.has_wal, version=db.pragma("data_version"))
+    return Place(path=path, found=found, attributes=facts.attributes, wal=db.has_wal, version=db.pragma("data_version"))
 
 
 def require_alone(place: Place, *, offline: bool, own: int | None) -> list[str]:
