@@ -225,6 +225,27 @@ def test_pointer_maps_are_no_content(tmp_path: Path) -> None:
     assert len(maps) == -(-(found.pages - 1) // 103)
 
 
+def test_a_sample_takes_as_long_however_many_pages_there_are_said_to_be() -> None:
+    """A log that somebody has made up may speak of 4 billion pages, of which not even the maps are gone through."""
+    layout, fractions = ">16sHBBB3sIIIII4x4xII4xI4x20xII", bytes((64, 32, 32))
+    asked: list[int] = []
+
+    class Listening(Header):
+        def find_pointer_map(self, number: int) -> int:
+            asked.append(number)
+            return super().find_pointer_map(number)
+
+    class Sparse(Source):
+        def read(self, number: int) -> bytes:
+            return bytes(512)
+
+    header = Listening(pack(layout, b"SQLite format 3", 512, 1, 1, 0, fractions, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1))
+    assert header.auto_vacuum != "none"
+    taken, _ = sampling.sample(Sparse(-1, header, 2**32 - 2), set(), 0, 50)
+    assert len(taken) == 50
+    assert len(asked) <= 100
+
+
 def test_map_shows_where_the_free_pages_are(tmp_path: Path) -> None:
     """A table, then an index, and a hole where a table was: the cells are in the order of the file."""
 

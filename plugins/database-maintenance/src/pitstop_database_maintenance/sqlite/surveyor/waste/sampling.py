@@ -70,7 +70,9 @@ def sample(source: Source, roots: set[int], seed: int, count: int) -> tuple[list
     chosen = strata(Chance(seed), source.pages, min(count, source.pages))
     free, complete = freelist.find_free(source, chosen)
     header, usable = source.header, source.usable
-    special = {header.lock_page, *(header.list_pointer_maps(source.pages) if header.auto_vacuum != "none" else ())}
+    # of the chosen only: how many pages there are is what a log says, and may be any number
+    maps = () if header.auto_vacuum == "none" else (page for page in chosen if header.find_pointer_map(page) == page)
+    special = {header.lock_page, *maps}
     # this is the loop in which a survey of thousands of files spends its time
     taken: list[Sampled] = []
     read, parsed, large, add, due = source.read, p.parse_page, _large_cell(usable), taken.append, _DUE
