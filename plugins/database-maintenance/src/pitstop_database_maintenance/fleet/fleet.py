@@ -212,7 +212,7 @@ class Fleet:
         return evolve(outcome, steps=tuple(done.get(place, step) for place, step in places(outcome.steps)))
 
     def _recall_steps(self, plan: DatabasePlan, run: str) -> dict[Place, StepOutcome]:
-        """Return what a job answer_document of a database before its process died."""
+        """Return what a job noted of a database before its process died."""
         history = self._engine.history
         steps = [] if history is None else history.steps(database=plan.resource, limit=len(plan.steps) or 1)
         return step_outcomes(plan, [answer_document(step) for step in reversed(steps) if step.run == run])

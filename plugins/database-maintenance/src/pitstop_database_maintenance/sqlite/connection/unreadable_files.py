@@ -35,7 +35,7 @@ def guess_content(path: str) -> tuple[str, str]:
     Args:
         path: absolute.
     """
-    beginning = _read_read_beginning(path)
+    beginning = _read_beginning(path)
     for magic, what in _OTHERS.items():
         if beginning.startswith(magic):
             return what, "check the path, or unpack it first" if "packed" in what or "zip" in what else _PATH
@@ -46,7 +46,7 @@ def guess_content(path: str) -> tuple[str, str]:
     return "its beginning is not SQLite's", f"{_PATH}; if it is encrypted, {_KEY}"
 
 
-def _read_read_beginning(path: str) -> bytes:
+def _read_beginning(path: str) -> bytes:
     # isolated and without site: nothing of the user's is imported
     command = [sys.executable or "python3", "-I", "-S", "-c", _READ, path]
     try:

@@ -97,7 +97,7 @@ def _is_broken(source: Source, tree: Tree, in_log: Mapping[int, int], seen: set[
             kinds = _TABLE if kind in _TABLE else _INDEX
         if kind not in kinds or (kind in p.INTERIOR) != (depth < height):
             return True
-        keys = _read_read_rows(page, begin, kind, cells) if kinds is _TABLE else []
+        keys = _read_rows(page, begin, kind, cells) if kinds is _TABLE else []
         if meet and keys and not low <= keys[0] <= keys[-1] <= high:
             return True
         if kind in p.INTERIOR:
@@ -133,7 +133,7 @@ def _list_children(
     return [(child, number, low, high, depth + 1) for child, low, high in zip(children, lows, highs, strict=True)]
 
 
-def _read_read_rows(page: bytes, begin: int, kind: int, cells: int) -> list[int]:
+def _read_rows(page: bytes, begin: int, kind: int, cells: int) -> list[int]:
     """Return the numbers of the rows on a page of a table: all keys of an interior page, first and last of a leaf."""
     places = p.pointers(page, begin + p.HEADER[kind], cells)
     chosen = places if kind == p.TABLE_INTERIOR else (places[:1] + places[-1:])

@@ -245,7 +245,7 @@ class _Survey:
         elif log.frames is None or log.too_long:
             notes.append("the log could not be looked through: the figures are those of the file without it")
         elif log.in_log and not log.indexed:
-            who = _name_name_user(file)
+            who = _name_user(file)
             notes.append(f"{who}, but its log holds frames: it was looked at with them")
 
     def _measure(self, source: Source, found: dict[str, Any]) -> None:
@@ -373,7 +373,7 @@ def _explain_header(error: ValueError) -> str:
     )
 
 
-def _name_name_user(file: int) -> str:
+def _name_user(file: int) -> str:
     """Return who has a database open without an index of its log, for a note."""
     everything = proc.SHARED, proc.SHARED_LAST - proc.SHARED + 1
     alone = proc.probe_lock(file, *everything, exclusive=True)
