@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 import pitstop.orchestration.job_runner
 import pitstop.orchestration.supervisor
+from pitstop import logs
 from pitstop.contracts import CompletionReceipt, JobStore
 from pitstop.errors import (
     JobCancelledError,
@@ -114,6 +116,29 @@ def test_a_job_that_the_runner_refuses_is_handed_over_again(orchestrate: Orchest
     orchestrator = orchestrate(MemoryStore(), runner=Away())
     assert wait_for(orchestrator, orchestrator.submit(request_).id).status is JobStatus.COMPLETED
     assert refusals == []
+
+
+def test_what_a_runner_refused_until_the_end_is_reported(orchestrate: Orchestrate) -> None:
+    """Nobody here asks it again: the job stays pending, and whoever looks is told what takes it up."""
+
+    class Gone(ThreadRunner):
+        shared = True
+
+        def reserve(self) -> bool:
+            return False
+
+        def submit(self, job_id: str, *, not_before: float | None = None) -> None:
+            raise ConnectionError("no broker")
+
+    shown = io.StringIO()
+    logs.enable(shown, level="warning")
+    orchestrator = orchestrate(MemoryStore(), runner=Gone())
+    root = orchestrator.submit(job("one"))
+    orchestrator.close(keep_store=True)
+    logs.disable()
+    told = f"handing over the first jobs of {root.id} is left undone; Orchestrator.rescue() takes it up"
+    assert shown.getvalue().count(told) == 1
+    assert orchestrator.store.get(root.id).status is JobStatus.PENDING
 
 
 def test_an_end_is_stored_when_the_store_works_again(orchestrate: Orchestrate, store: JobStore) -> None:

@@ -136,6 +136,12 @@ class JobRunner:
             logs.warn(f"{what} failed, and is tried again: {error}")
             self._defer(what, act)
 
+    def report_undone(self) -> None:
+        """Warn of what is not done again any more, because this process ends."""
+        undone, self._deferred = self._deferred, []
+        for what, _ in undone:
+            logs.warn(f"{what} is left undone; Orchestrator.rescue() takes it up, in whichever process calls it")
+
     def rescue(self, *, whole: bool = False) -> RescueReport:
         """Bring to the right place what processes that died have lost, and see to what follows from that."""
         self._has_rescued = True

@@ -273,6 +273,7 @@ class Orchestrator:
         self._jobs.closing.set()
         self.runner.stop(wait=wait)
         self._jobs.monitor.stop(wait=wait)
+        self._jobs.report_undone()
         self.manager.close(keep_store=keep_store)
         self._waiters.notify_all()
 
