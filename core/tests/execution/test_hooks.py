@@ -11,6 +11,8 @@ import pytest
 from pitstop.contracts.hooks import hookimpl
 from pitstop.execution.hooks import Hooks
 from pitstop.jobs import Job, JobRecord, Progress
+from pitstop.logs import JobLog
+from pitstop.secrets.places import find_secrets
 
 from .hook_plugins import CONTEXT, JOB, RECORD, Recorder, plugin, wrapping
 
@@ -98,6 +100,18 @@ def test_hooks_one_whose_error_has_no_text_costs_nothing() -> None:
     hooks.notify_created(RECORD)
     assert sorted(kind for kind, *_ in recorder.seen) == ["created", "failed"]
     assert "hook plugin 'bad' raised in pitstop_job_created: SpeechlessError" in hooks.failures[0]
+
+
+def test_hooks_secret_of_the_job_is_masked_in_a_long_error() -> None:
+    """The log masks what it is given: nothing may be cut before."""
+    hooks = Hooks([("bad", plugin(pitstop_job_started=raising(ValueError("x" * 490 + "correct-horse-battery"))))])
+    log = JobLog(job_id="j", correlation_id="j")
+    log.secrets = find_secrets({"password": "correct-horse-battery"})
+    with log.capture():
+        hooks.notify_started(RECORD)
+    (line,) = log.drain()
+    assert "raised in pitstop_job_started: ValueError: xxx" in line.message
+    assert "correct" not in line.message
 
 
 def test_hooks_a_plugin_is_not_told_of_its_own_failure() -> None:

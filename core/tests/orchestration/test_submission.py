@@ -207,6 +207,20 @@ def test_checked_wraps_what_a_worker_raises(registry: Registry, actor: Actor, er
         validate_jobs([job("a")], registry)
 
 
+def test_checked_masks_a_secret_of_the_config_wherever_it_stands_in_a_long_text(
+    registry: Registry, actor: Actor
+) -> None:
+    """Nothing is cut before it is masked: half a password is not recognized."""
+
+    def refuse(asked: Job) -> None:
+        raise ValueError("x" * 490 + asked.config["password"])
+
+    actor.on_validate = refuse
+    with pytest.raises(InvalidJobError, match="ValueError: xxx") as refused:
+        validate_jobs([Job(type="act", config={"password": "correct-horse-battery"})], registry)
+    assert "correct" not in refused.value.text()
+
+
 def test_checked_lets_an_interruption_through(registry: Registry, actor: Actor) -> None:
     """Ctrl-C while a job is checked is the user's."""
 

@@ -146,7 +146,7 @@ class Hooks:
                 self._report_failure(impl, hook, error)
 
     def _report_failure(self, impl: Any, hook: str, error: BaseException) -> None:
-        self._keep_failure(f"hook plugin {impl.plugin_name!r} raised in {hook}: {describe_error(error)}")
+        self._keep_failure(f"hook plugin {impl.plugin_name!r} raised in {hook}: {describe_error(error, whole=True)}")
         for other in reversed(self._manager.hook.pitstop_plugin_failed.get_hookimpls()):
             if other.plugin is impl.plugin:
                 continue
@@ -156,7 +156,7 @@ class Hooks:
             except KeyboardInterrupt:
                 raise
             except BaseException as second:
-                raised = f"raised in pitstop_plugin_failed: {describe_error(second)}"
+                raised = f"raised in pitstop_plugin_failed: {describe_error(second, whole=True)}"
                 self._keep_failure(f"hook plugin {other.plugin_name!r} {raised}")
 
     def _keep_failure(self, text: str) -> None:

@@ -273,9 +273,9 @@ class Orchestrator:
         self._jobs.closing.set()
         self.runner.stop(wait=wait)
         self._jobs.monitor.stop(wait=wait)
-        self._jobs.report_undone()
         self.manager.close(keep_store=keep_store)
         self._waiters.notify_all()
+        self._jobs.report_undone()
 
     def __enter__(self) -> Orchestrator:
         return self

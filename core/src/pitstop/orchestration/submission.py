@@ -198,7 +198,7 @@ def _call_plugin(who: str, function: Callable[..., Any], argument: object, confi
         raise masked from None
     except BaseException as error:
         # also SystemExit: a plugin that calls sys.exit must not end its host
-        text = replace(describe_error(error), find_secrets(config))
+        text = replace(describe_error(error, whole=True), find_secrets(config))
         raise InvalidJobError(
             reason=f"{who} failed in {getattr(function, '__qualname__', function)} with {text}",
             hint="an InvalidJobError would say what is wrong with the config; tell the plugin's author",

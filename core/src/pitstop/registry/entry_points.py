@@ -196,10 +196,13 @@ def normalise(name: str) -> str:
     return name
 
 
-def describe_error(error: BaseException) -> str:
+def describe_error(error: BaseException, *, whole: bool = False) -> str:
     """Return an exception's type and text, such as "ModuleNotFoundError: No module named 'x'"; never raises.
 
-    Of a long text only the beginning is told, with secrets masked: half of one could not be found afterwards.
+    Args:
+        error: the exception.
+        whole: whether all of a long text is told, for who knows a job's secrets and masks them in what is returned. If
+            not, it is its beginning, with secrets masked: half of one could not be found afterwards.
     """
     kind = type(error).__name__
     try:
@@ -209,7 +212,7 @@ def describe_error(error: BaseException) -> str:
     except BaseException as failure:
         # also SystemExit: a text that cannot be had must not end a host either
         return f"{kind} (its text cannot be had: {type(failure).__name__})"
-    if len(text) > _LONG:
+    if len(text) > _LONG and not whole:
         from pitstop.secrets.masking import mask
 
         text = mask(text)
