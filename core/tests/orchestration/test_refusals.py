@@ -12,7 +12,7 @@ import pytest
 import pitstop.orchestration.job_runner
 import pitstop.orchestration.supervisor
 from pitstop import logs
-from pitstop.contracts import CompletionReceipt, JobStore
+from pitstop.contracts import Cancelled, CompletionReceipt, JobStore
 from pitstop.errors import (
     JobCancelledError,
     OperationError,
@@ -116,6 +116,28 @@ def test_a_job_that_the_runner_refuses_is_handed_over_again(orchestrate: Orchest
     orchestrator = orchestrate(MemoryStore(), runner=Away())
     assert wait_for(orchestrator, orchestrator.submit(request_).id).status is JobStatus.COMPLETED
     assert refusals == []
+
+
+def test_nothing_is_tried_again_for_a_job_that_is_gone(
+    orchestrate: Orchestrate, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody purges what was cancelled before those behind it are handed over: that never gets better."""
+    store, gate = MemoryStore(), Gate()
+    actor.acts["*"] = gate
+    orchestrator = orchestrate(store, runner=ThreadRunner(1))
+    orchestrator.submit(job("first"))
+    assert gate.reached.wait(PATIENCE)
+    second, cancel = orchestrator.submit(job("second")), store.cancel
+
+    def cancel_and_purge(job_id: str, **options: Any) -> Cancelled:
+        done = cancel(job_id, **options)
+        assert store.purge(before=float("inf"), statuses=[JobStatus.CANCELLED]) == 1
+        return done
+
+    monkeypatch.setattr(store, "cancel", cancel_and_purge)
+    assert orchestrator.cancel(second.id).cancelled == (second.id,)
+    assert orchestrator._jobs._deferred == []
+    gate.open.set()
 
 
 def test_what_a_runner_refused_until_the_end_is_reported(orchestrate: Orchestrate) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from pitstop import logs
 from pitstop.contracts import Cancelled, CompletionReceipt, JobStore, Runner, Unreadable, ends_with_process
-from pitstop.errors import PitstopError, StoreError, UnreadableRecordError
+from pitstop.errors import PitstopError, StoreError, UnknownJobError, UnreadableRecordError
 from pitstop.execution.execution import Attempt, Execution, Executor
 from pitstop.execution.hooks import Hooks
 from pitstop.jobs import AttemptResult, ErrorRecord, JobRecord, JobStatus, LogLine, OnCrash, Progress, on_crash_of
@@ -29,6 +29,8 @@ from pitstop.runners.local import LocalRunner
 #: who wait for the job are told, while it is still tried now and then.
 REPEAT_SOON, REPEAT_LATE = 0.05, 2.0
 END_PATIENCE = 10.0
+#: What is wrong with one job, and not with the store or a runner: nothing is tried again for one that is gone.
+_NEVER_BETTER = (UnknownJobError, UnreadableRecordError)
 
 
 class JobRunner:
@@ -132,6 +134,8 @@ class JobRunner:
         """
         try:
             act()
+        except _NEVER_BETTER as error:
+            logs.warn(f"{what} failed: {error}")
         except Exception as error:
             logs.warn(f"{what} failed, and is tried again: {error}")
             self._defer(what, act)
@@ -338,6 +342,8 @@ class JobRunner:
         for what, act in deferred:
             try:
                 act()
+            except _NEVER_BETTER as error:
+                logs.warn(f"{what} failed: {error}")
             except Exception:  # it was reported when it failed first
                 self._deferred.append((what, act))
         try:
