@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -244,6 +245,23 @@ def test_compact_refuses_a_damaged_file(either: Path, ran: Ran, seen: Any) -> No
         ran(either, offline=True)
     assert either.read_bytes() == data
     assert [name for name in beside(either) if "pitstop" in name] == []
+
+
+def test_compact_names_the_damage_though_the_copy_meets_it_first(
+    either: Path, ran: Ran, seen: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says of the copy no more than that the file is malformed; the look says where, and is waited for."""
+    data = bytearray(either.read_bytes())
+    [(root,)] = seen.query(either, "SELECT rootpage FROM sqlite_master WHERE name = 't'")
+    data[(root - 1) * 4096 : root * 4096] = bytes(4096)
+    either.write_bytes(data)
+    failed, look, wait = threading.Event(), vacuum_into.require_sound, vacuum_into.wait
+    monkeypatch.setattr(vacuum_into, "require_sound", lambda reader: (failed.wait(20), look(reader)))
+    monkeypatch.setattr(vacuum_into, "wait", lambda futures, timeout: (failed.set(), wait(futures, timeout=timeout)))
+    with pytest.raises(OperationError, match=rf"app\.db is damaged .*(?i:page) {root}\b.*nothing was written"):
+        ran(either, offline=True)
+    assert failed.is_set()
+    assert either.read_bytes() == data
 
 
 def test_compact_refuses_a_copy_that_lacks_a_row(

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
+from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary
 from pitstop_database_maintenance.sqlite.guards.contents import Contents, compare_contents, name_some, read_contents
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
@@ -106,7 +107,8 @@ def _disable_syncs(db: SQLiteConnection) -> Iterator[None]:
 def _examine_meanwhile(db: SQLiteConnection, numbered: frozenset[str]) -> Iterator[Future[Contents]]:
     """Look at the original in another thread while it is copied: on two processors that costs next to nothing.
 
-    If something is found, the copy is of no use, and is interrupted; if the copy fails, the look is.
+    If something is found, the copy is of no use, and is interrupted; if the copy fails, the look is, unless the copy
+    met damage, of which the look says more.
     """
     stopped, failures = False, list[BaseException]()
 
@@ -126,11 +128,14 @@ def _examine_meanwhile(db: SQLiteConnection, numbered: frozenset[str]) -> Iterat
         examined = pool.submit(examine)
         try:
             yield examined
-        except BaseException:
-            stopped = True
+        except BaseException as error:
+            stopped = not (isinstance(error, SQLiteFailure) and error.damaged)
             while not examined.done():
-                db.interrupt()
+                if stopped:
+                    db.interrupt()
                 wait([examined], timeout=0.05)
             if failures:
-                raise failures[0] from None  # it is the reason why the copy was interrupted
+                raise failures[
+                    0
+                ] from None  # it is the reason why the copy was interrupted, or says where the damage is
             raise
