@@ -81,6 +81,19 @@ def test_compact_keeps_rights_that_were_set_since_it_connected(bloated: Path, co
     assert stat.S_IMODE(bloated.stat().st_mode) == 0o600
 
 
+def test_compact_takes_no_rights_back_that_were_set_while_it_copied(
+    bloated: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody forbade in those minutes would be allowed again with the new file."""
+    bloated.chmod(0o644)
+    content, prepare = bloated.read_bytes(), module._prepare
+    monkeypatch.setattr(module, "_prepare", lambda *given: (bloated.chmod(0o600), prepare(*given)))
+    with pytest.raises(OperationError, match="while it was copied: its mode is 0600 and was 0644; run it again"):
+        ran(bloated, offline=True)
+    assert (stat.S_IMODE(bloated.stat().st_mode), bloated.read_bytes()) == (0o600, content)
+    assert beside(bloated) == [bloated.name]
+
+
 def test_compact_moves_the_log_into_the_new_file(bloated: Path, ran: Ran, raw: Any, seen: Any) -> None:
     """Rows that are in the write-ahead log only are in the new file."""
     writer = raw(bloated)

@@ -27,7 +27,7 @@ from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.file_holders import Holders, find_holders
 from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary
-from pitstop_database_maintenance.sqlite.guards.contents import FileFacts
+from pitstop_database_maintenance.sqlite.guards.contents import FileFacts, name_some
 
 #: A log is looked at, not a link of its name, nor a pipe, for whose other end one would wait.
 _PLAINLY: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -127,6 +127,7 @@ def take_place(db: SQLiteConnection, place: Place, copy: Temporary, folder: int,
     """
     with _lock_alone(db, place):
         require_alone(place, offline=offline, own=None)
+        _require_same_rights(place)
         _remove_leftovers(place, folder)
         modified = _finish(db, copy, place, folder)
         what = f"{copy.path} cannot be put in the place of the database"
@@ -139,6 +140,16 @@ def take_place(db: SQLiteConnection, place: Place, copy: Temporary, folder: int,
         db.become(new)
     durable_files.sync_folder(folder)
     return warnings
+
+
+def _require_same_rights(place: Place) -> None:
+    """Refuse a file whose rights somebody has set while it was copied: the copy would take them back."""
+    changed = FileFacts(place.found, place.attributes).compare(FileFacts.read(place.path))
+    if changed:
+        raise OperationError(
+            reason=f"{place.path} was changed while it was copied: {name_some(changed)}",
+            hint="run it again; nothing was touched",
+        )
 
 
 def _swap(place: Place, copy: Temporary, folder: int, new: os.stat_result) -> bool:
