@@ -11,7 +11,7 @@ from pitstop_database_maintenance.databases.assessment import Look
 from pitstop_database_maintenance.history import CheckRecord, History
 from pitstop_database_maintenance.planning.plan import DatabasePlan, PlannedStep
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, state_at_inspection
-from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
+from pitstop_database_maintenance.sqlite.files.filesystem import Folder
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, Interval, SchemaFacts, Waste
 
 NOW = 1_700_000_000.0

@@ -20,8 +20,8 @@ from pitstop.jobs import Job
 from pitstop.operations import Operation, operation_of
 from pitstop.secrets.masking import mask_value
 from pitstop.secrets.places import find_secrets
-from pitstop_database_maintenance.sqlite.connection import file_holders
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import file_holders
 from pitstop_database_maintenance.sqlite.guards import own_files
 from pitstop_database_maintenance.sqlite.surveyor.processes.displaced_files import OpenFiles
 

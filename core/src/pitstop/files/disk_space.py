@@ -30,6 +30,16 @@ def takes_no_more_files(folder: str) -> bool:
     return found is not None and _has_no_inode(found)
 
 
+def suggest_room(error: OSError, hint: str) -> str:
+    """Return what to do when the system refuses to make or to name a file.
+
+    Args:
+        error: the system's.
+        hint: what to do if it does not say that there is no room.
+    """
+    return "make room, or see whose quota is used up" if error.errno in NO_ROOM else hint
+
+
 def require_room(error: OSError, path: str) -> None:
     """Raise an error of the system's again, with the file's name, if it says that there is no room.
 

@@ -19,10 +19,10 @@ import pytest
 from pitstop.errors import InvalidJobError, InvalidValueError, OperationError
 from pitstop.files import open_folder, write_whole
 from pitstop.jobs import Outcome, Result
-from pitstop_database_maintenance.sqlite.connection import durable_files, temporary_files
-from pitstop_database_maintenance.sqlite.connection.identity import find_file, open_same
-from pitstop_database_maintenance.sqlite.connection.temporary_files import sweep, temporary
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import durable_files, temporary_files
+from pitstop_database_maintenance.sqlite.files.identity import find_file, open_same
+from pitstop_database_maintenance.sqlite.files.temporary_files import sweep, temporary
 from pitstop_database_maintenance.sqlite.inspection.survey import survey
 from pitstop_database_maintenance.sqlite.operations.backup import backup
 from pitstop_database_maintenance.sqlite.operations.backup_names import Template

@@ -20,18 +20,14 @@ from pitstop_database_maintenance.databases.description import Description, Stat
 from pitstop_database_maintenance.databases.traits import UNKNOWN, OperationTraits
 from pitstop_database_maintenance.databases.urls import absolute_path, file_identity, parse
 from pitstop_database_maintenance.history import DatabaseHistory
-from pitstop_database_maintenance.sqlite.connection import sound_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection, keep_log
-from pitstop_database_maintenance.sqlite.connection.likeness import is_part, was_database
 from pitstop_database_maintenance.sqlite.connection.on_connect import Setup
-from pitstop_database_maintenance.sqlite.connection.opening import (
-    database_path,
-    find_database,
-    open_connection,
-    resolve_link,
-)
+from pitstop_database_maintenance.sqlite.connection.opening import database_path, find_database, open_connection
 from pitstop_database_maintenance.sqlite.connection.options import KNOWN, Options
-from pitstop_database_maintenance.sqlite.connection.temporary_files import sweep, was_in_wal_mode
+from pitstop_database_maintenance.sqlite.files import sound_files
+from pitstop_database_maintenance.sqlite.files.likeness import is_part, was_database
+from pitstop_database_maintenance.sqlite.files.paths import resolve_link
+from pitstop_database_maintenance.sqlite.files.temporary_files import sweep, was_in_wal_mode
 from pitstop_database_maintenance.sqlite.guards.admission import check_file
 from pitstop_database_maintenance.sqlite.guards.damage import guard_operation
 from pitstop_database_maintenance.sqlite.guards.own_files import (

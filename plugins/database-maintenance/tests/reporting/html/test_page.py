@@ -14,7 +14,7 @@ from pitstop_database_maintenance.history import CheckRecord, History, Unfinishe
 from pitstop_database_maintenance.reporting.html import current_state, past_runs
 from pitstop_database_maintenance.reporting.html.page import make_page
 from pitstop_database_maintenance.sqlite.checks.verdicts import Verdicts, state_at_inspection
-from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
+from pitstop_database_maintenance.sqlite.files.filesystem import Folder
 from pitstop_database_maintenance.sqlite.inspection.records import (
     IndexFacts,
     Inspection,

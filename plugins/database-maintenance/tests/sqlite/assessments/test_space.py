@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Worth
 from pitstop_database_maintenance.history import History, PastStep
 from pitstop_database_maintenance.sqlite.assessments import space
-from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
+from pitstop_database_maintenance.sqlite.files.filesystem import Folder
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection, SchemaFacts, SchemaNeed
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
 

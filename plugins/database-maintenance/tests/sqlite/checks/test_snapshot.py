@@ -17,8 +17,8 @@ from pitstop.errors import JobCancelledError, OperationError
 from pitstop_database_maintenance.sqlite.checks import snapshot as module
 from pitstop_database_maintenance.sqlite.checks.snapshot import snapshot
 from pitstop_database_maintenance.sqlite.connection import connection
-from pitstop_database_maintenance.sqlite.connection.temporary_files import sweep
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files.temporary_files import sweep
 
 Open = Callable[..., SQLiteDatabase]
 
@@ -139,7 +139,7 @@ def test_snapshot_in_use_is_not_swept(bloated: Path, opened: Open, mode: str) ->
     if mode == "wal":
         wal(bloated)
     with snapshot(opened(bloated), max_stall=None) as copy:
-        from pitstop_database_maintenance.sqlite.connection import temporary_files
+        from pitstop_database_maintenance.sqlite.files import temporary_files
 
         own = set(temporary_files._own)
         temporary_files._own.clear()  # as in a process that did not make it

@@ -17,8 +17,8 @@ from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.databases.limits import Limits
 from pitstop_database_maintenance.sqlite.connection import errors
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure, explain_error, is_out_of_room
-from pitstop_database_maintenance.sqlite.connection.temporary_files import temporary
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files.temporary_files import temporary
 from pitstop_database_maintenance.sqlite.guards.admission import check_file
 
 

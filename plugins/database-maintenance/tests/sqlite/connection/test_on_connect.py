@@ -12,10 +12,10 @@ import pytest
 
 from pitstop.errors import InvalidJobError, InvalidValueError, OperationError, UnknownKeyError
 from pitstop.jobs import Job
-from pitstop_database_maintenance.sqlite.connection import file_holders
-from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
 from pitstop_database_maintenance.sqlite.connection.on_connect import json_needs_trust
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import file_holders
+from pitstop_database_maintenance.sqlite.files.filesystem import Folder
 from pitstop_database_maintenance.sqlite.guards import admission, missing_features
 from pitstop_database_maintenance.sqlite.operations.compact import compact
 from pitstop_database_maintenance.sqlite.operations.vacuum import vacuum

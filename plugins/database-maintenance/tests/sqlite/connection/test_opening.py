@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pitstop_database_maintenance.sqlite.connection.opening import companion_path, resolve_link
+from pitstop_database_maintenance.sqlite.files.paths import companion_path, resolve_link
 
 
 @pytest.mark.parametrize("way", ["file", "link", "link to a link", "folder's link"])

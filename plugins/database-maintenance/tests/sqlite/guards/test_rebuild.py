@@ -22,8 +22,8 @@ from pitstop.errors import OperationError
 from pitstop.jobs import Outcome, Result
 from pitstop_database_maintenance.databases.assessment import Look
 from pitstop_database_maintenance.sqlite.assessments.preconditions import check_rebuild
-from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import durable_files
 from pitstop_database_maintenance.sqlite.operations.compact import compact
 from pitstop_database_maintenance.sqlite.operations.convert_auto_vacuum import convert_auto_vacuum
 from pitstop_database_maintenance.sqlite.operations.vacuum import vacuum

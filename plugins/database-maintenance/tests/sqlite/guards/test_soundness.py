@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pitstop.errors import JobCancelledError, OperationError
-from pitstop_database_maintenance.sqlite.connection import file_holders
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import file_holders
 from pitstop_database_maintenance.sqlite.guards import soundness
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations.analyze import analyze

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.sampling import at_most
 
 from pitstop.errors import OperationError
-from pitstop_database_maintenance.sqlite.connection.temporary_files import sweep
+from pitstop_database_maintenance.sqlite.files.temporary_files import sweep
 from pitstop_database_maintenance.sqlite.inspection import survey as survey_module
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 from pitstop_database_maintenance.sqlite.inspection.survey import has_wal_reset_bug, survey

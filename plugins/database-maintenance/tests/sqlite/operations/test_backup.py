@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from pitstop.errors import InvalidValueError, JobCancelledError, OperationError
 from pitstop.jobs import Outcome
 from pitstop_database_maintenance.databases.limits import Limits
-from pitstop_database_maintenance.sqlite.connection import connection, durable_files
+from pitstop_database_maintenance.sqlite.connection import connection
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import durable_files
 from pitstop_database_maintenance.sqlite.operations import backup as module
 from pitstop_database_maintenance.sqlite.operations.backup import backup
 from pitstop_database_maintenance.sqlite.operations.backup_names import Template

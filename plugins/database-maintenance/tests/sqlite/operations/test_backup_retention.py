@@ -18,8 +18,8 @@ from pitstop.jobs import Result
 from pitstop_database_maintenance.commands.past_runs import list_copies
 from pitstop_database_maintenance.history import VARIABLE, History
 from pitstop_database_maintenance.history.copy_records import COPY
-from pitstop_database_maintenance.sqlite.connection import temporary_files as module
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import temporary_files as module
 from pitstop_database_maintenance.sqlite.operations.backup import backup
 from pitstop_database_maintenance.sqlite.operations.backup_retention import REPLACED
 from pitstop_database_maintenance.sqlite.operations.compact import compact

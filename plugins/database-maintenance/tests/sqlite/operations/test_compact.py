@@ -18,8 +18,8 @@ import pytest
 from pitstop.errors import JobCancelledError, OperationError
 from pitstop.jobs import Outcome, Result
 from pitstop.text import resize_text
-from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import durable_files
 from pitstop_database_maintenance.sqlite.operations import compact as module
 from pitstop_database_maintenance.sqlite.operations.compact import compact
 from pitstop_database_maintenance.sqlite.operations.vacuum import vacuum

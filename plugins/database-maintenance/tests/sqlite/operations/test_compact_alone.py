@@ -18,8 +18,8 @@ from pitstop.errors import OperationError
 from pitstop.files import open_folder
 from pitstop.jobs import Outcome, Result
 from pitstop_database_maintenance.databases.limits import Limits
-from pitstop_database_maintenance.sqlite.connection import durable_files, file_holders
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import durable_files, file_holders
 from pitstop_database_maintenance.sqlite.operations import compact as module
 from pitstop_database_maintenance.sqlite.operations.compact import compact
 from pitstop_database_maintenance.sqlite.rewriting import replace_file

@@ -25,8 +25,8 @@ from typing import Any
 import pytest
 
 from pitstop.errors import PitstopError
-from pitstop_database_maintenance.sqlite.connection import durable_files, file_holders, temporary_files
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import durable_files, file_holders, temporary_files
 from pitstop_database_maintenance.sqlite.operations.analyze import analyze
 from pitstop_database_maintenance.sqlite.operations.backup import backup
 from pitstop_database_maintenance.sqlite.operations.checkpoint import checkpoint

@@ -9,7 +9,7 @@ from pitstop_database_maintenance.databases.assessment import Assessment, Look, 
 from pitstop_database_maintenance.databases.traits import Phase, declared_rate, operation_traits
 from pitstop_database_maintenance.sqlite.assessments import preconditions
 from pitstop_database_maintenance.sqlite.assessments.cost_model import predict_reading, predict_time
-from pitstop_database_maintenance.sqlite.connection.filesystem import describe_folder
+from pitstop_database_maintenance.sqlite.files.filesystem import describe_folder
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 
 

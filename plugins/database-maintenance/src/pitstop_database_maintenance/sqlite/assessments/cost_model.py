@@ -16,7 +16,7 @@ from attrs import frozen
 from pitstop_database_maintenance.databases.assessment import Look, Prediction
 from pitstop_database_maintenance.history import PastStep
 from pitstop_database_maintenance.sqlite.connection.lock_waits import DEFAULT_STALL, expected_stall, worst_wait
-from pitstop_database_maintenance.sqlite.connection.sound_files import ALL_PAGES
+from pitstop_database_maintenance.sqlite.files.sound_files import ALL_PAGES
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection
 
 #: What every operation takes, however small the file: opening, the schema, syncs.

@@ -9,7 +9,7 @@ from attrs import frozen
 from pitstop.text import join_names, size_text
 from pitstop_database_maintenance.databases.assessment import Assessment, Look, Worth
 from pitstop_database_maintenance.databases.causes import Cause
-from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
+from pitstop_database_maintenance.sqlite.files.filesystem import Folder
 from pitstop_database_maintenance.sqlite.guards.missing_features import advise
 from pitstop_database_maintenance.sqlite.guards.own_files import journal_doubt, log_doubt
 from pitstop_database_maintenance.sqlite.inspection.records import Inspection

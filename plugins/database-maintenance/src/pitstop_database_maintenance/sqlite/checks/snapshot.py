@@ -26,7 +26,7 @@ from pitstop.text import size_text
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.helper_process import HelperProcess
 from pitstop_database_maintenance.sqlite.connection.lock_waits import worst_wait
-from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary, temporary
+from pitstop_database_maintenance.sqlite.files.temporary_files import Temporary, temporary
 
 #: Bytes a second at which a file is copied while writers wait; measured: 0.73 to 1.6 s for 1 GB.
 COPY_RATE: Final = 600e6

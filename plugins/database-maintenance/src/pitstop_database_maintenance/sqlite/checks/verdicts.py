@@ -15,7 +15,6 @@ from attrs import evolve, frozen
 
 from pitstop.text import moment_text
 from pitstop_database_maintenance.history import CheckRecord, DatabaseHistory
-from pitstop_database_maintenance.sqlite.connection import sound_files
 from pitstop_database_maintenance.sqlite.connection.check_answers import Flaw, Problem, damage, is_damage
 from pitstop_database_maintenance.sqlite.connection.file_state import (
     FileState,
@@ -23,6 +22,7 @@ from pitstop_database_maintenance.sqlite.connection.file_state import (
     file_key,
     read_state,
 )
+from pitstop_database_maintenance.sqlite.files import sound_files
 
 if TYPE_CHECKING:
     from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection

@@ -20,10 +20,11 @@ from attrs import evolve
 from pitstop.contracts import JobContext
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.connection.callbacks import CallbackConnection
-from pitstop_database_maintenance.sqlite.connection.identity import Found, find_file
 from pitstop_database_maintenance.sqlite.connection.on_connect import NOTHING, Setup
-from pitstop_database_maintenance.sqlite.connection.opening import companion_path, file_bytes, open_connection
+from pitstop_database_maintenance.sqlite.connection.opening import file_bytes, open_connection
 from pitstop_database_maintenance.sqlite.connection.session import Session
+from pitstop_database_maintenance.sqlite.files.identity import Found, find_file
+from pitstop_database_maintenance.sqlite.files.paths import companion_path
 
 #: How many pages are copied at a stretch: some milliseconds, in which nobody can stop it.
 _PAGES: Final = 2000

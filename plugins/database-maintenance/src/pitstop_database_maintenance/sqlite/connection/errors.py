@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from pitstop.errors import OperationError, PitstopError
 from pitstop.files import real_path
-from pitstop.files.disk_space import NO_ROOM, is_full, takes_no_more_files
+from pitstop.files.disk_space import is_full, takes_no_more_files
 from pitstop.text import size_text
 from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.sqlite.connection.check_answers import Problem, damage
@@ -211,16 +211,6 @@ def explain_full_disk(path: str) -> tuple[str, str]:
         path: the database file.
     """
     return f"no space left while working on {path}: {_free(path)}", "the database is as it was; make room"
-
-
-def suggest_room(error: OSError, hint: str) -> str:
-    """Return what to do when the system refuses to make or to name a file.
-
-    Args:
-        error: the system's.
-        hint: what to do if it does not say that there is no room.
-    """
-    return "make room, or see whose quota is used up" if error.errno in NO_ROOM else hint
 
 
 def _folders(path: str) -> list[str]:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import asdict, frozen
 
 from pitstop.files import open_descriptors
-from pitstop_database_maintenance.sqlite.connection.identity import identify
-from pitstop_database_maintenance.sqlite.connection.opening import resolve_link
+from pitstop_database_maintenance.sqlite.files.identity import identify
+from pitstop_database_maintenance.sqlite.files.paths import resolve_link
 from pitstop_database_maintenance.sqlite.surveyor.format.header import LENGTH, Header
 
 if TYPE_CHECKING:

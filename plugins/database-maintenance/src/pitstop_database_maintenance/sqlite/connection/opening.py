@@ -14,11 +14,10 @@ from functools import partial
 from typing import Final, Literal
 
 from pitstop.errors import InvalidJobError, OperationError
-from pitstop.files import real_path
 from pitstop_database_maintenance.databases.urls import absolute_path, parse
 from pitstop_database_maintenance.sqlite.connection.callbacks import CallbackConnection
 from pitstop_database_maintenance.sqlite.connection.errors import explain_error
-from pitstop_database_maintenance.sqlite.connection.identity import Found, find_file, open_same
+from pitstop_database_maintenance.sqlite.files.identity import Found, find_file, open_same
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_view import connection_uri
 
 #: Why something was left out of which `is_valid_utf8` is not so.
@@ -49,20 +48,6 @@ def find_database(path: str) -> Found:
         return find_file(path)
     except OSError as error:
         raise _cannot_open(path, error, "check that the file is there, and the rights of its folders") from None
-
-
-def companion_path(path: str, suffix: Literal["-wal", "-shm", "-journal"]) -> str:
-    """Return the path of a database's log, index or journal: beside the file itself, and not beside a link to it."""
-    return f"{resolve_link(path)}{suffix}"
-
-
-def resolve_link(path: str) -> str:
-    """Return a path of which the last part is no link, so that it names the file itself; for many it is the same path.
-
-    Links to folders on the way are left: what lies beside the file lies there by either path. To resolve those too
-    takes a look at each folder, ten times as long, and it is asked a dozen times for each database.
-    """
-    return real_path(path) if os.path.islink(path) else path
 
 
 def open_connection(

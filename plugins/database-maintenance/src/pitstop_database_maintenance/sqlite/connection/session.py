@@ -14,8 +14,9 @@ from pitstop.errors import InvalidValueError, OperationError
 from pitstop_database_maintenance.databases.database import Measure
 from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature, damage_error
 from pitstop_database_maintenance.sqlite.connection.lock_waits import Stalls
-from pitstop_database_maintenance.sqlite.connection.opening import companion_path, file_bytes, is_valid_utf8
+from pitstop_database_maintenance.sqlite.connection.opening import file_bytes, is_valid_utf8
 from pitstop_database_maintenance.sqlite.connection.statements import StatementRunner
+from pitstop_database_maintenance.sqlite.files.paths import companion_path
 from pitstop_database_maintenance.sqlite.surveyor.schema.missing_features import register_stub
 
 

@@ -21,9 +21,9 @@ from pitstop_database_maintenance.sqlite.connection.errors import (
     is_out_of_room,
     result_code,
 )
-from pitstop_database_maintenance.sqlite.connection.filesystem import describe_folder
-from pitstop_database_maintenance.sqlite.connection.opening import companion_path
-from pitstop_database_maintenance.sqlite.connection.unreadable_files import guess_content
+from pitstop_database_maintenance.sqlite.files.filesystem import describe_folder
+from pitstop_database_maintenance.sqlite.files.paths import companion_path
+from pitstop_database_maintenance.sqlite.files.unreadable_files import guess_content
 from pitstop_database_maintenance.sqlite.guards.own_files import require_files_in_place
 from pitstop_database_maintenance.sqlite.surveyor.format.journal import explain_emptiness
 from pitstop_database_maintenance.sqlite.surveyor.format.wal import is_sound

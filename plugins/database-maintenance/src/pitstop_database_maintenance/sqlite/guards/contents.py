@@ -15,11 +15,11 @@ from attrs import Factory, frozen
 
 from pitstop.errors import InvalidValueError
 from pitstop.text import count_noun
-from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import damage_error
-from pitstop_database_maintenance.sqlite.connection.opening import resolve_link
 from pitstop_database_maintenance.sqlite.connection.schema import count_rows, has_rows
+from pitstop_database_maintenance.sqlite.files import durable_files
+from pitstop_database_maintenance.sqlite.files.paths import resolve_link
 from pitstop_database_maintenance.sqlite.guards import rowids
 from pitstop_database_maintenance.sqlite.surveyor.schema import vacuum_losses
 

@@ -17,7 +17,6 @@ from contextlib import contextmanager, nullcontext
 
 from pitstop.children import call
 from pitstop_database_maintenance.sqlite.checks.parts import hide_views, looks_at_all_pages, name_object
-from pitstop_database_maintenance.sqlite.connection import sound_files
 from pitstop_database_maintenance.sqlite.connection.check_answers import (
     Flaw,
     Problem,
@@ -28,6 +27,7 @@ from pitstop_database_maintenance.sqlite.connection.check_answers import (
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import MissingFeature, SQLiteFailure, damage_error
 from pitstop_database_maintenance.sqlite.connection.helper_process import HelperProcess
+from pitstop_database_maintenance.sqlite.files import sound_files
 from pitstop_database_maintenance.sqlite.guards.damage import require_undamaged
 from pitstop_database_maintenance.sqlite.surveyor.schema import vacuum_losses
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import GOOD, Feature

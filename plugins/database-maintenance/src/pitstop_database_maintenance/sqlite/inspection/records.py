@@ -11,7 +11,7 @@ from typing import Literal
 from attrs import Factory, frozen
 
 from pitstop_database_maintenance.databases.description import Cell
-from pitstop_database_maintenance.sqlite.connection.filesystem import Folder
+from pitstop_database_maintenance.sqlite.files.filesystem import Folder
 from pitstop_database_maintenance.sqlite.surveyor.schema.sqlite_texts import Feature
 
 AutoVacuum = Literal["none", "full", "incremental"]

@@ -22,8 +22,8 @@ from attrs import define
 from pitstop.children import ChildProcess, isolate, wait
 from pitstop.errors import InvalidJobError, OperationError
 from pitstop_database_maintenance.databases.description import Cell
-from pitstop_database_maintenance.sqlite.connection.filesystem import describe_folder
-from pitstop_database_maintenance.sqlite.connection.identity import find_file
+from pitstop_database_maintenance.sqlite.files.filesystem import describe_folder
+from pitstop_database_maintenance.sqlite.files.identity import find_file
 from pitstop_database_maintenance.sqlite.inspection.records import (
     IndexFacts,
     Inspection,

@@ -7,7 +7,7 @@ import sqlite3
 from typing import Final
 
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.temporary_files import sweep
+from pitstop_database_maintenance.sqlite.files.temporary_files import sweep
 
 #: How the history calls such folders, and how many of one database it keeps.
 _FOLDER: Final = "backup folder"

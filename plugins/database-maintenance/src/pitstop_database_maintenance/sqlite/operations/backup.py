@@ -19,14 +19,15 @@ from attrs import frozen
 
 from pitstop.errors import InvalidValueError, OperationError
 from pitstop.files import give_name
+from pitstop.files.disk_space import suggest_room
 from pitstop.jobs import Result
 from pitstop.text import size_text
 from pitstop_database_maintenance.databases.target_names import require_free_name
-from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure, suggest_room
-from pitstop_database_maintenance.sqlite.connection.file_holders import find_holders
-from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary, sweep, temporary
+from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
+from pitstop_database_maintenance.sqlite.files import durable_files
+from pitstop_database_maintenance.sqlite.files.file_holders import find_holders
+from pitstop_database_maintenance.sqlite.files.temporary_files import Temporary, sweep, temporary
 from pitstop_database_maintenance.sqlite.guards.contents import Contents, read_contents
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.operations._leftovers import note_folder

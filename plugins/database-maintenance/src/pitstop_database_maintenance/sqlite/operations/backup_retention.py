@@ -20,7 +20,7 @@ from pitstop.files import is_named
 from pitstop.text import count_noun
 from pitstop_database_maintenance.history.copy_records import COPY, Copy
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.identity import identify
+from pitstop_database_maintenance.sqlite.files.identity import identify
 
 #: How the history calls what is kept of a file that took the place of another one.
 REPLACED: Final = "replaced file"

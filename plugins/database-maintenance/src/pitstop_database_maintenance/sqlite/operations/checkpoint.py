@@ -26,7 +26,7 @@ from pitstop.jobs import Result
 from pitstop.operations import Bounds
 from pitstop.text import size_text
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.opening import companion_path
+from pitstop_database_maintenance.sqlite.files.paths import companion_path
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.inspection.survey import has_wal_reset_bug
 from pitstop_database_maintenance.sqlite.operations._measured import OperationRun, begin

@@ -12,10 +12,10 @@ from contextlib import nullcontext
 from pitstop.errors import OperationError
 from pitstop.jobs import Result
 from pitstop.text import resize_text, size_text
-from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.identity import identify
-from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary, sweep, temporary
+from pitstop_database_maintenance.sqlite.files import durable_files
+from pitstop_database_maintenance.sqlite.files.identity import identify
+from pitstop_database_maintenance.sqlite.files.temporary_files import Temporary, sweep, temporary
 from pitstop_database_maintenance.sqlite.guards import rowids
 from pitstop_database_maintenance.sqlite.guards.contents import FileFacts, name_some
 from pitstop_database_maintenance.sqlite.guards.missing_features import require_features

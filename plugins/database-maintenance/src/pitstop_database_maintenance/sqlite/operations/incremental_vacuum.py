@@ -17,7 +17,7 @@ from pitstop_database_maintenance.databases.errors import LockedError
 from pitstop_database_maintenance.databases.limits import TimeLimitReachedError
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.lock_waits import aim
-from pitstop_database_maintenance.sqlite.connection.sound_files import ALL_PAGES
+from pitstop_database_maintenance.sqlite.files.sound_files import ALL_PAGES
 from pitstop_database_maintenance.sqlite.guards.soundness import require_movable, require_sound
 from pitstop_database_maintenance.sqlite.operations._measured import OperationRun, begin
 from pitstop_database_maintenance.sqlite.operations._time_slices import Slices, limit_stall

@@ -23,10 +23,10 @@ from pitstop.errors import OperationError
 from pitstop.files import is_named
 from pitstop.text import size_text
 from pitstop_database_maintenance.databases.errors import LockedError
-from pitstop_database_maintenance.sqlite.connection import durable_files
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
-from pitstop_database_maintenance.sqlite.connection.file_holders import Holders, find_holders
-from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary
+from pitstop_database_maintenance.sqlite.files import durable_files
+from pitstop_database_maintenance.sqlite.files.file_holders import Holders, find_holders
+from pitstop_database_maintenance.sqlite.files.temporary_files import Temporary
 from pitstop_database_maintenance.sqlite.guards.contents import FileFacts, name_some
 
 #: A log is looked at, not a link of its name, nor a pipe, for whose other end one would wait.

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pitstop.errors import OperationError
 from pitstop_database_maintenance.sqlite.connection.connection import SQLiteConnection
 from pitstop_database_maintenance.sqlite.connection.errors import SQLiteFailure
-from pitstop_database_maintenance.sqlite.connection.temporary_files import Temporary
+from pitstop_database_maintenance.sqlite.files.temporary_files import Temporary
 from pitstop_database_maintenance.sqlite.guards.contents import Contents, compare_contents, name_some, read_contents
 from pitstop_database_maintenance.sqlite.guards.soundness import require_sound
 from pitstop_database_maintenance.sqlite.rewriting.progress import report_bytes

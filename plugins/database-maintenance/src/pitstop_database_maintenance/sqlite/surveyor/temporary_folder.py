@@ -53,7 +53,7 @@ def _stem(name: str) -> str:
 def make_private_folder_name() -> str:
     """Return a name for a folder of this user's own among temporary files.
 
-    Files in it are called and locked as `connection.temporary_files` says, which removes what a kill left.
+    Files in it are called and locked as `files.temporary_files` says, which removes what a kill left.
     """
     return f"pitstop-private-{os.getpid()}-{os.urandom(8).hex()}"
 

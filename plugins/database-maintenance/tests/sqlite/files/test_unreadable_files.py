@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pitstop.errors import InvalidJobError
-from pitstop_database_maintenance.sqlite.connection import unreadable_files
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import unreadable_files
 from pitstop_database_maintenance.sqlite.surveyor.format import randomness
 
 RANDOM = random.Random(7).randbytes(8192)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pitstop_database_maintenance.sqlite.connection.opening import resolve_link
+from pitstop_database_maintenance.sqlite.files.paths import resolve_link
 from pitstop_database_maintenance.sqlite.surveyor.processes.proc import stat_if_there
 
 State = tuple[tuple[int, ...], ...]

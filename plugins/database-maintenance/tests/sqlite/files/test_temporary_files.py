@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from pitstop.errors import OperationError
-from pitstop_database_maintenance.sqlite.connection import temporary_files as module
-from pitstop_database_maintenance.sqlite.connection.temporary_files import sweep, temporary
 from pitstop_database_maintenance.sqlite.database import SQLiteDatabase
+from pitstop_database_maintenance.sqlite.files import temporary_files as module
+from pitstop_database_maintenance.sqlite.files.temporary_files import sweep, temporary
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
 #: A process that makes a temporary file, says which, and waits.
 WORKS = """
 import sys
-from pitstop_database_maintenance.sqlite.connection.temporary_files import temporary
+from pitstop_database_maintenance.sqlite.files.temporary_files import temporary
 with temporary(sys.argv[1], "test") as made:
     if "released" in sys.argv:
         made.release()

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pitstop_database_maintenance.sqlite.connection import file_holders
-from pitstop_database_maintenance.sqlite.connection.file_holders import Holder, find_holders
+from pitstop_database_maintenance.sqlite.files import file_holders
+from pitstop_database_maintenance.sqlite.files.file_holders import Holder, find_holders
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 
 

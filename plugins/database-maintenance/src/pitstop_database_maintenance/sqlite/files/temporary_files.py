@@ -24,9 +24,9 @@ from attrs import define, field
 
 from pitstop.errors import OperationError
 from pitstop.files import OWN, ReplacedError, copy_bytes, find_strangers, give_name, make_file, open_folder, remove_file
+from pitstop.files.disk_space import suggest_room
 from pitstop.text import size_text
-from pitstop_database_maintenance.sqlite.connection.durable_files import pin
-from pitstop_database_maintenance.sqlite.connection.errors import suggest_room
+from pitstop_database_maintenance.sqlite.files.durable_files import pin
 from pitstop_database_maintenance.sqlite.surveyor.processes import proc
 from pitstop_database_maintenance.sqlite.surveyor.temporary_folder import (
     OWN_NAME,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pitstop_database_maintenance.sqlite.connection import filesystem
-from pitstop_database_maintenance.sqlite.connection.filesystem import describe_folder, find_hazard
+from pitstop_database_maintenance.sqlite.files import filesystem
+from pitstop_database_maintenance.sqlite.files.filesystem import describe_folder, find_hazard
 
 MOUNTS = """\
 21 1 252:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
