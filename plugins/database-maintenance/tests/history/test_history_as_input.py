@@ -32,6 +32,7 @@ from pitstop_database_maintenance.history import (
     shared_history,
     usable_history,
 )
+from pitstop_database_maintenance.history import file as file
 from pitstop_database_maintenance.history.records import OUTCOMES
 from pitstop_database_maintenance.planning.plan import MaintenanceRequest
 from pitstop_database_maintenance.planning.planner import MaintenancePlanner, plan_databases
@@ -396,6 +397,26 @@ def test_two_processes_set_one_file_aside_once(tmp_path: Path) -> None:
         assert {step.operation for step in history.steps(database="d")} == {"one", "two"}
     aside = [name for name in os.listdir(tmp_path) if ".damaged-" in name and not name.endswith(("-wal", "-shm"))]
     assert len(aside) == said.count("set aside as") == 1
+
+
+def test_a_file_that_another_process_has_set_aside_is_no_reason_to_do_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever SQLite says of the one that was opened: here, that somebody has it locked."""
+    monkeypatch.setattr(file, "_PATIENCE", 0.05)
+    path, told = tmp_path / "maintenance.db", list[str]()
+    with History(path, tell=told.append) as history, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        history.add_step(PastStep(database="d", operation="one"))
+        assert len(told) == 1  # it is locked, and it is the one
+        for name in os.listdir(tmp_path):
+            (tmp_path / name).rename(tmp_path / f"aside-{name}")
+        with History(path) as made:
+            made.add_step(PastStep(database="d", operation="two"))
+        history.add_step(PastStep(database="d", operation="three"))
+    with History(path) as history:
+        assert {step.operation for step in history.steps(database="d")} == {"two", "three"}
+    assert len(told) == 1
 
 
 def test_nothing_is_kept_that_holds_a_secret(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ class HistoryFile:
             OSError, sqlite3.Error: it cannot be opened or made; the one that was opened stays open.
         """
         with self._lock:
-            if self.path is not None and identify(self.path) != self._identity:
+            if self._is_replaced():
                 before, self._connection = self._connection, self._open()
                 before.close()
 
@@ -211,10 +211,15 @@ class HistoryFile:
         try:
             return self._connect(self.path)
         except _ERRORS as error:
-            if not is_damage(error) or not looks_like(self.path, APPLICATION, usual=VARIABLE not in os.environ):
+            if is_damage(error) and looks_like(self.path, APPLICATION, usual=VARIABLE not in os.environ):
+                self._set_aside(error)
+            elif not self._is_replaced():
                 raise
-            self._set_aside(error)
         return self._open_new()
+
+    def _is_replaced(self) -> bool:
+        """Return whether the path names another file than was opened: another process has set that one aside."""
+        return self.path is not None and identify(self.path) != self._identity
 
     def _open_new(self) -> sqlite3.Connection:
         """Open what is there after a damaged file was set aside: nothing, or what another process has begun."""
@@ -255,6 +260,10 @@ class HistoryFile:
         if isinstance(error, (sqlite3.ProgrammingError, sqlite3.IntegrityError)) or self.path is None:
             raise error
         if not (damaged or is_damage(error)):
+            if self._is_replaced():  # and while its log was moved, anything may have been said of it
+                with suppress(OSError, sqlite3.Error):
+                    self.refresh()
+                    return True
             with suppress(sqlite3.Error):
                 self._connection.execute(f"PRAGMA busy_timeout = {int(_NO_PATIENCE * 1000)}")
             self.tell_once(f"the history of past runs ({self._name}) is done without for now: {error}")
