@@ -32,7 +32,6 @@ from pitstop_database_maintenance.history import (
     shared_history,
     usable_history,
 )
-from pitstop_database_maintenance.history import file as file
 from pitstop_database_maintenance.history.records import OUTCOMES
 from pitstop_database_maintenance.planning.plan import MaintenanceRequest
 from pitstop_database_maintenance.planning.planner import MaintenancePlanner, plan_databases
@@ -403,7 +402,7 @@ def test_a_file_that_another_process_has_set_aside_is_no_reason_to_do_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever SQLite says of the one that was opened: here, that somebody has it locked."""
-    monkeypatch.setattr(file, "_PATIENCE", 0.05)
+    monkeypatch.setattr("pitstop_database_maintenance.history.file._PATIENCE", 0.05)
     path, told = tmp_path / "maintenance.db", list[str]()
     with History(path, tell=told.append) as history, closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
