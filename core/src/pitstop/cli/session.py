@@ -250,6 +250,7 @@ class _Signals:
 
     def __init__(self) -> None:
         self.received = ""
+        self.hung_up = False
         self._asked = False
 
     def handle(self, number: int, _: object) -> None:
@@ -264,6 +265,7 @@ class _Signals:
         self._asked = self._asked or number != signal.SIGHUP
         self.received = self.received or signal.Signals(number).name
         if number == signal.SIGHUP:
+            self.hung_up = True
             _leave_terminal()
 
 
@@ -287,4 +289,5 @@ def _signals() -> Iterator[_Signals]:
         yield signals
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # what is told after the end must not be cut off by another hang-up of the terminal that went
+            signal.signal(number, signal.SIG_IGN if signals.hung_up and number == signal.SIGHUP else handler)
