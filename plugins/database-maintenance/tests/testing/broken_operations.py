@@ -151,8 +151,8 @@ def never_asks(db: Any) -> None:
     """Work for a while, and never ask."""
     rows = db.execute("SELECT id FROM event")
     db.context.progress(0, len(rows), "rows")
-    ends = time.monotonic() + 0.8
-    while time.monotonic() < ends:
+    ends = time.thread_time() + 0.8  # of the processor: time for which it waits for one does not count against it
+    while time.thread_time() < ends:
         sum(number for (number,) in rows)
 
 
