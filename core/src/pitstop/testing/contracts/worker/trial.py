@@ -64,11 +64,9 @@ class Trial:
 
     def wait_for_end(self, seconds: float) -> bool:
         """Wait for the end. Returns whether it came in time; while no processor was free for it no time passes."""
-        queued = seconds_in_queue(self.thread)
-        self.thread.join(seconds)
-        while self.thread.is_alive() and (more := seconds_in_queue(self.thread) - queued) > 0:
-            queued += more
-            self.thread.join(more)
+        ends = time.monotonic() + seconds - seconds_in_queue(self.thread)
+        while self.thread.is_alive() and (left := ends + seconds_in_queue(self.thread) - time.monotonic()) > 0:
+            self.thread.join(left)
         return not self.thread.is_alive()
 
     @property
