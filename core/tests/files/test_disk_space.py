@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
 
-from pitstop.files.disk_space import is_full, takes_no_more_files
+from pitstop.files.disk_space import is_full, suggest_room, takes_no_more_files
 
 
 def stated(*, blocks: int = 1000, files: int = 100, unused: int = 50) -> os.statvfs_result:
@@ -38,3 +39,9 @@ def test_folder_that_cannot_be_asked_is_not_full(tmp_path: os.PathLike[str]) -> 
     gone = os.path.join(tmp_path, "gone")
     assert not is_full(gone)
     assert not takes_no_more_files(gone)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_room_is_suggested_only_where_there_is_none(number):
+    assert suggest_room(OSError(number, "no"), "choose another name").startswith("make room")
+    assert suggest_room(OSError(errno.EACCES, "no"), "choose another name") == "choose another name"

@@ -17,6 +17,7 @@ from pitstop.errors import PitstopError, StoreError, UnreadableRecordError
 from pitstop.jobs import AttemptResult, Counts, JobRecord, JobStatus
 from pitstop.orchestration.manager import JobManager
 from pitstop.runners.thread import ThreadRunner
+from pitstop.stores.sqlite.columns import EARLIEST, LATEST, read_time
 from pitstop.stores.sqlite.store import SQLiteStore
 
 #: What a column may hold after somebody wrote into the file, as SQL.
@@ -393,3 +394,10 @@ def test_file_whose_tables_are_others_is_told_as_one_that_somebody_must_see_to(f
     with closing(SQLiteStore(path)) as store, pytest.raises(StoreError, match="tables are not as they") as raised:
         list(store.lines("x"))
     assert not raised.value.passing
+
+
+@pytest.mark.parametrize("value", [EARLIEST, LATEST, float("inf"), float("-inf"), float("nan"), 1e30, "1", b"1", None])
+def test_what_no_calendar_can_name_is_no_time(value: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - its column says what it is not
+        read_time(value)
+    assert read_time(1_700_000_000) == 1_700_000_000
